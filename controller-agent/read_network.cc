@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// Readers of host, switches, port_groups and ports.
+#include <algorithm>
+
+#include "controller-agent/document_reader.h"
+#include "controller-agent/service_text.h"
+#include "sluice/net/address_text.h"
+
+namespace sluice::agent {
+namespace {
+
+using model::Port;
+using model::PortGroup;
+using model::PortKind;
+using model::SocketMode;
+using model::SpoofGuard;
+using model::Vlan;
+using model::VlanMode;
+using model::VlanRange;
+using nlohmann::json;
+
+/// Sorts and joins ranges that touch or overlap.
+void normalise(std::vector<VlanRange>& ranges) {
+    std::sort(ranges.begin(), ranges.end(),
+              [](const VlanRange& a, const VlanRange& b) { return a.first < b.first; });
+    std::vector<VlanRange> joined;
+    for (const VlanRange& range : ranges) {
+        if (!joined.empty() && range.first <= joined.back().last + 1) {
+            joined.back().last = std::max(joined.back().last, range.last);
+        } else {
+            joined.push_back(range);
+        }
+    }
+    ranges = std::move(joined);
+}
+
+void read_vlan_ranges(Fields& fields, std::vector<VlanRange>& out) {
+    std::vector<std::string> items;
+    fields.texts("ranges", items, kVlanRangeMax);
+    for (const std::string& item : items) {
+        const auto range = parse_vlan_range(item);
+        if (!range) {
+            fields.refuse(Errc::kInvalid, "ranges",
+                          "holds " + shown(std::string_view(item)) +
+                              ", which is not a VLAN or range of VLANs in 1..4094 like \"1-100\"");
+            return;
+        }
+        out.push_back(*range);
+    }
+    normalise(out);
+}
+
+/// A `vlan` object. Keys that mean nothing in its mode are refused.
+Vlan read_vlan(Fields fields) {
+    Vlan vlan;
+    fields.choice(
+        "mode", vlan.mode,
+        {{"none", VlanMode::kNone}, {"access", VlanMode::kAccess}, {"trunk", VlanMode::kTrunk}});
+    const bool has_id = fields.number("id", vlan.id, kVlanMin, kVlanMax);
+    read_vlan_ranges(fields, vlan.ranges);
+    if (vlan.mode == VlanMode::kAccess && !has_id) {
+        fields.refuse(Errc::kInvalid, "id", "is missing, mode access needs one in 1..4094");
+    }
+    if (vlan.mode != VlanMode::kAccess && has_id) {
+        fields.refuse(Errc::kInvalid, "id",
+                      std::to_string(vlan.id) +
+                          " needs mode access, in mode none or trunk it has "
+                          "no meaning");
+    }
+    if (vlan.mode != VlanMode::kTrunk && !vlan.ranges.empty()) {
+        fields.refuse(Errc::kInvalid, "ranges",
+                      "need mode trunk, in another mode they have no meaning");
+    }
+    if (vlan.mode == VlanMode::kTrunk && vlan.ranges.empty()) {
+        vlan.ranges.push_back(VlanRange{});
+    }
+    fields.finish();
+    return vlan;
+}
+
+void read_security(Fields fields, model::Security& security) {
+    fields.flag("promiscuous", security.promiscuous);
+    fields.flag("forged_transmits", security.forged_transmits);
+    fields.unsupported("mac_changes", false);
+    fields.finish();
+}
+
+void read_security(Fields fields, model::SecurityOverride& security) {
+    const auto flag = [&fields](std::string_view key, std::optional<bool>& out) {
+        bool value = false;
+        if (fields.flag(key, value)) { out = value; }
+    };
+    flag("promiscuous", security.promiscuous);
+    flag("forged_transmits", security.forged_transmits);
+    flag("mac_changes", security.mac_changes);
+    if (security.mac_changes.value_or(false)) { fields.refuse_unsupported("mac_changes", "true"); }
+    fields.finish();
+}
+
+void read_mac_learning(Fields fields, model::MacLearning& learning) {
+    fields.unsupported("enabled", false);
+    fields.unsupported("unknown_unicast_flood", false);
+    fields.number("limit", learning.limit, 0, kMacLearningMax);
+    fields.number("age_s", learning.age_s, 0, kBindingAgeMaxS);
+    fields.finish();
+}
+
+void read_bindings(Fields fields, model::BindingLimits& bindings) {
+    fields.number("arp", bindings.arp, 0, kBindingPerPortMax);
+    fields.number("nd", bindings.nd, 0, kBindingPerPortMax);
+    fields.number("age_s", bindings.age_s, 0, kBindingAgeMaxS);
+    fields.finish();
+}
+
+void read_guards(Fields fields, model::Guards& guards) {
+    fields.flag("bpdu", guards.bpdu);
+    fields.flag("dhcp_server", guards.dhcp_server);
+    fields.flag("dhcp_client", guards.dhcp_client);
+    fields.flag("ra", guards.ra);
+    fields.flag("non_ip", guards.non_ip);
+    fields.finish();
+}
+
+void read_limits(Fields fields, model::Limits& limits) {
+    fields.number("arp_pps", limits.arp_pps, 0, kRateMaxPps);
+    fields.number("nd_pps", limits.nd_pps, 0, kRateMaxPps);
+    fields.number("dhcp_pps", limits.dhcp_pps, 0, kRateMaxPps);
+    fields.number("broadcast_pps", limits.broadcast_pps, 0, kRateMaxPps);
+    fields.number("multicast_pps", limits.multicast_pps, 0, kRateMaxPps);
+    fields.number("flows", limits.flows, 0, kFlowMax);
+    fields.finish();
+}
+
+void read_spoofguard(Fields& fields, SpoofGuard& out) {
+    fields.choice(
+        "spoofguard", out,
+        {{"off", SpoofGuard::kOff}, {"auto", SpoofGuard::kAuto}, {"manual", SpoofGuard::kManual}});
+    if (out == SpoofGuard::kAuto) { fields.refuse_unsupported("spoofguard", "auto"); }
+}
+
+const json& standard_teaming() {
+    static const json kStandard = {{"policy", "port_id"},      {"active", json::array()},
+                                   {"standby", json::array()}, {"failback", true},
+                                   {"failback_hold_s", 10},    {"lacp", "off"}};
+    return kStandard;
+}
+
+void read_switch(Fields& fields, std::string name, model::Document& document) {
+    model::Switch item{std::move(name)};
+    fields.number("mtu", item.mtu, kMtuMin, kMtuMax);
+    fields.unsupported("uplinks", json::array());
+    fields.unsupported("remote_vteps", json::array());
+    fields.unsupported("bfd", {{"enabled", false}, {"interval_ms", 300}, {"multiplier", 3}});
+    fields.unsupported("teaming", standard_teaming());
+    document.switches.push_back(std::move(item));
+}
+
+void read_port_group(Fields& fields, std::string name, model::Document& document) {
+    PortGroup group;
+    group.name = std::move(name);
+    if (!fields.text("switch", group.switch_name)) {
+        const bool only = document.switches.size() == 1;
+        group.switch_name = only ? document.switches.front().name : "";
+        if (!only) {
+            fields.refuse(Errc::kInvalid, "switch", "is missing, expected a switch's name");
+        }
+    }
+    fields.unsupported("vni", nullptr);
+    fields.unsupported("replication", "unicast");
+    fields.unsupported("multicast_group", nullptr);
+    fields.unsupported("teaming", standard_teaming());
+    group.vlan = read_vlan(fields.nested("vlan"));
+    read_security(fields.nested("security"), group.security);
+    read_mac_learning(fields.nested("mac_learning"), group.mac_learning);
+    read_spoofguard(fields, group.spoofguard);
+    read_bindings(fields.nested("bindings"), group.bindings);
+    read_guards(fields.nested("guards"), group.guards);
+    read_limits(fields.nested("limits"), group.limits);
+    fields.flag("arp_suppression", group.arp_suppression);
+    document.port_groups.push_back(std::move(group));
+}
+
+void read_mac(Fields& fields, Port& port) {
+    std::string text;
+    if (!fields.text("mac", text)) {
+        port.mac = model::default_mac(port.name);
+        return;
+    }
+    const auto mac = parse_mac(text);
+    if (!mac) {
+        fields.refuse(
+            Errc::kInvalid, "mac",
+            shown(std::string_view(text)) + " is not a MAC address like 02:00:00:00:00:01");
+        return;
+    }
+    port.mac = *mac;
+}
+
+void read_ips(Fields& fields, Port& port) {
+    std::vector<std::string> items;
+    fields.texts("ips", items, kPortIpMax);
+    for (const std::string& item : items) {
+        const auto ip = parse_ip(item);
+        if (!ip) {
+            fields.refuse(Errc::kInvalid, "ips",
+                          "holds " + shown(std::string_view(item)) +
+                              ", which is not an IPv4 or IPv6 address");
+            return;
+        }
+        port.ips.push_back(*ip);
+    }
+}
+
+void read_overrides(Fields fields, model::Overrides& overrides) {
+    Fields vlan = fields.nested("vlan");
+    if (vlan.present()) { overrides.vlan = read_vlan(vlan); }
+    read_security(fields.nested("security"), overrides.security);
+    fields.finish();
+}
+
+/// Keys of the other kinds: they need a kind that is not there yet.
+void read_kind(Fields& fields, Port& port) {
+    fields.choice("kind", port.kind,
+                  {{"vhost", PortKind::kVhost},
+                   {"kernel", PortKind::kKernel},
+                   {"service", PortKind::kService}});
+    if (port.kind == PortKind::kKernel) { fields.refuse_unsupported("kind", "kernel"); }
+    if (port.kind == PortKind::kService) { fields.refuse_unsupported("kind", "service"); }
+    for (const std::string_view key : {"interface", "netns", "addresses"}) {
+        if (fields.take(key) != nullptr) {
+            fields.refuse(Errc::kUnsupported, key,
+                          "belongs to kind kernel, which is not supported yet");
+        }
+    }
+}
+
+void read_port(Fields& fields, std::string name, model::Document& document) {
+    Port port;
+    port.name = std::move(name);
+    read_kind(fields, port);
+    if (!fields.text("port_group", port.port_group)) {
+        const bool only = document.port_groups.size() == 1;
+        port.port_group = only ? document.port_groups.front().name : "";
+        if (!only) {
+            fields.refuse(Errc::kInvalid, "port_group", "is missing, expected a port group's name");
+        }
+    }
+    if (!fields.text("socket", port.socket)) { port.socket = model::default_socket(port.name); }
+    fields.choice("socket_mode", port.socket_mode,
+                  {{"client", SocketMode::kClient}, {"server", SocketMode::kServer}});
+    read_mac(fields, port);
+    read_ips(fields, port);
+    read_tags(fields, port.tags);
+    fields.flag("enabled", port.enabled);
+    read_overrides(fields.nested("overrides"), port.overrides);
+    document.ports.push_back(std::move(port));
+}
+
+}  // namespace
+
+void read_tags(Fields& fields, std::map<std::string, std::string>& out) {
+    Fields tags = fields.nested("tags");
+    for (const auto& [key, value] : tags.members()) {
+        if (!value->is_string()) {
+            tags.refuse(Errc::kInvalid, key, shown(*value) + " is not a string");
+            return;
+        }
+        const auto& text = value->get_ref<const std::string&>();
+        if (key.empty() || key.size() > kTagLengthMax || text.size() > kTagLengthMax) {
+            fields.refuse(Errc::kInvalid, "tags",
+                          "holds " + shown(std::string_view(key)) + ": " + shown(*value) +
+                              ", a key and a value have at most " + std::to_string(kTagLengthMax) +
+                              " bytes and a key at least one");
+            return;
+        }
+        out.emplace(key, text);
+    }
+    if (out.size() > kPortTagMax) {
+        fields.refuse(Errc::kLimit, "tags",
+                      "has " + std::to_string(out.size()) + " members, at most " +
+                          std::to_string(kPortTagMax) + " are allowed");
+    }
+}
+
+void read_network(Fields& root, Fault& fault, model::Document& document) {
+    Fields host(root.take("host"), "host", "", fault);
+    if (host.text("name", document.host.name) && !is_name(document.host.name)) {
+        host.refuse(Errc::kInvalid, "name",
+                    shown(std::string_view(document.host.name)) + " is not a host's name");
+    }
+    host.finish();
+    each_named(root, "switches", "switch", kSwitchMax, fault,
+               [&](Fields& f, std::string name) { read_switch(f, std::move(name), document); });
+    each_named(root, "port_groups", "port_group", kPortGroupMax, fault,
+               [&](Fields& f, std::string name) { read_port_group(f, std::move(name), document); });
+    each_named(root, "ports", "port", kPortMax, fault,
+               [&](Fields& f, std::string name) { read_port(f, std::move(name), document); });
+}
+
+}  // namespace sluice::agent

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+// The writers of write_json.h: a Writer puts a key if it differs from what a default-constructed
+// object has.
+#include "controller-agent/write_json.h"
+
+#include "controller-agent/service_text.h"
+#include "sluice/net/address_text.h"
+
+namespace sluice::agent {
+namespace {
+
+using model::RuleDirection;
+
+/// Collects the keys of one object.
+class Writer {
+public:
+    explicit Writer(Detail detail) : detail_(detail) {}
+
+    void always(const char* key, Json value) { object_[key] = std::move(value); }
+
+    template <typename T>
+    void put(const char* key, const T& value, const T& standard) {
+        if (detail_ == Detail::kAll || value != standard) { object_[key] = value; }
+    }
+
+    template <typename T>
+    void word(const char* key, T value, T standard) {
+        if (detail_ == Detail::kAll || value != standard) { object_[key] = to_text(value); }
+    }
+
+    /// A nested object or list; left out while it is empty.
+    void part(const char* key, Json value) {
+        if (detail_ == Detail::kAll || !value.empty()) { object_[key] = std::move(value); }
+    }
+
+    Json take() && { return std::move(object_); }
+
+private:
+    Detail detail_;
+    Json object_ = Json::object();
+};
+
+/// Texts of a list; one that means any is ["any"] if everything is asked for.
+template <typename T, typename Text>
+Json texts(const std::vector<T>& items, Text text) {
+    Json list = Json::array();
+    for (const T& item : items) { list.push_back(text(item)); }
+    return list;
+}
+
+Json names_or_any(const std::vector<std::string>& items, Detail detail) {
+    if (items.empty() && detail == Detail::kAll) { return Json::array({"any"}); }
+    return items;
+}
+
+Json services_or_any(const std::vector<model::Service>& items, Detail detail) {
+    if (items.empty() && detail == Detail::kAll) { return Json::array({"any"}); }
+    return texts(items, [](const model::Service& service) { return to_text(service); });
+}
+
+template <typename T>
+Json objects(const std::vector<T>& items, Detail detail) {
+    return texts(items, [detail](const T& item) { return to_json_value(item, detail); });
+}
+
+Json json_of(const model::Vlan& vlan, Detail detail) {
+    Writer out(detail);
+    out.word("mode", vlan.mode, model::VlanMode::kNone);
+    if (vlan.mode == model::VlanMode::kAccess) { out.always("id", vlan.id); }
+    if (vlan.mode == model::VlanMode::kTrunk) {
+        out.always("ranges", texts(vlan.ranges,
+                                   [](const model::VlanRange& range) { return to_text(range); }));
+    }
+    return std::move(out).take();
+}
+
+Json json_of(const model::Security& security, Detail detail) {
+    const model::Security standard;
+    Writer out(detail);
+    out.put("promiscuous", security.promiscuous, standard.promiscuous);
+    out.put("mac_changes", security.mac_changes, standard.mac_changes);
+    out.put("forged_transmits", security.forged_transmits, standard.forged_transmits);
+    return std::move(out).take();
+}
+
+Json json_of(const model::MacLearning& learning, Detail detail) {
+    const model::MacLearning standard;
+    Writer out(detail);
+    out.put("enabled", learning.enabled, standard.enabled);
+    out.put("limit", learning.limit, standard.limit);
+    out.put("unknown_unicast_flood", learning.unknown_unicast_flood,
+            standard.unknown_unicast_flood);
+    out.put("age_s", learning.age_s, standard.age_s);
+    return std::move(out).take();
+}
+
+Json json_of(const model::BindingLimits& bindings, Detail detail) {
+    const model::BindingLimits standard;
+    Writer out(detail);
+    out.put("arp", bindings.arp, standard.arp);
+    out.put("nd", bindings.nd, standard.nd);
+    out.put("age_s", bindings.age_s, standard.age_s);
+    return std::move(out).take();
+}
+
+Json json_of(const model::Guards& guards, Detail detail) {
+    const model::Guards standard;
+    Writer out(detail);
+    out.put("bpdu", guards.bpdu, standard.bpdu);
+    out.put("dhcp_server", guards.dhcp_server, standard.dhcp_server);
+    out.put("dhcp_client", guards.dhcp_client, standard.dhcp_client);
+    out.put("ra", guards.ra, standard.ra);
+    out.put("non_ip", guards.non_ip, standard.non_ip);
+    return std::move(out).take();
+}
+
+Json json_of(const model::Limits& limits, Detail detail) {
+    const model::Limits standard;
+    Writer out(detail);
+    out.put("arp_pps", limits.arp_pps, standard.arp_pps);
+    out.put("nd_pps", limits.nd_pps, standard.nd_pps);
+    out.put("dhcp_pps", limits.dhcp_pps, standard.dhcp_pps);
+    out.put("broadcast_pps", limits.broadcast_pps, standard.broadcast_pps);
+    out.put("multicast_pps", limits.multicast_pps, standard.multicast_pps);
+    out.put("flows", limits.flows, standard.flows);
+    return std::move(out).take();
+}
+
+Json json_of(const model::Overrides& overrides) {
+    Json out = Json::object();
+    if (overrides.vlan) { out["vlan"] = json_of(*overrides.vlan, Detail::kAll); }
+    const auto flag = [&out](const char* key, const std::optional<bool>& value) {
+        if (value) { out["security"][key] = *value; }
+    };
+    flag("promiscuous", overrides.security.promiscuous);
+    flag("mac_changes", overrides.security.mac_changes);
+    flag("forged_transmits", overrides.security.forged_transmits);
+    return out;
+}
+
+Json json_of(const model::Timeouts& timeouts, Detail detail) {
+    const model::Timeouts standard;
+    Writer out(detail);
+    out.put("tcp_syn_sent_s", timeouts.tcp_syn_sent_s, standard.tcp_syn_sent_s);
+    out.put("tcp_syn_received_s", timeouts.tcp_syn_received_s, standard.tcp_syn_received_s);
+    out.put("tcp_established_s", timeouts.tcp_established_s, standard.tcp_established_s);
+    out.put("tcp_fin_wait_s", timeouts.tcp_fin_wait_s, standard.tcp_fin_wait_s);
+    out.put("tcp_close_wait_s", timeouts.tcp_close_wait_s, standard.tcp_close_wait_s);
+    out.put("tcp_last_ack_s", timeouts.tcp_last_ack_s, standard.tcp_last_ack_s);
+    out.put("tcp_time_wait_s", timeouts.tcp_time_wait_s, standard.tcp_time_wait_s);
+    out.put("tcp_close_s", timeouts.tcp_close_s, standard.tcp_close_s);
+    out.put("udp_s", timeouts.udp_s, standard.udp_s);
+    out.put("udp_stream_s", timeouts.udp_stream_s, standard.udp_stream_s);
+    out.put("icmp_s", timeouts.icmp_s, standard.icmp_s);
+    out.put("other_s", timeouts.other_s, standard.other_s);
+    out.put("fragment_v4_s", timeouts.fragment_v4_s, standard.fragment_v4_s);
+    out.put("fragment_v6_s", timeouts.fragment_v6_s, standard.fragment_v6_s);
+    return std::move(out).take();
+}
+
+Json json_of(const model::DfwLimits& limits, Detail detail) {
+    const model::DfwLimits standard;
+    Writer out(detail);
+    out.put("connections_per_port", limits.connections_per_port, standard.connections_per_port);
+    out.put("half_open_per_port", limits.half_open_per_port, standard.half_open_per_port);
+    out.put("connections", limits.connections, standard.connections);
+    return std::move(out).take();
+}
+
+}  // namespace
+
+Json to_json_value(const model::Host& host, Detail detail) {
+    Writer out(detail);
+    out.put("name", host.name, std::string());
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Switch& item, Detail detail) {
+    Writer out(detail);
+    out.always("name", item.name);
+    out.put("mtu", item.mtu, model::Switch{}.mtu);
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::PortGroup& group, Detail detail) {
+    const model::PortGroup standard;
+    Writer out(detail);
+    out.always("name", group.name);
+    out.always("switch", group.switch_name);
+    out.put("arp_suppression", group.arp_suppression, standard.arp_suppression);
+    out.part("vlan", json_of(group.vlan, detail));
+    out.part("security", json_of(group.security, detail));
+    out.part("mac_learning", json_of(group.mac_learning, detail));
+    out.word("spoofguard", group.spoofguard, standard.spoofguard);
+    out.part("bindings", json_of(group.bindings, detail));
+    out.part("guards", json_of(group.guards, detail));
+    out.part("limits", json_of(group.limits, detail));
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Port& port, Detail detail) {
+    const model::Port standard;
+    Writer out(detail);
+    out.always("name", port.name);
+    out.always("port_group", port.port_group);
+    out.always("kind", to_text(port.kind));
+    out.always("socket", port.socket);
+    out.word("socket_mode", port.socket_mode, standard.socket_mode);
+    out.always("mac", to_string(port.mac));
+    out.part("ips", texts(port.ips, [](const IpAddr& ip) { return to_string(ip); }));
+    out.part("tags", Json(port.tags));
+    out.put("enabled", port.enabled, standard.enabled);
+    out.part("overrides", json_of(port.overrides));
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::AddressSet& set, Detail detail) {
+    Writer out(detail);
+    out.always("name", set.name);
+    out.part("members",
+             texts(set.members, [](const IpPrefix& prefix) { return to_string(prefix); }));
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Group& group, Detail detail) {
+    Writer out(detail);
+    out.always("name", group.name);
+    out.part("tags", Json(group.tags));
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::AclRule& rule, Detail detail) {
+    Writer out(detail);
+    out.always("name", rule.name);
+    out.always("action", to_text(rule.action));
+    out.word("direction", rule.direction, RuleDirection::kBoth);
+    out.part("source", names_or_any(rule.source, detail));
+    out.part("destination", names_or_any(rule.destination, detail));
+    out.part("services", services_or_any(rule.services, detail));
+    if (rule.source_mac) { out.always("source_mac", to_text(*rule.source_mac)); }
+    if (rule.destination_mac) { out.always("destination_mac", to_text(*rule.destination_mac)); }
+    if (rule.ethertype) { out.always("ethertype", ethertype_text(*rule.ethertype)); }
+    if (rule.vlan) { out.always("vlan", *rule.vlan); }
+    if (rule.dscp) { out.always("dscp", *rule.dscp); }
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Acl& acl, Detail detail) {
+    Writer out(detail);
+    out.always("name", acl.name);
+    out.part("applied_to", names_or_any(acl.applied_to, detail));
+    out.part("rules", objects(acl.rules, detail));
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Rule& rule, Detail detail) {
+    const model::Rule standard;
+    Writer out(detail);
+    out.always("name", rule.name);
+    out.always("action", to_text(rule.action));
+    out.word("direction", rule.direction, RuleDirection::kBoth);
+    out.part("source", names_or_any(rule.source, detail));
+    out.part("destination", names_or_any(rule.destination, detail));
+    out.put("negate_source", rule.negate_source, standard.negate_source);
+    out.put("negate_destination", rule.negate_destination, standard.negate_destination);
+    out.part("services", services_or_any(rule.services, detail));
+    out.part("applied_to", names_or_any(rule.applied_to, detail));
+    out.put("log", rule.log, standard.log);
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Section& section, Detail detail) {
+    const model::Section standard;
+    Writer out(detail);
+    out.always("name", section.name);
+    out.put("stateful", section.stateful, standard.stateful);
+    out.put("tcp_strict", section.tcp_strict, standard.tcp_strict);
+    out.part("rules", objects(section.rules, detail));
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Dfw& dfw, Detail detail) {
+    Writer out(detail);
+    out.word("default", dfw.default_action, model::DfwAction::kAllow);
+    out.part("sections", objects(dfw.sections, detail));
+    out.part("exclude", Json(dfw.exclude));
+    out.part("timeouts", json_of(dfw.timeouts, detail));
+    out.part("limits", json_of(dfw.limits, detail));
+    return std::move(out).take();
+}
+
+Json to_json_value(const model::Document& document, Detail detail) {
+    Writer out(detail);
+    out.part("host", to_json_value(document.host, detail));
+    out.part("switches", objects(document.switches, detail));
+    out.part("port_groups", objects(document.port_groups, detail));
+    out.part("ports", objects(document.ports, detail));
+    out.part("address_sets", objects(document.address_sets, detail));
+    out.part("groups", objects(document.groups, detail));
+    out.part("acls", objects(document.acls, detail));
+    out.part("dfw", to_json_value(document.dfw, detail));
+    return std::move(out).take();
+}
+
+}  // namespace sluice::agent

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Transport checksums; see checksum.h. Words are added as they lie in memory: one's complement sums
+// do not care for byte order (RFC 1071 §2), only for whether a segment starts at an odd byte.
+#include "datapath/checksum.h"
+
+#include <rte_mbuf.h>
+
+#include "datapath/parse_layers.h"
+
+namespace sluice::datapath {
+namespace {
+
+[[nodiscard]] std::uint16_t fold(std::uint64_t sum) noexcept {
+    sum = (sum & 0xffffffffU) + (sum >> 32U);
+    sum = (sum & 0xffffffffU) + (sum >> 32U);
+    sum = (sum & 0xffffU) + (sum >> 16U);
+    sum = (sum & 0xffffU) + (sum >> 16U);
+    return static_cast<std::uint16_t>(sum);
+}
+
+/// Addresses, length and protocol (RFC 9293 §3.1, RFC 8200 §8.1). IPv4's zero bytes in the key add
+/// nothing.
+[[nodiscard]] std::uint64_t pseudo_header_sum(const FlowKey& key, std::uint32_t size) noexcept {
+    const std::uint64_t addresses =
+        std::uint64_t{raw_sum(key.source_ip, 16)} + raw_sum(key.destination_ip, 16);
+    const std::uint32_t tail = __builtin_bswap32(size);
+    const std::uint32_t protocol = __builtin_bswap32(key.protocol);
+    return addresses + std::uint64_t{tail} + protocol;
+}
+
+/// A routing header with segments left: the checksum is over the last destination (RFC 8200 §8.1),
+/// which is not ours to find.
+[[nodiscard]] bool is_source_routed(const ParsedFrame& frame) noexcept {
+    if (!frame.key.has(kKeyIpv6)) { return false; }
+    std::uint8_t next = frame.data[frame.l3_offset + 6U];
+    for (std::uint32_t at = frame.l3_offset + kIpv6Size; at + 8 <= frame.l4_offset;) {
+        const std::uint8_t* header = frame.data + at;
+        if (next == kProtocolRouting && header[3] != 0) { return true; }
+        const std::uint32_t size =
+            next == kProtocolAh ? (header[1] + 2U) * 4U : (header[1] + 1U) * 8U;
+        at += next == kProtocolFragment ? 8U : size;
+        next = header[0];
+    }
+    return false;
+}
+
+[[nodiscard]] bool sum_ok(const rte_mbuf& frame, const ParsedFrame& parsed, std::uint32_t size,
+                          bool pseudo_header) noexcept {
+    const std::uint64_t sum = raw_sum(frame, parsed.l4_offset, size) +
+                              (pseudo_header ? pseudo_header_sum(parsed.key, size) : 0);
+    return fold(sum) == 0xffff || is_source_routed(parsed);
+}
+
+[[nodiscard]] bool udp_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept {
+    const std::uint8_t* udp = parsed.data + parsed.l4_offset;
+    if (load<std::uint16_t>(udp + 6) == 0) { return true; }
+    return sum_ok(frame, parsed, load_be16(udp + 4), true);
+}
+
+}  // namespace
+
+std::uint16_t raw_sum(const std::uint8_t* data, std::size_t size) noexcept {
+    std::uint64_t sum = 0;
+    std::size_t i = 0;
+    for (; i + 4 <= size; i += 4) { sum += load<std::uint32_t>(data + i); }
+    if (size - i >= 2) {
+        sum += load<std::uint16_t>(data + i);
+        i += 2;
+    }
+    if (i < size) { sum += data[i]; }
+    return fold(sum);
+}
+
+std::uint16_t raw_sum(const rte_mbuf& frame, std::uint32_t offset, std::uint32_t size) noexcept {
+    std::uint64_t sum = 0;
+    bool odd = false;  // Bytes summed so far.
+    for (const rte_mbuf* segment = &frame; segment != nullptr && size > 0;
+         segment = segment->next) {
+        const std::uint32_t length = segment->data_len;
+        if (offset >= length) {
+            offset -= length;
+            continue;
+        }
+        const std::uint32_t take = length - offset < size ? length - offset : size;
+        const std::uint16_t part =
+            raw_sum(rte_pktmbuf_mtod_offset(segment, const std::uint8_t*, offset), take);
+        sum += odd ? __builtin_bswap16(part) : part;
+        odd ^= (take & 1U) != 0;
+        size -= take;
+        offset = 0;
+    }
+    return fold(sum);
+}
+
+bool l4_checksum_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept {
+    if (parsed.fragment || parsed.l4_offset == 0) { return true; }
+    switch (parsed.key.protocol) {
+        case kProtocolTcp: return sum_ok(frame, parsed, parsed.l4_size, true);
+        case kProtocolUdp: return udp_ok(frame, parsed);
+        case kProtocolIcmp:
+        case kProtocolIgmp: return sum_ok(frame, parsed, parsed.l4_size, false);
+        case kProtocolIcmpv6: return sum_ok(frame, parsed, parsed.l4_size, true);
+        default: return true;
+    }
+}
+
+bool fill_l4_checksum(rte_mbuf& frame) noexcept {
+    const bool tcp = (frame.ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM;
+    const bool v4 = (frame.ol_flags & RTE_MBUF_F_TX_IPV4) != 0;
+    const std::uint32_t l3 = frame.l2_len;
+    const std::uint32_t l4 = l3 + frame.l3_len;
+    const std::uint32_t field = l4 + (tcp ? 16U : 6U);
+    if (frame.l3_len < (v4 ? kIpv4Size : kIpv6Size) || frame.data_len < field + 2U) {
+        return false;
+    }
+    auto* data = rte_pktmbuf_mtod(&frame, std::uint8_t*);
+    const std::uint32_t ip_size =
+        v4 ? load_be16(data + l3 + 2) : kIpv6Size + load_be16(data + l3 + 4);
+    if (l3 + ip_size < field + 2U || l3 + ip_size > frame.pkt_len) { return false; }
+    const std::uint32_t size = tcp ? l3 + ip_size - l4 : load_be16(data + l4 + 4);
+    if (size < kUdpSize || l4 + size > frame.pkt_len) { return false; }
+    std::memset(data + field, 0, 2);
+    const std::uint64_t addresses = v4 ? raw_sum(data + l3 + 12, 8) : raw_sum(data + l3 + 8, 32);
+    const std::uint32_t protocol = tcp ? kProtocolTcp : kProtocolUdp;
+    const std::uint64_t sum = addresses + __builtin_bswap32(size) +
+                              std::uint64_t{__builtin_bswap32(protocol)} + raw_sum(frame, l4, size);
+    auto checksum = static_cast<std::uint16_t>(~fold(sum));
+    if (checksum == 0 && !tcp) { checksum = 0xffff; }  // Zero means none (RFC 768).
+    std::memcpy(data + field, &checksum, 2);
+    return true;
+}
+
+}  // namespace sluice::datapath

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Transport checksums (RFC 1071) over frames of one or more segments. Our own sum:
+// rte_raw_cksum_mbuf() of DPDK 22.11 loses carries when a segment before the last has an odd size.
+// Called by parse and by the connection step; pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+struct rte_mbuf;
+
+namespace sluice {
+struct ParsedFrame;
+}
+
+namespace sluice::datapath {
+
+/// One's complement sum of `size` bytes as 16-bit words in memory order, folded, not inverted; an
+/// odd last byte counts as followed by zero.
+[[nodiscard]] std::uint16_t raw_sum(const std::uint8_t* data, std::size_t size) noexcept;
+
+/// The same over `size` bytes from `offset` on, segment by segment. The frame must hold them; what
+/// is missing counts zero.
+[[nodiscard]] std::uint16_t raw_sum(const rte_mbuf& frame, std::uint32_t offset,
+                                    std::uint32_t size) noexcept;
+
+/// True if the transport checksum of `frame` is right: TCP, UDP, ICMP, ICMPv6, IGMP. True also
+/// where there is none to check: UDP that sent zero, fragments, other protocols, an IPv6 routing
+/// header that still names another destination. `parsed` is parse's result for `frame`; its
+/// l4_checksum is neither read nor written.
+[[nodiscard]] bool l4_checksum_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept;
+
+/// Computes and writes the checksum of a TCP or UDP frame whose sender left it out, for a receiver
+/// that can't finish it: ol_flags, l2_len and l3_len as convert_offload() set them. The flags stay.
+/// False, and nothing written, if the headers do not lie in the first segment or say more than the
+/// frame holds.
+[[nodiscard]] bool fill_l4_checksum(rte_mbuf& frame) noexcept;
+
+}  // namespace sluice::datapath

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// WorkerContext: all that one worker owns, and what it borrows for the running poll. The stages (ingress, first_packet,
+// steps, inspect, replicate, output) are functions over it, one a file. Thread: its worker only, counters excepted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "datapath/flow_table.h"
+#include "datapath/fragment.h"
+#include "datapath/snapshot.h"
+#include "sluice/telemetry/counters.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+struct rte_ring;
+
+namespace sluice::datapath {
+
+/// Frames that wait for the end of the poll to leave by one port.
+struct TxBuffer {
+    std::uint16_t count = 0;
+    bool is_listed = false;  ///< In WorkerContext::tx_dirty.
+    std::array<rte_mbuf*, kBurstMax> frames;
+};
+
+/// A frame on its way through one burst.
+struct Packet {
+    rte_mbuf* mbuf = nullptr;
+    ParsedFrame frame;
+    std::uint64_t hash = 0;
+    std::uint32_t candidate = kNoFlow;
+    std::uint32_t index = kNoFlow;  ///< Flow-table entry, also while it is stale.
+    FragmentResult fragment;        ///< Of a fragment.
+    bool is_related = false;        ///< ICMP error that quotes a live connection.
+    FlowState* flow = nullptr;   ///< In the table, or `scratch`.
+    FlowState scratch;           ///< Program of a packet that is not cached.
+    RuleId rule_from, rule_to;   ///< Of `scratch`.
+};
+
+/// What a worker is made with.
+struct WorkerOptions {
+    unsigned index = 0;
+    unsigned worker_count = 1;
+    rte_mempool* pool = nullptr;
+    ConnectionTable* connections = nullptr;
+    std::uint32_t flow_capacity = kFlowTableDefault;
+    bool flow_cache = true;  ///< False: every packet walks both chains (--no-flow-cache).
+    std::uint64_t seed = 0;  ///< Of the flow table's hash.
+};
+
+struct WorkerContext {
+    explicit WorkerContext(const WorkerOptions& options);
+
+    const WorkerOptions options;
+    FlowTable flows;
+    FragmentTable fragments;
+    ConnectionTable& connections;
+    const Snapshot* snapshot = nullptr;  ///< Of the running poll.
+    std::uint64_t now_ns = 0;            ///< Of the running poll.
+    std::uint32_t now_ms = 0;
+
+    WorkerCounters counters;             // worker: rw, control: ro
+    std::vector<PortCounters> ports;     // worker: rw, control: ro; by PortIndex
+    LazyMemory rule_memory;
+    RuleCounters* rules;                 // worker: rw, control: ro; by rule_slot()
+    std::vector<ChainState> chains;      // by PortIndex
+
+    std::array<Packet, kBurstMax> burst; // Of the running burst.
+    std::vector<TxBuffer> tx;            // by PortIndex
+    std::vector<PortIndex> tx_dirty;     // Ports with frames in `tx`.
+    std::vector<TxBuffer> handover;      // by worker
+    std::vector<rte_ring*> to_worker;    // by worker: single producer (this one), single consumer
+    std::vector<rte_ring*> from_worker;  // by worker
+};
+
+}  // namespace sluice::datapath

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dataplane: see dataplane.h.
+#include "datapath/dataplane.h"
+
+#include <rte_malloc.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <new>
+#include <stdexcept>
+
+#include "sluice/base/assert.h"
+
+namespace sluice::datapath {
+namespace {
+
+rte_rcu_qsbr* make_rcu(unsigned worker_count) {
+    const std::size_t size = rte_rcu_qsbr_get_memsize(worker_count);
+    auto* rcu = static_cast<rte_rcu_qsbr*>(rte_zmalloc("sluice_rcu", size, RTE_CACHE_LINE_SIZE));
+    if (rcu == nullptr || rte_rcu_qsbr_init(rcu, worker_count) != 0) { throw std::bad_alloc(); }
+    for (unsigned i = 0; i < worker_count; ++i) { rte_rcu_qsbr_thread_register(rcu, i); }
+    return rcu;
+}
+
+std::unique_ptr<const Snapshot> empty_snapshot(unsigned worker_count) {
+    auto snapshot = std::make_unique<Snapshot>();
+    snapshot->worker_ports.resize(worker_count);
+    return snapshot;
+}
+
+}  // namespace
+
+Dataplane::Dataplane(const DataplaneOptions& options)
+    : arena_(ConnectionTable::arena_bytes(options.connection_capacity)),
+      connections_(std::make_unique<ConnectionTable>(arena_.get(), options.connection_capacity, options.worker_count, options.seed)),
+      current_(empty_snapshot(options.worker_count)),
+      published_(current_.get()),
+      rcu_(make_rcu(options.worker_count)) {
+    for (unsigned i = 0; i < options.worker_count; ++i) {
+        WorkerOptions worker;
+        worker.index = i;
+        worker.worker_count = options.worker_count;
+        worker.pool = options.pool;
+        worker.connections = connections_.get();
+        worker.flow_capacity = options.flow_capacity;
+        worker.flow_cache = options.flow_cache;
+        worker.seed = options.seed + i;
+        workers_.push_back(std::make_unique<Worker>(worker));
+        wake_fds_.push_back(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        if (wake_fds_.back() < 0) { throw std::runtime_error("worker: no eventfd"); }
+    }
+    make_rings(options.worker_count);
+}
+
+void Dataplane::make_rings(unsigned count) {
+    for (unsigned from = 0; from < count; ++from) {
+        for (unsigned to = 0; to < count; ++to) {
+            if (from == to) { continue; }
+            const std::string name = "sluice_w" + std::to_string(from) + "_" + std::to_string(to);
+            rte_ring* ring = rte_ring_create(name.c_str(), kWorkerQueueFrames, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+            if (ring == nullptr) { throw std::bad_alloc(); }
+            rings_.push_back(ring);
+            workers_[from]->context().to_worker[to] = ring;
+            workers_[to]->context().from_worker[from] = ring;
+        }
+    }
+}
+
+Dataplane::~Dataplane() {
+    for (rte_ring* ring : rings_) { rte_ring_free(ring); }
+    for (const int fd : wake_fds_) { close(fd); }
+    rte_free(rcu_);
+}
+
+std::uint64_t Dataplane::publish(std::unique_ptr<const Snapshot> next) {
+    SLUICE_ASSERT(next->worker_ports.size() == workers_.size());
+    connections_->configure(next->timeouts, next->limits);
+    published_.store(next.get(), std::memory_order_release);
+    const std::uint64_t token = rte_rcu_qsbr_start(rcu_);
+    retired_.push_back(Retired{std::move(current_), token});
+    current_ = std::move(next);
+    for (unsigned i = 0; i < worker_count(); ++i) { wake(i); }
+    return token;
+}
+
+bool Dataplane::is_settled(std::uint64_t token) const noexcept { return rte_rcu_qsbr_check(rcu_, token, false) == 1; }
+
+void Dataplane::reclaim() {
+    while (!retired_.empty() && is_settled(retired_.front().token)) { retired_.pop_front(); }
+}
+
+bool Dataplane::submit(unsigned worker, WorkerCommand& command) noexcept {
+    const bool queued = workers_[worker]->submit(command);
+    wake(worker);
+    return queued;
+}
+
+std::size_t Dataplane::poll_once(unsigned worker, std::uint64_t now_ns) noexcept {
+    const std::size_t moved = workers_[worker]->poll_once(*published_.load(std::memory_order_acquire), now_ns);
+    rte_rcu_qsbr_quiescent(rcu_, worker);
+    return moved;
+}
+
+void Dataplane::set_online(unsigned worker, bool is_online) noexcept {
+    if (is_online) {
+        rte_rcu_qsbr_thread_online(rcu_, worker);
+    } else {
+        rte_rcu_qsbr_thread_offline(rcu_, worker);
+    }
+}
+
+void Dataplane::synchronize() const noexcept {
+    const std::uint64_t token = rte_rcu_qsbr_start(rcu_);
+    rte_rcu_qsbr_check(rcu_, token, true);
+}
+
+void Dataplane::wake(unsigned worker) const noexcept {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(wake_fds_[worker], &one, sizeof one);  // Full means awake already.
+}
+
+}  // namespace sluice::datapath

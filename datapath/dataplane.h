@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dataplane: the workers of this process with what they share: the published snapshot and its reclamation (rte_rcu_qsbr),
+// the rings between workers, the connection arena. Control thread, except where said.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "datapath/worker.h"
+#include "sluice/base/result.h"
+
+struct rte_rcu_qsbr;
+
+namespace sluice::datapath {
+
+struct DataplaneOptions {
+    unsigned worker_count = 1;
+    rte_mempool* pool = nullptr;
+    std::uint32_t flow_capacity = kFlowTableDefault;
+    std::uint32_t connection_capacity = kConnectionCapacityDefault;
+    bool flow_cache = true;
+    std::uint64_t seed = 0;
+};
+
+class Dataplane {
+public:
+    explicit Dataplane(const DataplaneOptions& options);
+    ~Dataplane();
+    Dataplane(const Dataplane&) = delete;
+    Dataplane& operator=(const Dataplane&) = delete;
+
+    /// Makes `next` what workers see from their next poll on. Returns a token for is_settled().
+    [[nodiscard]] std::uint64_t publish(std::unique_ptr<const Snapshot> next);
+    /// True when every worker has passed on from what was published before `token`.
+    [[nodiscard]] bool is_settled(std::uint64_t token) const noexcept;
+    /// Frees snapshots that no worker can see any more.
+    void reclaim();
+    [[nodiscard]] const Snapshot& snapshot() const noexcept { return *current_; }
+
+    /// Hands a command to a worker and wakes it. False if its queue is full.
+    [[nodiscard]] bool submit(unsigned worker, WorkerCommand& command) noexcept;
+
+    /// worker: a round, and a quiescent state behind it.
+    std::size_t poll_once(unsigned worker, std::uint64_t now_ns) noexcept;
+    /// worker: goes on line (its lookups hold snapshots) and off line (asleep or ended).
+    void set_online(unsigned worker, bool is_online) noexcept;
+    /// Any thread: waits until every worker passed a quiescent state; asleep ones count as passed. For librte_vhost's thread.
+    void synchronize() const noexcept;
+
+    /// eventfd that wakes a sleeping worker. Any thread writes, the worker reads.
+    [[nodiscard]] int wake_fd(unsigned worker) const noexcept { return wake_fds_[worker]; }
+    void wake(unsigned worker) const noexcept;
+
+    [[nodiscard]] Worker& worker(unsigned index) noexcept { return *workers_[index]; }
+    [[nodiscard]] const Worker& worker(unsigned index) const noexcept { return *workers_[index]; }
+    [[nodiscard]] unsigned worker_count() const noexcept { return static_cast<unsigned>(workers_.size()); }
+    [[nodiscard]] ConnectionTable& connections() noexcept { return *connections_; }
+
+private:
+    struct Retired {
+        std::unique_ptr<const Snapshot> snapshot;
+        std::uint64_t token;
+    };
+    void make_rings(unsigned count);
+
+    LazyMemory arena_;
+    std::unique_ptr<ConnectionTable> connections_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<rte_ring*> rings_;
+    std::vector<int> wake_fds_;
+    std::unique_ptr<const Snapshot> current_;    // control
+    std::atomic<const Snapshot*> published_;     // control: w, worker: r
+    std::deque<Retired> retired_;
+    rte_rcu_qsbr* rcu_;
+};
+
+}  // namespace sluice::datapath

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+// First packet: composes a program from the source vNIC's chain, switching, the destination vNIC's chain and the connection.
+// Also called for packets whose program is stale. With a connection, every decision judges it again by its opener's key, so
+// a rule change ends what it no longer allows at the next packet, whichever direction that has.
+#include "datapath/checksum.h"
+#include "datapath/stages.h"
+#include "sluice/base/assert.h"
+
+namespace sluice::datapath {
+namespace {
+
+// One composition: the inputs and what comes of them.
+struct Composer {
+    Composer(WorkerContext& c, Packet& p, const PortConfig& port) noexcept : context(c), packet(p), in(port), key(p.frame.key) {}
+
+    WorkerContext& context;
+    Packet& packet;
+    const PortConfig& in;
+    const FlowKey& key;
+    const Domain* domain = nullptr;
+    TupleOfFrame tuple;
+    bool may_track = false;  // Unicast IP: the kinds of frame that connections are made of.
+    bool has_connection = false;
+    ConnectionView view{};
+    Program program;
+    RuleId rule_from, rule_to;
+
+    void run() noexcept;
+
+private:
+    bool compose() noexcept;
+    void find_connection() noexcept;
+    void set_drop(DropReason reason) noexcept;
+    bool set_chain_drop(const Decision& decision, Direction direction) noexcept;
+    bool switch_frame() noexcept;
+    bool enter_destination(const PortConfig& out, const Decision& from) noexcept;
+    void set_ending(const PortConfig& out) noexcept;
+    void attach_connection(const Decision& from, const Decision& to) noexcept;
+    void open_connection(const Decision& from, const Decision& to) noexcept;
+    void refuse_open(DropReason reason, const Decision& from) noexcept;
+    void count_hit(RuleId rule) noexcept;
+    [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
+    [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept { return port.chain->slots[kSlotDfw] != nullptr; }
+    [[nodiscard]] DecideInput input(Direction direction) const noexcept { return {key, direction, has_connection ? &view : nullptr}; }
+};
+
+void Composer::set_drop(DropReason reason) noexcept {
+    program.ending = Ending::kDrop;
+    program.reason = reason;
+}
+
+// Whether slot 2 judged this packet of a connection by the opener's key: then its verdict is one on the connection.
+bool Composer::judged_by_opener(Direction direction) const noexcept {
+    if (view.side == ConnectionSide::kOpener) { return true; }
+    return direction == Direction::kFromVm ? view.responder_stateful : view.opener_stateful;
+}
+
+// Returns false if the connection ended by it, so that the packet must be judged again without one.
+bool Composer::set_chain_drop(const Decision& decision, Direction direction) noexcept {
+    const bool by_firewall = decision.slot == kSlotDfw;
+    if (by_firewall && has_connection && judged_by_opener(direction)) {
+        context.connections.close(context.options.index, program.connection);
+        has_connection = false;
+        return false;
+    }
+    set_drop(decision.reason);
+    program.drop_slot = decision.slot;
+    program.drop_direction = direction;
+    program.flags |= kProgramHitsByPacket;
+    if (by_firewall) { (direction == Direction::kFromVm ? rule_from : rule_to) = decision.rule; }
+    if (by_firewall && may_track) { program.flags |= kProgramRecheck; }
+    return true;
+}
+
+void Composer::find_connection() noexcept {
+    may_track = key.is_ip() && !key.destination_mac.is_group();
+    if (!may_track) { return; }
+    tuple = tuple_of(key, domain->id);
+    program.connection = context.connections.find(tuple, context.now_ns);
+    if (!program.connection.is_set()) { return; }
+    program.side = context.connections.side_of(program.connection, tuple);
+    has_connection = view_connection(context, program.connection, program.side, view);
+}
+
+void Composer::run() noexcept {
+    const std::uint16_t index = ingress_domain(in, key);
+    program.domain = index;
+    if (index == kNoDomain) {
+        set_drop(DropReason::kVlanNotAllowed);
+        return;
+    }
+    domain = &context.snapshot->domains[index];
+    find_connection();
+    if (!compose()) {
+        const bool composed = compose();  // Once more, without the connection that just ended.
+        SLUICE_ASSERT(composed);
+    }
+}
+
+bool Composer::compose() noexcept {
+    program.flags = 0;
+    program.step_count = 0;
+    const Decision from = decide(*in.chain, input(Direction::kFromVm));
+    program.decided_from = from.decided;
+    program.decided_to = 0;
+    program.output = kNoPort;
+    if (from.verdict == Verdict::kDrop) { return set_chain_drop(from, Direction::kFromVm); }
+    if (!switch_frame()) { return true; }
+    if (program.output == kNoPort) {  // Replicated: no connection, every copy is judged at its own port.
+        rule_from = from.rule;
+        program.flags |= kProgramHitsByPacket;
+        return true;
+    }
+    return enter_destination(*context.snapshot->port(program.output), from);
+}
+
+// Finds where the frame goes. False: nowhere, the program drops.
+bool Composer::switch_frame() noexcept {
+    if (key.destination_mac.is_group()) {
+        program.ending = Ending::kReplicate;
+        if (is_reserved_group(key.destination_mac)) { set_drop(DropReason::kReservedMac); }
+        return program.ending == Ending::kReplicate;
+    }
+    const PortIndex output = domain->macs.find(key.destination_mac);
+    if (output == kNoPort) {
+        program.ending = Ending::kMirrored;
+        if (domain->promiscuous.empty()) { set_drop(DropReason::kUnknownUnicast); }
+        return program.ending == Ending::kMirrored;
+    }
+    if (output == key.port) {
+        set_drop(DropReason::kSamePort);
+        return false;
+    }
+    program.output = output;
+    if (!context.snapshot->port(output)->is_enabled) {
+        set_drop(DropReason::kPortDisabled);
+        return false;
+    }
+    return true;
+}
+
+bool Composer::enter_destination(const PortConfig& out, const Decision& from) noexcept {
+    const Decision to = decide(*out.chain, input(Direction::kToVm));
+    program.decided_to = to.decided;
+    if (to.verdict == Verdict::kDrop) { return set_chain_drop(to, Direction::kToVm); }
+    rule_from = from.rule;
+    rule_to = to.rule;
+    set_ending(out);
+    if (from.stateful || to.stateful) {
+        if (may_track) { attach_connection(from, to); }
+        return true;
+    }
+    program.flags |= kProgramHitsByPacket;
+    if (has_connection) { context.connections.close(context.options.index, program.connection); }  // Nobody tracks it any more.
+    if (may_track && (has_firewall(in) || has_firewall(out))) { program.flags |= kProgramRecheck; }
+    return true;
+}
+
+void Composer::set_ending(const PortConfig& out) noexcept {
+    program.ending = Ending::kOutput;
+    for (const PortIndex member : domain->promiscuous) {
+        if (member != key.port && member != program.output) { program.ending = Ending::kMirrored; }
+    }
+    if (const auto step = egress_vlan_step(out, *domain, key)) { program.steps[program.step_count++] = *step; }
+}
+
+void Composer::attach_connection(const Decision& from, const Decision& to) noexcept {
+    if (!has_connection) { open_connection(from, to); }
+    program.tracked = program.ending != Ending::kDrop;
+}
+
+void Composer::open_connection(const Decision& from, const Decision& to) noexcept {
+    const ParsedFrame& frame = packet.frame;
+    if (!tuple.may_open) {
+        refuse_open(DropReason::kIcmpNoConnection, from);
+        program.flags = static_cast<std::uint8_t>((program.flags & ~kProgramTransient) | kProgramRecheck);  // The key alone says so.
+        return;
+    }
+    if (frame.l4_checksum == L4Checksum::kUnknown && !l4_checksum_ok(*packet.mbuf, frame)) {
+        return refuse_open(DropReason::kBadL4Checksum, from);
+    }
+    const ParsedFrame* opening = &frame;
+    ParsedFrame whole;
+    if (frame.fragment) {
+        program.connection = ConnectionHandle{};
+        if (!packet.fragment.complete) { return; }  // Goes on, judged by the rules; opens nothing yet.
+        if (!context.fragments.whole(packet.fragment.datagram, whole)) { return refuse_open(DropReason::kFragmentNoHead, from); }
+        opening = &whole;
+    }
+    OpenRequest request;
+    request.tuple = tuple;
+    request.opener_port = key.port;
+    request.responder_port = program.output;
+    request.opener_rule = from.rule;
+    request.responder_rule = to.rule;
+    request.opener_stateful = from.stateful;
+    request.responder_stateful = to.stateful;
+    request.tcp_strict = (!from.stateful || from.tcp_strict) && (!to.stateful || to.tcp_strict);
+    request.judged_generation = context.snapshot->generation;
+    const OpenResult opened = context.connections.open(context.options.index, request, *opening, context.now_ns);
+    if (!opened.handle.is_set()) { return refuse_open(opened.reason, from); }
+    program.connection = opened.handle;
+    program.side = context.connections.side_of(opened.handle, tuple);
+    count_hit(from.rule);
+    if (to.rule != from.rule) { count_hit(to.rule); }
+}
+
+// This packet can't open the connection that its key may have: charged to the firewall that asked for one.
+void Composer::refuse_open(DropReason reason, const Decision& from) noexcept {
+    set_drop(reason);
+    program.drop_slot = static_cast<std::uint8_t>(kSlotDfw);
+    program.drop_direction = from.stateful ? Direction::kFromVm : Direction::kToVm;
+    program.flags |= kProgramTransient;
+    rule_from = RuleId{};
+    rule_to = RuleId{};
+}
+
+void Composer::count_hit(RuleId rule) noexcept {
+    if (rule.value != 0) { context.rules[rule_slot(rule)].hits.add(1); }
+}
+
+bool drops(const Program& program) noexcept { return program.ending == Ending::kDrop; }
+
+// A stale entry keeps its place if the new program belongs to the same list of its port.
+void cache(WorkerContext& context, Packet& packet, const Composer& composed) noexcept {
+    if (packet.index != kNoFlow && drops(context.flows.entry(packet.index).state.program) != drops(composed.program)) {
+        context.flows.remove(packet.index);
+        packet.index = kNoFlow;
+    }
+    if (packet.index == kNoFlow) {
+        packet.index = context.flows.insert(packet.frame.key, packet.hash, composed.program);
+        if (packet.index == kNoFlow) { return; }
+    } else {
+        fold(context, packet.index);
+    }
+    FlowState& state = context.flows.entry(packet.index).state;
+    state.program = composed.program;
+    state.generation = context.snapshot->generation;
+    context.flows.cold(packet.index).rule_from = composed.rule_from;
+    context.flows.cold(packet.index).rule_to = composed.rule_to;
+    packet.flow = &state;
+}
+
+}  // namespace
+
+bool view_connection(WorkerContext& context, ConnectionHandle handle, ConnectionSide side, ConnectionView& view) noexcept {
+    const Connection* record = context.connections.get(handle);
+    if (record == nullptr) { return false; }
+    const ConnectionTuple tuple = record->tuple;
+    const std::uint8_t flags = record->flags;
+    if (context.connections.get(handle) == nullptr) { return false; }  // Closed while we copied.
+    const bool opener_is_a = (flags & kConnOpenerIsA) != 0;
+    view = ConnectionView{};
+    view.side = side;
+    view.opener_stateful = (flags & kConnOpenerStateful) != 0;
+    view.responder_stateful = (flags & kConnResponderStateful) != 0;
+    FlowKey& key = view.opener_key;
+    __builtin_memcpy(key.source_ip, opener_is_a ? tuple.ip_a : tuple.ip_b, sizeof key.source_ip);
+    __builtin_memcpy(key.destination_ip, opener_is_a ? tuple.ip_b : tuple.ip_a, sizeof key.destination_ip);
+    key.protocol = tuple.protocol;
+    key.flags = static_cast<std::uint8_t>((tuple.family == IpFamily::kV4 ? kKeyIpv4 : kKeyIpv6) | kKeyPorts);
+    key.source_port = opener_is_a ? tuple.port_a : tuple.port_b;
+    key.destination_port = opener_is_a ? tuple.port_b : tuple.port_a;
+    if (tuple.protocol == 1 || tuple.protocol == 58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
+        std::swap(key.source_port, key.destination_port);
+    }
+    return true;
+}
+
+bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
+    const Snapshot& snapshot = *context.snapshot;
+    if (state.generation == snapshot.generation) [[likely]] { return true; }
+    const PortConfig* in = snapshot.port(key.port);
+    if (in == nullptr || in->policy_epoch > state.generation) { return false; }
+    if (state.program.output != kNoPort) {
+        const PortConfig* out = snapshot.port(state.program.output);
+        if (out == nullptr || out->policy_epoch > state.generation) { return false; }
+    }
+    const std::uint16_t domain = ingress_domain(*in, key);
+    if (domain != kNoDomain && snapshot.domains[domain].epoch > state.generation) { return false; }
+    state.program.domain = domain;
+    state.generation = snapshot.generation;
+    return true;
+}
+
+void decide_packet(WorkerContext& context, Packet& packet) noexcept {
+    const PortConfig* in = context.snapshot->port(packet.frame.key.port);
+    Composer composer(context, packet, *in);
+    composer.run();
+    packet.flow = &packet.scratch;
+    const bool may_cache = context.options.flow_cache && !packet.frame.fragment;
+    if (may_cache && (composer.program.flags & kProgramTransient) == 0) { cache(context, packet, composer); }
+    if (packet.flow != &packet.scratch) { return; }
+    if (packet.index != kNoFlow) {  // A transient verdict says nothing on the cached program, but that one is stale.
+        context.flows.remove(packet.index);
+        packet.index = kNoFlow;
+    }
+    packet.scratch = FlowState{};
+    packet.scratch.program = composer.program;
+    packet.rule_from = composer.rule_from;
+    packet.rule_to = composer.rule_to;
+}
+
+}  // namespace sluice::datapath

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Program: what a flow's first packet was decided to need, composed from both chains and the switch: a few steps and an
+// ending. Every later packet of the flow runs it after one lookup. Owned by one worker's flow table.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "sluice/iochain/chain.h"
+#include "sluice/iochain/connection.h"
+
+namespace sluice::datapath {
+
+/// What varies from packet to packet. A closed set, run over the burst kind by kind in this order.
+enum class StepKind : std::uint8_t {
+    kConnection,  ///< TCP state, window, timers of Program::connection.
+    kVlanPop,     ///< Take the 802.1Q tag off.
+    kVlanPush,    ///< Put a tag on; argument = VID.
+};
+
+struct Step {
+    StepKind kind;
+    std::uint8_t reserved = 0;
+    std::uint16_t argument = 0;
+};
+
+enum class Ending : std::uint8_t {
+    kDrop,       ///< `reason`, at slot `drop_slot` or outside the chain.
+    kOutput,     ///< To port `output`.
+    kReplicate,  ///< To every member of the domain but the ingress; each copy looks up its own half by egress port.
+    kMirrored,   ///< To port `output` and a copy to each promiscuous member.
+};
+
+inline constexpr std::uint8_t kNoSlot = 0xff;
+
+/// Bits of Program::flags.
+enum ProgramFlag : std::uint8_t {
+    kProgramRecheck = 1U << 0U,      ///< Dropped by a firewall rule for want of a connection: holds only as long as there is none.
+    kProgramHitsByPacket = 1U << 1U, ///< The rules count packets as hits (no connection).
+    kProgramTransient = 1U << 2U,    ///< Judged with the packet's contents: never cached.
+};
+
+struct Program {
+    ConnectionHandle connection;
+    ConnectionSide side = ConnectionSide::kOpener;
+    Ending ending = Ending::kDrop;
+    DropReason reason = DropReason::kNone;
+    std::uint8_t drop_slot = kNoSlot;
+    Direction drop_direction = Direction::kFromVm;
+    std::uint8_t flags = 0;
+    std::uint8_t step_count = 0;
+    bool tracked = false;            ///< Has a kConnection step (always the first one).
+    PortIndex output = kNoPort;
+    std::uint16_t domain = 0;        ///< Index into the snapshot's domains.
+    std::uint16_t decided_from = 0;  ///< Slots of the source vNIC that judged it.
+    std::uint16_t decided_to = 0;    ///< Slots of the destination vNIC that judged it.
+    std::array<Step, 2> steps{};     ///< VLAN steps; the connection step is `tracked`.
+};
+static_assert(sizeof(Program) == 32);
+
+/// A program and its figures: the hot line of a flow entry.
+struct alignas(64) FlowState {
+    Program program;
+    std::uint64_t packets = 0;  ///< Carried (not dropped by a step).
+    std::uint64_t bytes = 0;
+    std::uint32_t generation = 0;    ///< Snapshot generation at which it was last known to hold.
+    std::uint32_t last_used_ms = 0;
+    std::uint32_t reserved[2] = {};
+};
+static_assert(sizeof(FlowState) == 64);
+
+}  // namespace sluice::datapath

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// Replicate: broadcast, multicast and promiscuous copies. The source half of the frame's way was decided once; each copy
+// looks up its destination half by egress port (FlowKey::copy_port), except inspected frames and copies of a tracked flow,
+// which are decided each time. A copy is a real copy: steps rewrite it.
+#include <rte_mbuf.h>
+
+#include "datapath/stages.h"
+
+namespace sluice::datapath {
+namespace {
+
+struct Half {
+    Program program;
+    RuleId rule;
+};
+
+Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig& out, PortIndex egress, std::uint16_t domain,
+                 const ConnectionView* view) noexcept {
+    const bool is_inspected = packet.frame.frame_class == FrameClass::kInspect;
+    const Decision decision =
+        is_inspected ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related, context.now_ns)
+                     : decide(*out.chain, DecideInput{packet.frame.key, Direction::kToVm, view});
+    Half half;
+    half.program.output = egress;
+    half.program.domain = domain;
+    half.program.decided_to = decision.decided;
+    half.program.flags = kProgramHitsByPacket;
+    half.rule = decision.rule;
+    if (decision.verdict == Verdict::kDrop) {
+        half.program.reason = decision.reason;
+        half.program.drop_slot = decision.slot;
+        half.program.drop_direction = Direction::kToVm;
+        return half;
+    }
+    half.program.ending = Ending::kOutput;
+    if (const auto step = egress_vlan_step(out, context.snapshot->domains[domain], packet.frame.key)) {
+        half.program.steps[half.program.step_count++] = *step;
+    }
+    return half;
+}
+
+// The destination half from the flow table, decided and inserted on a miss.
+Program cached_half(WorkerContext& context, const Packet& packet, const PortConfig& out, PortIndex egress,
+                    std::uint16_t domain) noexcept {
+    FlowKey key = packet.frame.key;
+    key.side = KeySide::kEgressCopy;
+    key.copy_port = egress.value;
+    const std::uint64_t hash = context.flows.hash(key);
+    std::uint32_t index = context.flows.find(key, hash, kNoFlow);
+    if (index != kNoFlow && !still_holds(context, key, context.flows.entry(index).state)) {
+        context.flows.remove(index);
+        index = kNoFlow;
+    }
+    if (index == kNoFlow) {
+        const Half half = decide_half(context, packet, out, egress, domain, nullptr);
+        index = context.flows.insert(key, hash, half.program);
+        if (index == kNoFlow) {
+            account(context, key.port, half.program, RuleId{}, half.rule, 1, packet.frame.frame_size);
+            return half.program;
+        }
+        context.flows.cold(index).rule_to = half.rule;
+        context.flows.entry(index).state.generation = context.snapshot->generation;
+    }
+    FlowState& state = context.flows.entry(index).state;
+    ++state.packets;
+    state.bytes += packet.frame.frame_size;
+    state.last_used_ms = context.now_ms;
+    return state.program;
+}
+
+void send_copy(WorkerContext& context, const Packet& packet, const Program& half) noexcept {
+    context.counters.created.add(1);
+    const PortIndex ingress = packet.frame.key.port;
+    if (half.ending == Ending::kDrop) {
+        count_slot_drop(context, half.output, Direction::kToVm, half.drop_slot);
+        count_drop(context, ingress, half.reason);
+        return;
+    }
+    rte_mbuf* copy = rte_pktmbuf_copy(packet.mbuf, context.options.pool, 0, UINT32_MAX);
+    if (copy == nullptr) {
+        count_drop(context, ingress, DropReason::kNoBuffer);
+        return;
+    }
+    copy->port = ingress.value;
+    if (!run_vlan_steps(*copy, half)) {
+        drop(context, copy, DropReason::kNoBuffer);
+        return;
+    }
+    output(context, copy, half.output);
+}
+
+}  // namespace
+
+std::size_t replicate(WorkerContext& context, const Packet& packet, const Program& program, PortIndex except) noexcept {
+    const Domain& domain = context.snapshot->domains[program.domain];
+    const auto& members = program.ending == Ending::kReplicate ? domain.members : domain.promiscuous;
+    ConnectionView view{};
+    const bool has_view = program.tracked && view_connection(context, program.connection, program.side, view);
+    const bool may_cache = context.options.flow_cache && !has_view && packet.frame.frame_class == FrameClass::kFlow;
+    std::size_t count = 0;
+    for (const PortIndex egress : members) {
+        if (egress == packet.frame.key.port || egress == except) { continue; }  // Split horizon.
+        ++count;
+        const PortConfig& out = *context.snapshot->port(egress);
+        if (may_cache) {
+            send_copy(context, packet, cached_half(context, packet, out, egress, program.domain));
+            continue;
+        }
+        const Half half = decide_half(context, packet, out, egress, program.domain, has_view ? &view : nullptr);
+        account(context, packet.frame.key.port, half.program, RuleId{}, half.rule, 1, packet.frame.frame_size);
+        send_copy(context, packet, half.program);
+    }
+    return count;
+}
+
+}  // namespace sluice::datapath

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Snapshot: everything that workers need of the configuration, immutable, published by one pointer and reclaimed when
+// every worker has passed a quiescent state (rte_rcu_qsbr). Built on the control thread by src/host/compile.
+// Epochs: `generation` grows with every snapshot; policy_epoch and Domain::epoch say at which generation that part last
+// changed. A program that is older than the snapshot, but not than its parts, still holds and is restamped.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datapath/port.h"
+#include "sluice/base/ids.h"
+#include "sluice/base/limits.h"
+#include "sluice/iochain/chain.h"
+#include "sluice/net/address.h"
+
+namespace sluice::datapath {
+
+/// Static MAC table of a domain: sorted, searched by first packets only.
+class MacTable {
+public:
+    struct Row {
+        MacAddr mac;
+        PortIndex port;
+    };
+    MacTable() = default;
+    explicit MacTable(std::vector<Row> rows) : rows_(std::move(rows)) {
+        std::sort(rows_.begin(), rows_.end(), [](const Row& a, const Row& b) { return a.mac < b.mac; });
+    }
+    /// Port that owns `mac`, kNoPort if none.
+    [[nodiscard]] PortIndex find(const MacAddr& mac) const noexcept {
+        const auto at = std::lower_bound(rows_.begin(), rows_.end(), mac, [](const Row& row, const MacAddr& m) { return row.mac < m; });
+        return at != rows_.end() && at->mac == mac ? at->port : kNoPort;
+    }
+    [[nodiscard]] const std::vector<Row>& rows() const noexcept { return rows_; }
+
+private:
+    std::vector<Row> rows_;
+};
+
+/// One layer-2 domain: a switch and a VLAN.
+struct Domain {
+    DomainId id;               ///< For the life of the process; connections are keyed by it.
+    std::string switch_name;
+    std::uint16_t vlan = 0;    ///< 0 = untagged.
+    std::uint32_t epoch = 0;
+    MacTable macs;
+    std::vector<PortIndex> members;      ///< In document order.
+    std::vector<PortIndex> promiscuous;  ///< Members that receive every frame.
+};
+
+inline constexpr std::uint16_t kNoDomain = 0xffff;
+
+/// How a port speaks 802.1Q.
+struct PortVlan {
+    bool is_trunk = false;
+    std::uint16_t untagged_domain = kNoDomain;  ///< Index of the domain of untagged frames.
+    /// Domain index by VID for a trunk, shared by trunks with the same ranges; null otherwise.
+    std::shared_ptr<const std::array<std::uint16_t, 4096>> tagged_domains;
+};
+
+/// One port as workers see it.
+struct PortConfig {
+    bool is_enabled = true;
+    std::string name;
+    std::string port_group;
+    MacAddr mac;
+    std::vector<IpAddr> ips;
+    unsigned worker = 0;              ///< Index of the worker that polls it.
+    std::uint32_t frame_size_max = 0; ///< Bytes without tag; larger only as a segmentation request.
+    std::uint32_t flow_quota = 0;     ///< 0 = none.
+    bool has_group_limits = false;    ///< broadcast_pps or multicast_pps is set.
+    std::string shape;                ///< Digest of switching settings: equal shapes switch alike.
+    std::uint32_t policy_epoch = 0;
+    PortVlan vlan;
+    std::shared_ptr<const ChainProgram> chain;
+    std::shared_ptr<Port> device;
+};
+
+struct Snapshot {
+    std::uint32_t generation = 0;  ///< Of snapshots; not the document's.
+    bool reads_dscp = false;       ///< Some vNIC's policy reads DSCP; else keys carry none.
+    std::vector<std::optional<PortConfig>> ports;     ///< By PortIndex.
+    std::vector<Domain> domains;
+    std::vector<std::vector<PortIndex>> worker_ports; ///< Ports that each worker polls.
+    ConnectionTimeouts timeouts{};
+    ConnectionLimits limits{};
+
+    [[nodiscard]] const PortConfig* port(PortIndex index) const noexcept {
+        return index.value < ports.size() && ports[index.value] ? &*ports[index.value] : nullptr;
+    }
+};
+
+}  // namespace sluice::datapath

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Worker: see worker.h.
+#include "datapath/worker.h"
+
+#include <rte_errno.h>
+#include <rte_memory.h>
+#include <rte_ring.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "datapath/stages.h"
+
+namespace sluice::datapath {
+
+WorkerContext::WorkerContext(const WorkerOptions& o)
+    : options(o),
+      flows(
+          o.flow_capacity, kPortMax, o.seed,
+          [](void* context, std::uint32_t index) { fold(*static_cast<WorkerContext*>(context), index); }, this),
+      connections(*o.connections),
+      ports(kPortMax),
+      rule_memory(sizeof(RuleCounters) << kRuleSlotBits),
+      rules(static_cast<RuleCounters*>(rule_memory.get())),
+      chains(kPortMax),
+      tx(kPortMax),
+      handover(o.worker_count),
+      to_worker(o.worker_count),
+      from_worker(o.worker_count) {
+    tx_dirty.reserve(kPortMax);
+}
+
+Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {
+    const std::string name = "sluice_cmd_" + std::to_string(options.index);
+    commands_ = rte_ring_create(name.c_str(), kWorkerCommandMax * 2U, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+    if (commands_ == nullptr) { throw std::runtime_error("worker: command ring: " + std::string(rte_strerror(rte_errno))); }
+}
+
+Worker::~Worker() { rte_ring_free(commands_); }
+
+bool Worker::submit(WorkerCommand& command) noexcept { return rte_ring_sp_enqueue(commands_, &command) == 0; }
+
+bool Worker::has_command() const noexcept { return running_ != nullptr || rte_ring_count(commands_) > 0; }
+
+void Worker::enter_snapshot(const Snapshot& snapshot) noexcept {
+    context_.snapshot = &snapshot;
+    if (generation_ == snapshot.generation) { return; }
+    generation_ = snapshot.generation;
+    for (const PortIndex index : snapshot.worker_ports[context_.options.index]) {
+        context_.flows.set_quota(index, snapshot.port(index)->flow_quota);
+    }
+}
+
+std::size_t Worker::poll_ports() noexcept {
+    std::size_t moved = 0;
+    std::array<rte_mbuf*, kBurstMax> frames;
+    for (const PortIndex index : context_.snapshot->worker_ports[context_.options.index]) {
+        Port& device = *context_.snapshot->port(index)->device;
+        const ReceiveResult got = device.receive(frames);
+        if (got.broken_count > 0) {  // Received, and dropped at once: the books balance.
+            context_.counters.received.add(got.broken_count);
+            context_.ports[index.value].rx_packets.add(got.broken_count);
+            count_drop(context_, index, DropReason::kBadDescriptor, got.broken_count);
+        }
+        if (got.frame_count == 0) { continue; }
+        process_burst(context_, index, {frames.data(), got.frame_count});
+        moved += got.frame_count;
+    }
+    return moved;
+}
+
+void Worker::run_command() noexcept {
+    if (running_ == nullptr) {
+        void* next = nullptr;
+        if (rte_ring_sc_dequeue(commands_, &next) != 0) { return; }
+        running_ = static_cast<WorkerCommand*>(next);
+    }
+    if (!running_->step(context_)) { return; }
+    WorkerCommand* done = running_;
+    running_ = nullptr;
+    done->finish();  // From here on it is control's again.
+}
+
+// A pass over the flows takes about four seconds, over the connections about sixteen: both notice expiry exactly when they
+// are used, so that this only returns memory.
+void Worker::age() noexcept {
+    if (context_.now_ms == aged_ms_) { return; }
+    aged_ms_ = context_.now_ms;
+    context_.flows.sweep(context_.flows.high_water() / 4096U + 8U, context_.now_ms, kFlowIdleMs);
+    context_.connections.sweep(context_.options.index, context_.connections.size() / 16384U + 8U, context_.now_ns);
+}
+
+std::size_t Worker::poll_once(const Snapshot& snapshot, std::uint64_t now_ns) noexcept {
+    context_.now_ns = now_ns;
+    context_.now_ms = static_cast<std::uint32_t>(now_ns / 1000000U);
+    enter_snapshot(snapshot);
+    std::size_t moved = poll_ports();
+    moved += take_handed_over(context_);
+    flush_output(context_);
+    run_command();
+    age();
+    return moved;
+}
+
+}  // namespace sluice::datapath

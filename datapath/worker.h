@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Worker: polls its ports, runs what control asks, ages its tables. poll_once(now) is the whole of it: the thread in
+// thread.cc calls it in a loop; tests call it with a clock of their own.
+#pragma once
+
+#include <cstdint>
+
+#include "datapath/command.h"
+#include "datapath/context.h"
+
+namespace sluice::datapath {
+
+class Worker {
+public:
+    explicit Worker(const WorkerOptions& options);
+    ~Worker();
+    Worker(const Worker&) = delete;
+    Worker& operator=(const Worker&) = delete;
+
+    /// One round over ports, handed-over frames, commands and ageing. `snapshot` stays valid during the call.
+    /// @return frames that were moved
+    std::size_t poll_once(const Snapshot& snapshot, std::uint64_t now_ns) noexcept;
+
+    /// control: hands a command over. False if kWorkerCommandMax wait already.
+    [[nodiscard]] bool submit(WorkerCommand& command) noexcept;
+
+    /// worker: true while a command wants further polls.
+    [[nodiscard]] bool has_command() const noexcept;
+
+    [[nodiscard]] WorkerContext& context() noexcept { return context_; }
+    [[nodiscard]] const WorkerContext& context() const noexcept { return context_; }
+
+private:
+    void enter_snapshot(const Snapshot& snapshot) noexcept;
+    std::size_t poll_ports() noexcept;
+    void run_command() noexcept;
+    void age() noexcept;
+
+    WorkerContext context_;
+    rte_ring* commands_;
+    WorkerCommand* running_ = nullptr;
+    std::uint32_t generation_ = 0;
+    std::uint32_t aged_ms_ = 0;
+};
+
+}  // namespace sluice::datapath

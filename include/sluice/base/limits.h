@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every limit of the product, one constexpr each: sizes of the document, of tables, of requests, of
+// queues. Constants only, any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice {
+
+// The document (checked when it is parsed; more is Errc::kLimit).
+inline constexpr std::size_t kDocumentBytesMax = 256U * 1024U * 1024U;
+inline constexpr std::size_t kDocumentDepthMax = 32;  ///< Nested arrays and objects.
+inline constexpr std::size_t kNameLengthMax = 64;     ///< Bytes of an object's name.
+inline constexpr std::size_t kTagLengthMax = 128;     ///< Bytes of a tag's key, and of its value.
+inline constexpr std::size_t kSwitchMax = 64;
+inline constexpr std::size_t kPortGroupMax = 4096;
+inline constexpr std::size_t kPortMax = 1024;   ///< Below kNoPort (ids.h).
+inline constexpr std::size_t kPortIpMax = 256;  ///< Addresses of one vNIC.
+inline constexpr std::size_t kPortTagMax = 64;  ///< Tags of one port or group.
+inline constexpr std::size_t kAddressSetMax = 65536;
+inline constexpr std::size_t kAddressSetMemberMax = 1000000;  ///< Of one set.
+inline constexpr std::size_t kGroupMax = 65536;
+inline constexpr std::size_t kAclMax = 4096;
+inline constexpr std::size_t kSectionMax = 4096;
+inline constexpr std::size_t kRuleMax = 100000;  ///< Firewall and ACL rules of the host together.
+inline constexpr std::size_t kRulePerSectionMax = 100000;
+inline constexpr std::size_t kRuleItemMax = 4096;  ///< Items of one list of a rule.
+inline constexpr std::size_t kVlanRangeMax = 256;  ///< Ranges of one trunk.
+inline constexpr std::uint16_t kVlanMin = 1;
+inline constexpr std::uint16_t kVlanMax = 4094;  ///< 4095 is reserved (IEEE 802.1Q).
+inline constexpr std::uint16_t kMtuMin = 576;    ///< Bytes of layer 3 (RFC 791).
+inline constexpr std::uint16_t kMtuMax = 9216;
+inline constexpr std::uint32_t kTimeoutMaxS = 30U * 86400U;
+inline constexpr std::uint32_t kRateMaxPps = 100000000;
+inline constexpr std::uint32_t kConnectionMax = 64000000;
+inline constexpr std::uint32_t kFlowMax =
+    64000000;  ///< Flow-table entries a port group may ask for, a vNIC.
+inline constexpr std::uint32_t kBindingPerPortMax = 4096;
+inline constexpr std::uint32_t kBindingAgeMaxS = 30U * 86400U;
+inline constexpr std::uint32_t kMacLearningMax = 65536;
+
+// Datapath.
+inline constexpr std::size_t kBurstMax = 32;  ///< Frames a receive burst.
+inline constexpr std::size_t kWorkerMax = 16;
+inline constexpr std::uint32_t kFlowTableMax = 1U << 23U;  ///< Entries of one worker's flow table.
+inline constexpr std::uint32_t kFlowTableDefault = 1U << 21U;  ///< Memory is taken as flows come.
+inline constexpr std::uint32_t kNegativeFlowsPerPort =
+    1024;  ///< Programs that drop: a port scan costs the scanner.
+inline constexpr std::uint32_t kFlowSecondChances =
+    8;  ///< Recently used flows that an eviction passes over.
+inline constexpr std::uint32_t kFlowRecentMs = 1000;
+inline constexpr std::uint32_t kFlowIdleMs =
+    10000;  ///< An idle flow is forgotten; its connection is not.
+inline constexpr std::uint32_t kDomainMax = 65535;
+inline constexpr std::uint32_t kWorkerQueueFrames =
+    4096;  ///< Frames on their way from one worker to another.
+inline constexpr std::uint32_t kWorkerCommandMax =
+    64;  ///< Control requests waiting for one worker.
+inline constexpr std::uint32_t kConnectionCapacityDefault =
+    8000000;  ///< Records in the arena; memory is taken as they come.
+inline constexpr std::uint32_t kRecheckMax =
+    3;  ///< Times a packet is decided again before it is dropped.
+inline constexpr std::uint16_t kVhostQueuePairMax = 8;
+
+}  // namespace sluice

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// AddressIndex: from an address to the expressions that hold it, for all expressions of a rule
+// table at once. Built on the compile helper, once a table; immutable then. An expression's atom is
+// its number in order of first use.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "iochain/address_order.h"
+#include "iochain/dfw/nested_index.h"
+#include "sluice/iochain/address_expression.h"
+
+namespace sluice::iochain {
+
+class AddressIndex {
+public:
+    /// A place in one of the two trees.
+    struct Place {
+        const NestedTree* tree;
+        std::uint32_t node;
+    };
+
+    AddressIndex() = default;
+    explicit AddressIndex(const std::vector<const AddressExpression*>& expressions);
+
+    /// @param wire  16 bytes as in FlowKey. Any thread.
+    [[nodiscard]] Place find(const std::uint8_t* wire, IpFamily family) const noexcept {
+        const Uint128 value = wide(wire);
+        if (family == IpFamily::kV4) {
+            return {&v4_.tree(), v4_.find(static_cast<std::uint32_t>(value))};
+        }
+        return {&v6_.tree(), v6_.find(value)};
+    }
+
+private:
+    NestedIndex<std::uint32_t> v4_;
+    NestedIndex<Uint128> v6_;
+};
+
+/// Numbers expressions, equal ones alike, whichever objects they came in. Compile time only.
+class ExpressionAtoms {
+public:
+    [[nodiscard]] std::uint32_t atom_of(const AddressExpression& expression);
+    [[nodiscard]] const std::vector<const AddressExpression*>& expressions() const noexcept {
+        return expressions_;
+    }
+
+private:
+    struct FingerprintHash {
+        std::size_t operator()(const std::array<std::uint64_t, 2>& print) const noexcept {
+            return print[0];
+        }
+    };
+    std::unordered_map<const AddressExpression*, std::uint32_t> by_object_;
+    std::unordered_map<std::array<std::uint64_t, 2>, std::uint32_t, FingerprintHash> by_content_;
+    std::vector<const AddressExpression*> expressions_;
+};
+
+}  // namespace sluice::iochain

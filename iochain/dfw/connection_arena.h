@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layout of the connection table's arena, and the byte locks in it. Private to slot 2.
+//
+//   [ConnectionArena header][buckets: capacity / 5 + 1 cache lines][records: capacity * 128 bytes]
+//
+// Indexes only, no pointers: the arena may be mapped elsewhere by the next process. All zero is a
+// valid empty table, so that untouched pages stay untouched; references are therefore index + 1.
+// Threads: workers; lock order is bucket, then record, then free list.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "sluice/base/limits.h"
+#include "sluice/iochain/connection_table.h"
+
+namespace sluice {
+
+inline constexpr std::uint64_t kConnectionMagic = 0x534c43434f4e4e31ULL;  // "SLCCONN1"
+inline constexpr std::uint32_t kConnectionVersion = 1;
+inline constexpr std::uint32_t kBucketLoad = 5;     // Mean connections of a bucket in a full table.
+inline constexpr unsigned kBucketSlots = 11;        // Of which a full table overfills 0.6 %.
+inline constexpr std::uint32_t kFreeCacheMax = 60;  // Free records that a worker may keep.
+
+/// One cache line of the index. Slots fill from any place; more than kBucketSlots connections are
+/// chained from `overflow` through Connection::next.
+struct alignas(64) ConnectionBucket {
+    std::uint8_t lock;                // worker: rw, atomic
+    std::uint8_t tag[kBucketSlots];   // worker: rw under lock. Low byte of the hash.
+    std::uint32_t overflow;           // worker: rw under lock. Record index + 1.
+    std::uint32_t ref[kBucketSlots];  // worker: rw under lock. Record index + 1, 0 = empty.
+    std::uint32_t reserved;
+};
+static_assert(sizeof(ConnectionBucket) == 64);
+
+/// Connections of one vNIC, by the side that opened them.
+struct PortCount {
+    std::uint32_t live;       // workers: rw, relaxed
+    std::uint32_t half_open;  // workers: rw, relaxed
+};
+
+/// What a worker keeps for itself.
+struct alignas(64) ConnectionWorker {
+    std::uint32_t live;        // worker: rw; others: ro, relaxed. Opened minus closed here, modulo 2^32.
+    std::uint32_t free_count;  // worker: rw
+    std::uint32_t free[kFreeCacheMax];  // worker: rw. Record indexes, last in first out.
+};
+static_assert(sizeof(ConnectionWorker) == 256);
+
+/// Head of the arena.
+struct alignas(64) ConnectionArena {
+    std::uint64_t magic;  // Written by the constructor, ro after.
+    std::uint32_t version;
+    std::uint32_t record_size;
+    std::uint32_t capacity;
+    std::uint32_t bucket_count;
+    std::uint64_t hash_seed;
+    alignas(64) std::uint32_t used;  // workers: rw under free_lock, ro relaxed. Records ever used.
+    std::uint32_t free_head;         // workers: rw under free_lock. Record index + 1.
+    std::uint32_t sweep_cursor;      // workers: rw, relaxed
+    std::uint8_t free_lock;          // workers: rw, atomic
+    alignas(64) PortCount ports[kPortMax];
+    ConnectionWorker workers[ConnectionTable::kWorkerMax];
+};
+
+[[nodiscard]] constexpr std::size_t page_aligned(std::size_t bytes) noexcept {
+    return (bytes + 4095U) & ~std::size_t{4095U};
+}
+[[nodiscard]] constexpr std::uint32_t bucket_count_of(std::uint32_t capacity) noexcept {
+    return capacity / kBucketLoad + 1U;
+}
+[[nodiscard]] constexpr std::size_t buckets_offset() noexcept {
+    return page_aligned(sizeof(ConnectionArena));
+}
+[[nodiscard]] constexpr std::size_t records_offset(std::uint32_t capacity) noexcept {
+    return buckets_offset() + page_aligned(sizeof(ConnectionBucket) * bucket_count_of(capacity));
+}
+
+template <typename T>
+[[nodiscard]] inline T load_relaxed(const T& field) noexcept {
+    T value;
+    __atomic_load(&field, &value, __ATOMIC_RELAXED);
+    return value;
+}
+template <typename T>
+inline void store_relaxed(T& field, std::type_identity_t<T> value) noexcept {
+    __atomic_store(&field, &value, __ATOMIC_RELAXED);
+}
+
+/// Holds a byte lock for a scope. Does nothing if the table isn't shared by workers.
+class [[nodiscard]] ByteLock {
+public:
+    ByteLock(std::uint8_t& lock, bool shared) noexcept : lock_(shared ? &lock : nullptr) {
+        if (lock_ == nullptr) { return; }
+        while (__atomic_exchange_n(lock_, std::uint8_t{1}, __ATOMIC_ACQUIRE) != 0) {
+            while (__atomic_load_n(lock_, __ATOMIC_RELAXED) != 0) { pause(); }
+        }
+    }
+    ~ByteLock() {
+        if (lock_ != nullptr) { __atomic_store_n(lock_, std::uint8_t{0}, __ATOMIC_RELEASE); }
+    }
+    ByteLock(const ByteLock&) = delete;
+    ByteLock& operator=(const ByteLock&) = delete;
+
+private:
+    static void pause() noexcept {
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    }
+    std::uint8_t* lock_;
+};
+
+/// Adds to a counter that workers share; a plain add if only one worker exists.
+inline void add_count(std::uint32_t& counter, std::uint32_t delta, bool shared) noexcept {
+    if (shared) {
+        __atomic_fetch_add(&counter, delta, __ATOMIC_RELAXED);
+    } else {
+        store_relaxed(counter, counter + delta);
+    }
+}
+
+/// True while the record is somebody's live connection. Line 1 only.
+[[nodiscard]] inline bool is_live(const Connection& record, std::uint64_t now_ns) noexcept {
+    return load_relaxed(record.state) != ConnectionState::kClosed &&
+           now_ns < load_relaxed(record.expires_ns);
+}
+
+}  // namespace sluice

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConnectionTable: find, open, close and what concerns one record. Index, free records, sweep and the
+// connection step have files of their own. Called by workers; size() and its like by control too.
+#include "sluice/iochain/connection_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "iochain/dfw/connection_arena.h"
+#include "iochain/dfw/connection_timer.h"
+#include "iochain/dfw/tcp_tracker.h"
+#include "sluice/base/assert.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint8_t kProtocolTcp = 6;
+constexpr std::uint8_t kProtocolUdp = 17;
+constexpr std::uint8_t kProtocolIcmp = 1;
+constexpr std::uint8_t kProtocolIcmp6 = 58;
+
+// SplitMix64 (Steele, Lea, Flood 2014): independent keys from one seed.
+std::uint64_t next_key(std::uint64_t& state) noexcept {
+    state += 0x9e3779b97f4a7c15ULL;
+    std::uint64_t z = state;
+    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31U);
+}
+
+DropReason may_open(const OpenRequest& request, const ParsedFrame& frame) noexcept {
+    if (!request.tuple.may_open) { return DropReason::kIcmpNoConnection; }
+    if (request.tuple.tuple.protocol != kProtocolTcp) { return DropReason::kNone; }
+    const bool pure_syn = (frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpFin | kTcpRst)) == kTcpSyn;
+    const bool picked_up = !request.tcp_strict && (frame.tcp_flags & kTcpRst) == 0;
+    const bool opens = has_tcp_header(frame) && (pure_syn || picked_up);
+    return opens ? DropReason::kNone : DropReason::kTcpNoConnection;
+}
+
+ConnectionState first_state(std::uint8_t protocol, IpFamily family) noexcept {
+    if (protocol == kProtocolUdp) { return ConnectionState::kUdpOneWay; }
+    const std::uint8_t icmp = family == IpFamily::kV4 ? kProtocolIcmp : kProtocolIcmp6;
+    return protocol == icmp ? ConnectionState::kIcmpOneWay : ConnectionState::kOtherOneWay;
+}
+
+unsigned when(bool on, ConnectionFlag flag) noexcept { return on ? unsigned{flag} : 0U; }
+
+unsigned stateful_flags(bool opener, bool responder) noexcept {
+    return when(opener, kConnOpenerStateful) | when(responder, kConnResponderStateful);
+}
+
+unsigned flags_of(const OpenRequest& request) noexcept {
+    return when(request.tuple.from_a, kConnOpenerIsA) | when(request.tcp_strict, kConnTcpStrict) |
+           stateful_flags(request.opener_stateful, request.responder_stateful);
+}
+
+bool is_counted(PortIndex port) noexcept { return port.value < kPortMax; }
+
+}  // namespace
+
+std::size_t ConnectionTable::arena_bytes(std::uint32_t capacity) noexcept {
+    return page_aligned(records_offset(capacity) + sizeof(Connection) * capacity);
+}
+
+ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count, std::uint64_t hash_seed) noexcept
+    : arena_(static_cast<ConnectionArena*>(arena)),
+      buckets_(reinterpret_cast<ConnectionBucket*>(static_cast<std::byte*>(arena) + buckets_offset())),
+      records_(reinterpret_cast<Connection*>(static_cast<std::byte*>(arena) + records_offset(capacity))),
+      capacity_(capacity),
+      bucket_count_(bucket_count_of(capacity)),
+      batch_count_(std::clamp(capacity / (worker_count * 16U), 1U, kFreeCacheMax / 2U)),
+      worker_count_(worker_count),
+      shared_(worker_count > 1),
+      timeouts_{},
+      limits_{} {
+    SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
+    SLUICE_ASSERT(capacity > 0 && capacity <= kConnectionMax && worker_count > 0 && worker_count <= kWorkerMax);
+    arena_->magic = kConnectionMagic;
+    arena_->version = kConnectionVersion;
+    arena_->record_size = sizeof(Connection);
+    arena_->capacity = capacity;
+    arena_->bucket_count = bucket_count_;
+    arena_->hash_seed = hash_seed;
+    for (std::uint64_t& key : hash_keys_) { key = next_key(hash_seed); }
+}
+
+ConnectionHandle ConnectionTable::find(const TupleOfFrame& tuple, std::uint64_t now_ns) noexcept {
+    const std::uint64_t hash = hash_of(tuple.tuple);
+    ConnectionBucket& bucket = bucket_of(hash);
+    const ByteLock lock(bucket.lock, shared_);
+    const std::uint32_t ref = lookup(bucket, tuple.tuple, hash);
+    if (ref == 0 || !is_live(records_[ref - 1U], now_ns)) { return {}; }
+    return {ref - 1U, load_relaxed(records_[ref - 1U].generation)};
+}
+
+DropReason ConnectionTable::over_limit(const OpenRequest& request) const noexcept {
+    const std::uint32_t total = load_relaxed(limits_.total);
+    if (total != 0 && size() >= total) { return DropReason::kConnectionLimit; }
+    if (!is_counted(request.opener_port)) { return DropReason::kNone; }
+    const PortCount& port = arena_->ports[request.opener_port.value];
+    const std::uint32_t per_port = load_relaxed(limits_.per_port);
+    if (per_port != 0 && load_relaxed(port.live) >= per_port) { return DropReason::kConnectionLimit; }
+    const std::uint32_t half_open = load_relaxed(limits_.half_open_per_port);
+    const bool tcp = request.tuple.tuple.protocol == kProtocolTcp;
+    if (tcp && half_open != 0 && load_relaxed(port.half_open) >= half_open) { return DropReason::kHalfOpenLimit; }
+    return DropReason::kNone;
+}
+
+void ConnectionTable::begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame,
+                            std::uint64_t now_ns) noexcept {
+    const ByteLock lock(record.lock, shared_);  // A stale handle may still be looking.
+    record.tuple = request.tuple.tuple;
+    record.opener_port = request.opener_port;
+    record.responder_port = request.responder_port;
+    record.opener_rule = request.opener_rule;
+    record.responder_rule = request.responder_rule;
+    store_relaxed(record.judged_generation, request.judged_generation);
+    record.next = 0;
+    store_relaxed(record.flags, static_cast<std::uint8_t>(flags_of(request)));
+    record.peer[0] = record.peer[1] = TcpPeer{};
+    record.packets = record.bytes = 0;
+    if (record.generation == 0) { store_relaxed(record.generation, 1); }  // Never used before.
+    if (record.tuple.protocol == kProtocolTcp) {
+        begin_tcp(record, frame);
+    } else {
+        store_relaxed(record.state, first_state(record.tuple.protocol, record.tuple.family));
+    }
+    store_relaxed(record.expires_ns, timer_of(record.state).target_ns(now_ns));
+    if (is_counted(record.opener_port)) { add_count(arena_->ports[record.opener_port.value].live, 1, shared_); }
+    set_half_open(record, is_half_open(record.state));
+}
+
+OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request, const ParsedFrame& frame,
+                                 std::uint64_t now_ns) noexcept {
+    if (const DropReason reason = may_open(request, frame); reason != DropReason::kNone) { return {{}, reason, false}; }
+    const std::uint64_t hash = hash_of(request.tuple.tuple);
+    ConnectionBucket& bucket = bucket_of(hash);
+    const ByteLock lock(bucket.lock, shared_);
+    if (const std::uint32_t ref = lookup(bucket, request.tuple.tuple, hash); ref != 0) {
+        Connection& found = records_[ref - 1U];
+        if (is_live(found, now_ns)) { return {{ref - 1U, found.generation}, DropReason::kNone, false}; }
+        const ByteLock record_lock(found.lock, shared_);
+        retire(worker, bucket, ref - 1U);
+    }
+    if (const DropReason reason = over_limit(request); reason != DropReason::kNone) { return {{}, reason, false}; }
+    const std::uint32_t index = allocate(worker);
+    if (index == capacity_) { return {{}, DropReason::kConnectionLimit, false}; }
+    begin(records_[index], request, frame, now_ns);
+    link(bucket, index, hash);
+    add_count(arena_->workers[worker].live, 1, false);
+    return {{index, records_[index].generation}, DropReason::kNone, true};
+}
+
+void ConnectionTable::set_half_open(Connection& record, bool half_open) noexcept {
+    if (half_open == ((record.flags & kConnHalfOpen) != 0)) { return; }
+    store_relaxed(record.flags, static_cast<std::uint8_t>(record.flags ^ kConnHalfOpen));
+    if (!is_counted(record.opener_port)) { return; }
+    add_count(arena_->ports[record.opener_port.value].half_open, half_open ? 1U : ~0U, shared_);
+}
+
+void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket, std::uint32_t index) noexcept {
+    Connection& record = records_[index];
+    unlink(bucket, index);
+    set_half_open(record, false);
+    if (is_counted(record.opener_port)) { add_count(arena_->ports[record.opener_port.value].live, ~0U, shared_); }
+    const std::uint32_t next = record.generation + 1U;
+    store_relaxed(record.generation, next == 0 ? 1U : next);
+    store_relaxed(record.state, ConnectionState::kClosed);
+    add_count(arena_->workers[worker].live, ~0U, false);
+    release(worker, index);
+}
+
+Connection* ConnectionTable::get(ConnectionHandle handle) noexcept {
+    if (handle.index >= capacity_) { return nullptr; }
+    Connection* record = &records_[handle.index];
+    return load_relaxed(record->generation) == handle.generation && handle.generation != 0 ? record : nullptr;
+}
+
+ConnectionSide ConnectionTable::side_of(ConnectionHandle handle, const TupleOfFrame& tuple) const noexcept {
+    SLUICE_ASSERT(handle.index < capacity_);
+    const bool opener_is_a = (load_relaxed(records_[handle.index].flags) & kConnOpenerIsA) != 0;
+    return opener_is_a == tuple.from_a ? ConnectionSide::kOpener : ConnectionSide::kResponder;
+}
+
+bool ConnectionTable::snapshot(ConnectionHandle handle, Connection& out) noexcept {
+    Connection* record = get(handle);
+    if (record == nullptr) { return false; }
+    const ByteLock lock(record->lock, shared_);
+    if (record->generation != handle.generation) { return false; }
+    const std::size_t head = offsetof(Connection, next);  // The overflow chain and the lock aren't the record's own.
+    const std::size_t tail = offsetof(Connection, state);
+    std::memcpy(static_cast<void*>(&out), record, head);
+    std::memcpy(reinterpret_cast<std::byte*>(&out) + tail, reinterpret_cast<const std::byte*>(record) + tail,
+                sizeof out - tail);
+    out.next = 0;
+    out.lock = 0;
+    return true;
+}
+
+void ConnectionTable::rejudge(ConnectionHandle handle, const RejudgeRequest& request) noexcept {
+    Connection* record = get(handle);
+    if (record == nullptr) { return; }
+    const ByteLock lock(record->lock, shared_);
+    if (record->generation != handle.generation) { return; }
+    record->opener_rule = request.opener_rule;
+    record->responder_rule = request.responder_rule;
+    store_relaxed(record->judged_generation, request.judged_generation);
+    const unsigned kept = record->flags & ~unsigned{kConnOpenerStateful | kConnResponderStateful};
+    const unsigned flags = kept | stateful_flags(request.opener_stateful, request.responder_stateful);
+    store_relaxed(record->flags, static_cast<std::uint8_t>(flags));
+}
+
+void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets, std::uint64_t bytes) noexcept {
+    Connection* record = get(handle);
+    if (record == nullptr) { return; }
+    const ByteLock lock(record->lock, shared_);
+    if (record->generation != handle.generation) { return; }
+    record->packets += packets;
+    record->bytes += bytes;
+}
+
+void ConnectionTable::configure(const ConnectionTimeouts& timeouts, const ConnectionLimits& limits) noexcept {
+    const std::uint64_t* from = &timeouts.tcp_syn_sent_ns;
+    std::uint64_t* to = &timeouts_.tcp_syn_sent_ns;
+    constexpr std::size_t kCount = sizeof timeouts / sizeof *from;
+    for (std::size_t i = 0; i < kCount; ++i) { store_relaxed(to[i], from[i]); }
+    store_relaxed(limits_.per_port, limits.per_port);
+    store_relaxed(limits_.half_open_per_port, limits.half_open_per_port);
+    store_relaxed(limits_.total, limits.total);
+}
+
+std::uint32_t ConnectionTable::size() const noexcept {
+    std::uint32_t sum = 0;
+    for (unsigned i = 0; i < worker_count_; ++i) { sum += load_relaxed(arena_->workers[i].live); }
+    return sum;
+}
+
+std::uint32_t ConnectionTable::size_of_port(PortIndex opener) const noexcept {
+    return is_counted(opener) ? load_relaxed(arena_->ports[opener.value].live) : 0;
+}
+
+std::uint32_t ConnectionTable::half_open_of_port(PortIndex opener) const noexcept {
+    return is_counted(opener) ? load_relaxed(arena_->ports[opener.value].half_open) : 0;
+}
+
+std::uint32_t ConnectionTable::used_count() const noexcept { return load_relaxed(arena_->used); }
+
+}  // namespace sluice

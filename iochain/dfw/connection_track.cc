@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection step over a burst: the first thing a cached program runs, on the worker that polls
+// the sender. Established TCP data takes the inlined path here; everything else of TCP is tcp_tracker.
+#include "iochain/dfw/connection_arena.h"
+#include "iochain/dfw/connection_timer.h"
+#include "iochain/dfw/tcp_tracker.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint8_t kPlainMask = kTcpSyn | kTcpFin | kTcpRst | kTcpAck;
+constexpr std::uint8_t kUnusualMask = kConnSynNoted | kConnLiberal;
+
+// Plain data or acknowledgement, in the window of an established connection. False: the slow half judges it.
+[[gnu::always_inline]] inline bool track_established(Connection& record, const ParsedFrame& frame, unsigned from) noexcept {
+    if (record.state != ConnectionState::kTcpEstablished || (record.flags & kUnusualMask) != 0) { return false; }
+    if ((frame.tcp_flags & kPlainMask) != kTcpAck || !has_tcp_header(frame)) { return false; }
+    const TcpSegment segment = tcp_segment_of(frame);
+    TcpPeer& sender = record.peer[from];
+    TcpPeer& receiver = record.peer[from ^ 1U];
+    const std::uint32_t end = segment.sequence + segment.data_size;
+    if (!in_window(sender, receiver, segment.sequence, end, segment.ack)) { return false; }
+    advance(sender, receiver, segment, end);
+    return true;
+}
+
+constexpr bool is_one_way(ConnectionState state) noexcept {
+    return state == ConnectionState::kUdpOneWay || state == ConnectionState::kIcmpOneWay || state == ConnectionState::kOtherOneWay;
+}
+
+}  // namespace
+
+ConnectionTable::Timer ConnectionTable::timer_of(ConnectionState state) const noexcept {
+    switch (state) {
+        case ConnectionState::kClosed: return {0};
+        case ConnectionState::kTcpSynSent:
+        case ConnectionState::kTcpSynSent2: return {load_relaxed(timeouts_.tcp_syn_sent_ns)};
+        case ConnectionState::kTcpSynReceived: return {load_relaxed(timeouts_.tcp_syn_received_ns)};
+        case ConnectionState::kTcpEstablished: return {load_relaxed(timeouts_.tcp_established_ns)};
+        case ConnectionState::kTcpFinWait: return {load_relaxed(timeouts_.tcp_fin_wait_ns)};
+        case ConnectionState::kTcpCloseWait: return {load_relaxed(timeouts_.tcp_close_wait_ns)};
+        case ConnectionState::kTcpLastAck: return {load_relaxed(timeouts_.tcp_last_ack_ns)};
+        case ConnectionState::kTcpTimeWait: return {load_relaxed(timeouts_.tcp_time_wait_ns)};
+        case ConnectionState::kTcpClose: return {load_relaxed(timeouts_.tcp_close_ns)};
+        case ConnectionState::kUdpOneWay: return {load_relaxed(timeouts_.udp_ns)};
+        case ConnectionState::kUdpTwoWay: return {load_relaxed(timeouts_.udp_stream_ns)};
+        case ConnectionState::kIcmpOneWay:
+        case ConnectionState::kIcmpTwoWay: return {load_relaxed(timeouts_.icmp_ns)};
+        case ConnectionState::kOtherOneWay:
+        case ConnectionState::kOtherTwoWay: return {load_relaxed(timeouts_.other_ns)};
+    }
+    return {0};
+}
+
+void ConnectionTable::track_tcp_slowly(Connection& record, TrackWork& work, std::uint64_t now_ns) noexcept {
+    const ConnectionState before = record.state;
+    const TcpOutcome outcome = track_tcp(record, *work.frame, work.side);
+    work.reason = outcome.reason;
+    work.result = outcome.reason == DropReason::kNone ? TrackResult::kPass : TrackResult::kDrop;
+    if (outcome.stale) {
+        work.result = TrackResult::kStale;
+        store_relaxed(record.expires_ns, 0);  // Dead for every handle; open() or sweep() frees it.
+    } else if (record.state != before) {
+        set_half_open(record, is_half_open(record.state));
+        store_relaxed(record.expires_ns, timer_of(record.state).target_ns(now_ns));
+    } else if (outcome.refresh) {
+        const Timer timer = timer_of(record.state);
+        const std::uint64_t target = timer.target_ns(now_ns);
+        if (Timer::is_due(target, record.expires_ns, timer.slack_ns())) { store_relaxed(record.expires_ns, target); }
+    }
+}
+
+void ConnectionTable::track_datagram(Connection& record, ConnectionSide side, std::uint64_t now_ns) noexcept {
+    const bool answered = side == ConnectionSide::kResponder && is_one_way(record.state);
+    if (answered) { store_relaxed(record.state, static_cast<ConnectionState>(static_cast<unsigned>(record.state) + 1U)); }
+    const Timer timer = timer_of(record.state);
+    const std::uint64_t target = timer.target_ns(now_ns);
+    if (answered || Timer::is_due(target, record.expires_ns, timer.slack_ns())) { store_relaxed(record.expires_ns, target); }
+}
+
+template <bool kShared>
+void ConnectionTable::track_burst(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept {
+    const Timer established = timer_of(ConnectionState::kTcpEstablished);
+    const std::uint64_t target = established.target_ns(now_ns);
+    const std::uint64_t slack = established.slack_ns();
+    for (TrackWork& work : burst) {
+        work.result = TrackResult::kPass;
+        work.reason = DropReason::kNone;
+        if (work.handle.index >= capacity_) [[unlikely]] {
+            work.result = TrackResult::kStale;
+            continue;
+        }
+        Connection& record = records_[work.handle.index];
+        const ByteLock lock(record.lock, kShared);
+        if (record.generation != work.handle.generation || now_ns >= record.expires_ns) [[unlikely]] {
+            work.result = TrackResult::kStale;
+        } else if (track_established(record, *work.frame, static_cast<unsigned>(work.side))) [[likely]] {
+            if (Timer::is_due(target, record.expires_ns, slack)) { store_relaxed(record.expires_ns, target); }
+        } else if (record.state <= ConnectionState::kTcpClose) {
+            track_tcp_slowly(record, work, now_ns);
+        } else {
+            track_datagram(record, work.side, now_ns);
+        }
+    }
+}
+
+void ConnectionTable::track(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept {
+    for (const TrackWork& work : burst) {
+        if (work.handle.index < capacity_) { __builtin_prefetch(&records_[work.handle.index].lock, 1); }
+    }
+    if (shared_) {
+        track_burst<true>(burst, now_ns);
+    } else {
+        track_burst<false>(burst, now_ns);
+    }
+}
+
+}  // namespace sluice

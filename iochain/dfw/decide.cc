@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Slot 2's verdicts. decide(): the first packet of a flow, and each flow again when the policy
+// changes; a reply is judged by the key of the packet that opened its connection (table in
+// README.md). inspect(): frames that are conversations with the switch pass here (slot 1 judges
+// them), ICMP errors only with the connection they quote. Workers.
+#include "iochain/dfw/program.h"
+#include "iochain/slot_entry.h"
+
+namespace sluice::iochain {
+namespace {
+
+DropReason conclude(const RuleOutcome& outcome, Decision& decision) noexcept {
+    decision.rule = outcome.id;
+    decision.stateful = outcome.stateful;
+    decision.tcp_strict = outcome.tcp_strict;
+    return outcome.allow ? DropReason::kNone : DropReason::kDfwDeny;
+}
+
+Direction opposite(Direction direction) noexcept {
+    return direction == Direction::kFromVm ? Direction::kToVm : Direction::kFromVm;
+}
+
+/// True if the packet answers on a side of the connection that a stateful rule let through.
+bool is_stateful_reply(const DecideInput& input) noexcept {
+    const ConnectionView* connection = input.connection;
+    if (connection == nullptr || connection->side != ConnectionSide::kResponder) { return false; }
+    // From the VM, a reply comes from the responder; to the VM, it goes to the opener.
+    return input.direction == Direction::kFromVm ? connection->responder_stateful
+                                                 : connection->opener_stateful;
+}
+
+}  // namespace
+
+DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
+                      Decision& decision) noexcept {
+    if (!input.key.is_ip()) { return DropReason::kNone; }
+    const auto& dfw = static_cast<const DfwProgram&>(program);
+    const IpFamily family = input.key.family();
+    if (is_stateful_reply(input)) {
+        const RuleOutcome& opening =
+            dfw.judge(input.connection->opener_key, family, opposite(input.direction));
+        if (opening.stateful) { return conclude(opening, decision); }
+    }
+    return conclude(dfw.judge(input.key, family, input.direction), decision);
+}
+
+DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,
+                       Decision& decision) noexcept {
+    if (input.frame.inspect_kind != InspectKind::kIcmpError || input.related) {
+        return DropReason::kNone;
+    }
+    const FlowKey& key = input.frame.key;
+    const auto& dfw = static_cast<const DfwProgram&>(program);
+    const RuleOutcome& outcome = dfw.judge(key, key.family(), input.direction);
+    if (outcome.stateful || !outcome.allow) { return DropReason::kIcmpNoConnection; }
+    return conclude(outcome, decision);
+}
+
+}  // namespace sluice::iochain

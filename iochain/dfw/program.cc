@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// DfwProgram and the compiler that hands them out. Compile helper; judge() on workers.
+#include "iochain/dfw/program.h"
+
+#include <map>
+#include <utility>
+
+#include "iochain/fingerprint.h"
+#include "sluice/base/assert.h"
+
+namespace sluice {
+namespace iochain {
+
+DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
+                       std::span<const std::uint32_t> applied)
+    : table_(std::move(table)), applied_{DenseBits(table_->size()), DenseBits(table_->size())} {
+    Fingerprint print;
+    for (const std::uint32_t rule : applied) {
+        SLUICE_ASSERT(rule < table_->size());
+        for (const Direction direction : {Direction::kFromVm, Direction::kToVm}) {
+            if (table_->applies(rule, direction)) {
+                applied_[static_cast<std::size_t>(direction)].set(rule);
+            }
+        }
+        print.add(table_->fingerprint(rule));
+    }
+    print.add(applied.size());
+    print.add((std::uint64_t{table_->default_outcome().id.value} << 1U) |
+              (table_->default_outcome().allow ? 1U : 0U));
+    fingerprint_ = print.value();
+}
+
+const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family,
+                                     Direction direction) const noexcept {
+    const FlowQuery query{key.source_ip, key.destination_ip,     family,
+                          key.protocol,  key.source_port.host(), key.destination_port.host()};
+    return table_->judge(applied_[static_cast<std::size_t>(direction)], query);
+}
+
+}  // namespace iochain
+
+struct DfwCompiler::State {
+    std::shared_ptr<const iochain::RuleTable> table;
+    // By the list of applied rules itself, as a hash of indices.
+    std::map<std::array<std::uint64_t, 2>, std::shared_ptr<const SlotProgram>> programs;
+};
+
+DfwCompiler::DfwCompiler(const DfwInput& input) : state_(std::make_unique<State>()) {
+    state_->table = std::make_shared<const iochain::RuleTable>(input);
+}
+DfwCompiler::~DfwCompiler() = default;
+DfwCompiler::DfwCompiler(DfwCompiler&&) noexcept = default;
+DfwCompiler& DfwCompiler::operator=(DfwCompiler&&) noexcept = default;
+
+std::shared_ptr<const SlotProgram> DfwCompiler::compile(std::span<const std::uint32_t> applied) {
+    iochain::Fingerprint print;
+    for (const std::uint32_t rule : applied) { print.add(rule); }
+    auto& program = state_->programs[print.value()];
+    if (!program) { program = std::make_shared<const iochain::DfwProgram>(state_->table, applied); }
+    return program;
+}
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// DfwProgram: slot 2's policy for the vNICs that share one set of applied rules: the host's table
+// and a bit a rule, one mask for each direction. Made on the compile helper; immutable then:
+// workers read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "iochain/dfw/rule_table.h"
+
+namespace sluice::iochain {
+
+class DfwProgram final : public SlotProgram {
+public:
+    /// @param applied  ascending indices into the table.
+    DfwProgram(std::shared_ptr<const RuleTable> table, std::span<const std::uint32_t> applied);
+
+    /// What the policy says to `key`, seen as going in `direction`.
+    /// @param family  of the packet (the opener's key of a connection carries none).
+    [[nodiscard]] const RuleOutcome& judge(const FlowKey& key, IpFamily family,
+                                           Direction direction) const noexcept;
+
+    [[nodiscard]] std::array<std::uint64_t, 2> fingerprint() const noexcept override {
+        return fingerprint_;
+    }
+    [[nodiscard]] const char* state() const noexcept override { return "active"; }
+
+private:
+    std::shared_ptr<const RuleTable> table_;
+    std::array<DenseBits, 2> applied_;  // By Direction.
+    std::array<std::uint64_t, 2> fingerprint_{};
+};
+
+}  // namespace sluice::iochain

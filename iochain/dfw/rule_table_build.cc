@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Building of a RuleTable from resolved rules. Control thread's compile helper; linear but for
+// sorting.
+#include "iochain/dfw/rule_table.h"
+#include "iochain/fingerprint.h"
+#include "sluice/base/assert.h"
+
+namespace sluice::iochain {
+namespace {
+
+void add(Fingerprint& print, const model::Service& service) noexcept {
+    const ServiceRange destination = destination_range(service);
+    const ServiceRange source = source_range(service);
+    print.add((std::uint64_t{destination.first} << 32U) | destination.last);
+    print.add((std::uint64_t{source.first} << 32U) | source.last);
+}
+
+void add(Fingerprint& print, const AddressList& list, bool negate) noexcept {
+    print.add((list.size() << 1U) | (negate ? 1U : 0U));
+    for (const auto& expression : list) { print.add(expression->fingerprint()); }
+}
+
+/// Services of a rule; nothing if any service will do.
+std::span<const model::Service> services_of(const DfwRule& rule) noexcept {
+    for (const model::Service& service : rule.services) {
+        if (service.any) { return {}; }
+    }
+    return rule.services;
+}
+
+bool names_source_ports(std::span<const model::Service> services) noexcept {
+    for (const model::Service& service : services) {
+        if (has_source_ports(service)) { return true; }
+    }
+    return false;
+}
+
+std::array<std::uint64_t, 2> fingerprint_of(const DfwRule& rule) noexcept {
+    Fingerprint print;
+    print.add(rule.id.value);
+    print.add((rule.allow ? 1U : 0U) | (rule.stateful ? 2U : 0U) |
+              (rule.stateful && rule.tcp_strict ? 4U : 0U) |
+              (static_cast<unsigned>(rule.direction) << 4U));
+    add(print, rule.source, rule.negate_source);
+    add(print, rule.destination, rule.negate_destination);
+    const auto services = services_of(rule);
+    print.add(services.size());
+    for (const model::Service& service : services) { add(print, service); }
+    return print.value();
+}
+
+}  // namespace
+
+RuleTable::RuleTable(const DfwInput& input) {
+    SLUICE_ASSERT(input.rules.size() <= kRuleBitsMax);
+    outcomes_.reserve(input.rules.size() + 1);
+    for (const DfwRule& rule : input.rules) {
+        outcomes_.push_back({rule.id, rule.allow, rule.stateful, rule.stateful && rule.tcp_strict});
+        directions_.push_back(rule.direction);
+        fingerprints_.push_back(fingerprint_of(rule));
+    }
+    outcomes_.push_back({input.default_rule, input.default_allow, true, true});
+    compile_addresses(input);
+    compile_services(input);
+}
+
+void RuleTable::compile_addresses(const DfwInput& input) {
+    const std::uint32_t count = size();
+    ExpressionAtoms atoms;
+    Members sources, destinations;
+    source_.flip = DenseBits(count);
+    destination_.flip = DenseBits(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const DfwRule& rule = input.rules[i];
+        for (const auto& expression : rule.source) {
+            sources.emplace_back(atoms.atom_of(*expression), i);
+        }
+        for (const auto& expression : rule.destination) {
+            destinations.emplace_back(atoms.atom_of(*expression), i);
+        }
+        if (rule.source.empty() || rule.negate_source) { source_.flip.set(i); }
+        if (rule.destination.empty() || rule.negate_destination) { destination_.flip.set(i); }
+    }
+    const auto atom_count = static_cast<std::uint32_t>(atoms.expressions().size());
+    source_.rows = RowSet(atom_count, sources);
+    destination_.rows = RowSet(atom_count, destinations);
+    addresses_ = AddressIndex(atoms.expressions());
+}
+
+void RuleTable::compile_services(const DfwInput& input) {
+    const std::uint32_t count = size();
+    RangeAtoms destination_atoms, source_atoms;
+    Members destinations, sources;
+    service_.flip = DenseBits(count);
+    source_port_.flip = DenseBits(count);
+    inexact_ = DenseBits(count);
+    exact_first_.reserve(count + 1U);
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const auto services = services_of(input.rules[i]);
+        for (const model::Service& service : services) {
+            destinations.emplace_back(destination_atoms.atom_of(destination_range(service)), i);
+        }
+        if (services.empty()) { service_.flip.set(i); }
+        exact_first_.push_back(static_cast<std::uint32_t>(exact_.size()));
+        if (!names_source_ports(services)) {
+            source_port_.flip.set(i);
+            continue;
+        }
+        reads_source_ports_ = true;
+        for (const model::Service& service : services) {
+            sources.emplace_back(source_atoms.atom_of(source_range(service)), i);
+        }
+        compile_exact(input.rules[i], i);
+    }
+    exact_first_.push_back(static_cast<std::uint32_t>(exact_.size()));
+    service_.rows = RowSet(destination_atoms.count(), destinations);
+    source_port_.rows = RowSet(source_atoms.count(), sources);
+    destination_ports_ = destination_atoms.build();
+    source_ports_ = source_atoms.build();
+}
+
+void RuleTable::compile_exact(const DfwRule& rule, std::uint32_t index) {
+    if (rule.services.size() < 2) { return; }  // One service: its lanes are exact.
+    inexact_.set(index);
+    for (const model::Service& service : rule.services) {
+        exact_.push_back({destination_range(service), source_range(service)});
+    }
+}
+
+}  // namespace sluice::iochain

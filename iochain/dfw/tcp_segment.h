@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// TcpSegment: the fields of one TCP header that tracking needs, in host order, and the window scale
+// of a SYN. Reads only bytes that parse found inside the frame. Any thread.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "sluice/iochain/frame.h"
+
+namespace sluice {
+
+inline constexpr std::uint8_t kTcpHeaderSizeMin = 20;
+inline constexpr std::uint8_t kTcpScaleMax = 14;  ///< More counts as 14 (RFC 7323 §2.3).
+
+/// Sequence numbers compare modulo 2^32 (RFC 9293 §3.4).
+[[nodiscard]] constexpr bool sequence_after(std::uint32_t x, std::uint32_t y) noexcept {
+    return static_cast<std::int32_t>(x - y) > 0;
+}
+
+struct TcpSegment {
+    std::uint32_t sequence = 0;
+    std::uint32_t ack = 0;
+    std::uint32_t data_size = 0;  ///< Payload bytes of this frame, up to 64 KiB - 1 (a super-frame is one segment).
+    std::uint16_t window = 0;     ///< As on the wire.
+    std::uint8_t flags = 0;       ///< TcpFlag bits.
+
+    [[nodiscard]] bool has(TcpFlag flag) const noexcept { return (flags & flag) != 0; }
+    /// Sequence number behind the segment; SYN and FIN count one.
+    [[nodiscard]] std::uint32_t end() const noexcept {
+        const std::uint32_t counted = static_cast<std::uint32_t>(has(kTcpSyn)) + static_cast<std::uint32_t>(has(kTcpFin));
+        return sequence + data_size + counted;
+    }
+};
+
+/// Window scale option of a SYN.
+struct TcpScale {
+    bool present = false;
+    std::uint8_t shift = 0;  ///< 0..14
+};
+
+/// True if the frame holds a TCP header. False for later fragments.
+[[nodiscard]] inline bool has_tcp_header(const ParsedFrame& frame) noexcept {
+    return frame.tcp_header_size >= kTcpHeaderSizeMin && frame.tcp_header_size <= frame.l4_size && frame.fragment_offset == 0;
+}
+
+/// @pre has_tcp_header(frame)
+[[nodiscard]] inline TcpSegment tcp_segment_of(const ParsedFrame& frame) noexcept {
+    const std::uint8_t* header = frame.data + frame.l4_offset;
+    std::uint32_t sequence = 0;
+    std::uint32_t ack = 0;
+    std::uint16_t window = 0;
+    std::memcpy(&sequence, header + 4, sizeof sequence);
+    std::memcpy(&ack, header + 8, sizeof ack);
+    std::memcpy(&window, header + 14, sizeof window);
+    return TcpSegment{__builtin_bswap32(sequence), __builtin_bswap32(ack), frame.l4_size - frame.tcp_header_size,
+                      __builtin_bswap16(window), frame.tcp_flags};
+}
+
+/// Finds the window scale option (kind 3) of a SYN. Stops at the first malformed option.
+/// @pre has_tcp_header(frame)
+[[nodiscard]] inline TcpScale tcp_scale_of(const ParsedFrame& frame) noexcept {
+    const std::uint8_t* header = frame.data + frame.l4_offset;
+    unsigned at = kTcpHeaderSizeMin;
+    while (at < frame.tcp_header_size) {
+        const std::uint8_t kind = header[at];
+        if (kind == 0) { break; }  // End of the list.
+        if (kind == 1) {           // No operation.
+            ++at;
+            continue;
+        }
+        if (at + 1U >= frame.tcp_header_size) { break; }
+        const std::uint8_t size = header[at + 1U];
+        if (size < 2 || at + size > frame.tcp_header_size) { break; }
+        if (kind == 3 && size == 3) {
+            const std::uint8_t shift = header[at + 2U];
+            return TcpScale{true, shift > kTcpScaleMax ? kTcpScaleMax : shift};
+        }
+        at += size;
+    }
+    return {};
+}
+
+}  // namespace sluice

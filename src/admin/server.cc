@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Accepting and counting. The Listener is shared with its coroutines, so that the server may go
+// before they do.
+#include "server.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "session.h"
+#include "socket_path.h"
+
+namespace sluice::admin {
+
+namespace asio = boost::asio;
+using Protocol = asio::local::stream_protocol;
+
+namespace {
+
+void log_exception(const char* where, const std::exception_ptr& failure) {
+    if (!failure) { return; }
+    try {
+        std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+        spdlog::error("admin: {}: unexpected exception: {}", where, error.what());
+    }
+}
+
+}  // namespace
+
+class AdminServer::Listener : public std::enable_shared_from_this<AdminServer::Listener> {
+public:
+    Listener(asio::io_context& io, std::string path, Options options)
+        : io_(io),
+          path_(std::move(path)),
+          options_(std::move(options)),
+          dispatcher_(
+              std::make_shared<Dispatcher>(io.get_executor(), options_.limits, options_.audit)),
+          acceptor_(io),
+          retry_(io) {}
+
+    [[nodiscard]] Dispatcher& dispatcher() noexcept { return *dispatcher_; }
+    [[nodiscard]] std::size_t connection_count() const noexcept { return sessions_.size(); }
+    [[nodiscard]] Status start();
+    void stop();
+
+private:
+    asio::awaitable<void> accept_loop();
+    void admit(Protocol::socket socket);
+    [[nodiscard]] bool has_room(const Peer& peer) const noexcept;
+    void serve(Protocol::socket socket, const Peer& peer);
+    static void turn_away(Protocol::socket& socket, const std::string& why);
+
+    asio::io_context& io_;
+    std::string path_;
+    Options options_;
+    std::shared_ptr<Dispatcher> dispatcher_;
+    Protocol::acceptor acceptor_;
+    asio::steady_timer retry_;
+    std::optional<gid_t> change_group_;
+    BoundSocket bound_;
+    std::set<std::shared_ptr<Session>> sessions_;
+};
+
+Status AdminServer::Listener::start() {
+    auto bound = bind_path(path_);
+    if (!bound.ok()) { return bound.error(); }
+    bound_ = bound.value();
+    change_group_ = find_group(options_.change_group);
+    acceptor_.assign(Protocol(), bound_.fd);
+    asio::co_spawn(
+        io_, [self = shared_from_this()] { return self->accept_loop(); },
+        [](const std::exception_ptr& failure) { log_exception("accept", failure); });
+    return Ok{};
+}
+
+void AdminServer::Listener::stop() {
+    if (!acceptor_.is_open()) { return; }
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
+    unlink_path(path_, bound_);
+    for (const auto& session : sessions_) { session->close(); }
+    dispatcher_->stop_helper();
+}
+
+asio::awaitable<void> AdminServer::Listener::accept_loop() {
+    const auto self = shared_from_this();
+    while (acceptor_.is_open()) {
+        boost::system::error_code ec;
+        Protocol::socket socket(io_);
+        co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
+        if (!acceptor_.is_open()) { break; }
+        if (!ec) {
+            admit(std::move(socket));
+            continue;
+        }
+        spdlog::warn("admin: accept: {}", ec.message());
+        retry_.expires_after(kAcceptRetry);
+        co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+    }
+}
+
+void AdminServer::Listener::admit(Protocol::socket socket) {
+    ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+    const auto peer = read_peer(socket.native_handle(), change_group_);
+    if (!peer.ok()) {
+        spdlog::warn("{}", peer.error().message);
+        return;
+    }
+    if (has_room(peer.value())) {
+        serve(std::move(socket), peer.value());
+    } else {
+        turn_away(socket, "too many connections: the limit is " +
+                              std::to_string(options_.limits.connection_count_max));
+    }
+}
+
+bool AdminServer::Listener::has_room(const Peer& peer) const noexcept {
+    const auto& limits = options_.limits;
+    const std::size_t reserved = peer.may_change ? 0 : limits.reserved_connection_count;
+    return sessions_.size() + reserved < limits.connection_count_max;
+}
+
+void AdminServer::Listener::serve(Protocol::socket socket, const Peer& peer) {
+    auto session = std::make_shared<Session>(std::move(socket), peer, options_.limits, dispatcher_);
+    sessions_.insert(session);
+    asio::co_spawn(
+        io_, [session] { return session->run(); },
+        [self = shared_from_this(), session](const std::exception_ptr& failure) {
+            log_exception("connection", failure);
+            session->close();
+            self->sessions_.erase(session);
+        });
+}
+
+// One try, without waiting: the peer is cut off whether it reads this or not.
+void AdminServer::Listener::turn_away(Protocol::socket& socket, const std::string& why) {
+    const std::string text = error_line(nullptr, kMethodFailed, {Errc::kLimit, why, ""});
+    (void)::send(socket.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+AdminServer::AdminServer(asio::io_context& io, std::string path, Options options)
+    : listener_(std::make_shared<Listener>(io, std::move(path), std::move(options))) {}
+
+AdminServer::~AdminServer() { stop(); }
+
+void AdminServer::add(std::string method, Access access, Handler handler) {
+    listener_->dispatcher().add(std::move(method), access, std::move(handler));
+}
+
+void AdminServer::add(std::string method, Access access, PlainHandler handler) {
+    listener_->dispatcher().add(std::move(method), access, std::move(handler));
+}
+
+Status AdminServer::start() { return listener_->start(); }
+void AdminServer::stop() { listener_->stop(); }
+std::size_t AdminServer::connection_count() const noexcept { return listener_->connection_count(); }
+
+}  // namespace sluice::admin

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection's coroutine and its deadlines; see session.h for the theory.
+#include "session.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <utility>
+
+namespace sluice::admin {
+
+namespace asio = boost::asio;
+
+namespace {
+constexpr std::size_t kReadSize = std::size_t{64} << 10U;
+constexpr std::size_t kKeptCapacity = std::size_t{1} << 20U;  // A resting peer holds no more.
+
+bool is_blank(const std::string& line) {
+    return line.find_first_not_of(" \t\r") == std::string::npos;
+}
+}  // namespace
+
+Session::Session(Socket socket, const Peer& peer, const Limits& limits,
+                 std::shared_ptr<Dispatcher> dispatcher)
+    : socket_(std::move(socket)),
+      peer_(peer),
+      limits_(limits),
+      dispatcher_(std::move(dispatcher)),
+      timer_(socket_.get_executor()) {}
+
+asio::awaitable<void> Session::run() {
+    const auto self = shared_from_this();
+    while (auto line = co_await read_line()) {
+        if (is_blank(*line)) { continue; }
+        std::string text = co_await dispatcher_->answer(std::move(*line), peer_);
+        if (!text.empty() && !co_await write(std::move(text))) { break; }
+    }
+    close();
+}
+
+asio::awaitable<std::optional<std::string>> Session::read_line() {
+    while (true) {
+        if (auto line = take_line()) { co_return line; }
+        if (buffer_.size() > request_size_max()) {
+            const Error error{Errc::kLimit,
+                              "request is larger than the limit of " +
+                                  std::to_string(request_size_max()) + " bytes",
+                              ""};
+            spdlog::debug("admin: uid {} pid {}: {}", peer_.uid, peer_.pid, error.message);
+            co_await write(error_line(nullptr, kMethodFailed, error));
+            co_return std::nullopt;
+        }
+        if (!co_await read_more()) { co_return std::nullopt; }
+    }
+}
+
+// The limit counts the newline's line only: a peer may send several requests in one go.
+std::optional<std::string> Session::take_line() {
+    const auto end = buffer_.find('\n', scanned_);
+    if (end == std::string::npos) {
+        scanned_ = buffer_.size();
+        return std::nullopt;
+    }
+    scanned_ = 0;
+    if (end > request_size_max()) {
+        scanned_ = buffer_.size();
+        return std::nullopt;
+    }
+    std::string line;
+    if (end + 1 == buffer_.size()) {  // The usual case; no copy of 256 MiB.
+        line = std::move(buffer_);
+        line.pop_back();
+        buffer_ = {};
+    } else {
+        line = buffer_.substr(0, end);
+        buffer_.erase(0, end + 1);
+        if (buffer_.capacity() > kKeptCapacity) { buffer_.shrink_to_fit(); }
+    }
+    return line;
+}
+
+asio::awaitable<bool> Session::read_more() {
+    if (!buffer_.empty()) { arm(limits_.request_idle_timeout); }
+    const std::size_t old_size = buffer_.size();
+    buffer_.resize(old_size + kReadSize);
+    boost::system::error_code ec;
+    const std::size_t received =
+        co_await socket_.async_read_some(asio::buffer(buffer_.data() + old_size, kReadSize),
+                                         asio::redirect_error(asio::use_awaitable, ec));
+    disarm();
+    buffer_.resize(old_size + received);
+    co_return !ec && received > 0;
+}
+
+asio::awaitable<bool> Session::write(std::string text) {
+    arm(limits_.answer_timeout);
+    boost::system::error_code ec;
+    co_await asio::async_write(socket_, asio::buffer(text),
+                               asio::redirect_error(asio::use_awaitable, ec));
+    disarm();
+    co_return !ec;
+}
+
+std::size_t Session::request_size_max() const noexcept {
+    return peer_.may_change ? limits_.request_size_max
+                            : std::min(limits_.request_size_max, limits_.reader_request_size_max);
+}
+
+void Session::arm(std::chrono::milliseconds timeout) {
+    const std::uint64_t arming = ++arming_;
+    timer_.expires_after(timeout);
+    timer_.async_wait([self = shared_from_this(), arming](const boost::system::error_code& ec) {
+        if (ec || arming != self->arming_) { return; }
+        spdlog::debug("admin: uid {} pid {}: cut off, too slow", self->peer_.uid, self->peer_.pid);
+        self->close();
+    });
+}
+
+void Session::disarm() {
+    ++arming_;
+    timer_.cancel();
+}
+
+void Session::close() noexcept {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+}  // namespace sluice::admin

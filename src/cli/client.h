@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// One question to sluiced over its Unix socket, blocking, with a deadline. One thread.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "failure.h"
+
+namespace sluice::cli {
+
+/// Where the daemon is and how long to wait for it.
+struct Endpoint {
+    std::string socket_path = "/run/sluice/sluiced.sock";
+    std::chrono::milliseconds timeout{120'000};  ///< For the whole question.
+};
+
+/// Calls `method` and waits for the answer's result.
+/// @param params_text  one JSON object as text without newlines; sent as it is
+/// Failures: "io" if the daemon cannot be reached or does not answer, else what the daemon says.
+[[nodiscard]] Outcome<nlohmann::json> call(const Endpoint& endpoint, const std::string& method,
+                                           const std::string& params_text);
+
+}  // namespace sluice::cli

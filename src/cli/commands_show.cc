@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+// `show ...`: what runs, as tables. A table is an array of fields; a new column is a new line.
+#include <array>
+
+#include "command.h"
+#include "format.h"
+
+namespace sluice::cli {
+namespace {
+
+using nlohmann::json;
+constexpr Align kRight = Align::kRight;
+
+std::string endpoint(const json& row, const char* address_key, const char* port_key) {
+    const std::string address = as_text(value_at(row, address_key));
+    const auto port = number_of(value_at(row, port_key));
+    if (port == 0) { return address; }
+    const bool ipv6 = address.find(':') != std::string::npos;
+    return (ipv6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
+}
+std::string source_of(const json& row) { return endpoint(row, "src", "sport"); }
+std::string destination_of(const json& row) { return endpoint(row, "dst", "dport"); }
+
+std::string busy_percent(const json& row) {
+    const auto busy = number_of(value_at(row, "busy_cycles"));
+    const auto idle = number_of(value_at(row, "idle_cycles"));
+    if (busy + idle == 0) { return "-"; }
+    return std::to_string(busy / ((busy + idle) / 100 + 1)) + "%";
+}
+std::string as_percent(const json& value) {
+    return value.is_number() ? std::to_string(number_of(value)) + "%" : as_text(value);
+}
+
+constexpr std::array kPortFields{
+    Field{"PORT", "name", as_text},
+    Field{"PORT GROUP", "port_group", as_text},
+    Field{"KIND", "kind", as_text},
+    Field{"STATE", "state", as_text},
+    Field{"MAC", "mac", as_text},
+    Field{"IPS", "ips", as_text},
+    Field{"RX PACKETS", "rx_packets", as_count, kRight},
+    Field{"RX BYTES", "rx_bytes", as_bytes, kRight},
+    Field{"TX PACKETS", "tx_packets", as_count, kRight},
+    Field{"TX BYTES", "tx_bytes", as_bytes, kRight},
+    Field{"DROPS", "drops", as_sum, kRight},
+};
+
+constexpr std::array kSlotFields{
+    Field{"SLOT", "slot", as_text, kRight},
+    Field{"NAME", "name", as_text},
+    Field{"STATE", "state", as_text},
+    Field{"ON FAILURE", "on_failure", as_text},
+    Field{"FROM VM", "from_vm.packets", as_count, kRight},
+    Field{"DROPS", "from_vm.drops", as_count, kRight},
+    Field{"TO VM", "to_vm.packets", as_count, kRight},
+    Field{"DROPS", "to_vm.drops", as_count, kRight},
+};
+
+constexpr std::array kRuleFields{
+    Field{"SECTION", "section", as_text},
+    Field{"RULE", "name", as_text},
+    Field{"ACTION", "action", as_text},
+    Field{"HITS", "hits", as_count, kRight},
+    Field{"PACKETS", "packets", as_count, kRight},
+    Field{"BYTES", "bytes", as_bytes, kRight},
+};
+
+constexpr std::array kConnectionFields{
+    Field{"PORT", "port", as_text},
+    Field{"PROTO", "proto", as_text},
+    Field{"SOURCE", "", source_of},
+    Field{"DESTINATION", "", destination_of},
+    Field{"INITIATOR", "initiator", as_text},
+    Field{"STATE", "state", as_text},
+    Field{"RULE", "rule", as_text},
+    Field{"PACKETS", "packets", as_count, kRight},
+    Field{"BYTES", "bytes", as_bytes, kRight},
+    Field{"EXPIRES", "expires_s", as_duration, kRight},
+};
+
+constexpr std::array kFlowFields{
+    Field{"INGRESS", "ingress", as_text},          Field{"KEY", "key", as_text},
+    Field{"PROGRAM", "program", as_text},          Field{"OUTPUT", "output", as_text},
+    Field{"PACKETS", "packets", as_count, kRight}, Field{"BYTES", "bytes", as_bytes, kRight},
+    Field{"IDLE", "idle_s", as_duration, kRight},
+};
+
+constexpr std::array kWorkerFields{
+    Field{"WORKER", "worker", as_text, kRight},
+    Field{"CORE", "core", as_text, kRight},
+    Field{"BUSY", "", busy_percent, kRight},
+    Field{"ASLEEP", "sleep_percent", as_percent, kRight},
+    Field{"PACKETS", "packets", as_count, kRight},
+    Field{"CYCLES/PACKET", "cycles_per_packet", as_count, kRight},
+    Field{"FLOWS", "flows", as_count, kRight},
+};
+
+void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
+void render_rules(const json& r, const View& v) { print_rows(r, kRuleFields, v, "no rules"); }
+void render_conns(const json& r, const View& v) {
+    print_rows(r, kConnectionFields, v, "no connections");
+}
+void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, "no flows"); }
+void render_workers(const json& r, const View& v) { print_rows(r, kWorkerFields, v, "no workers"); }
+void render_tree(const json& r, const View& v) { print_tree(r, v); }
+void render_macs(const json& r, const View& v) {
+    print_any_rows(r, {"mac", "switch", "port_group", "vlan", "vni", "port", "source"}, v,
+                   "no MACs");
+}
+void render_named(const json& r, const View& v) { print_any_rows(r, {"name"}, v, "none"); }
+
+void render_chain(const json& result, const View& view) {
+    view.out << "port " << printable(as_text(value_at(result, "port")))
+             << "; from the VM downwards, to the VM upwards\n";
+    print_rows(value_at(result, "slots"), kSlotFields, view, "no slots");
+}
+
+void render_audit(const json& result, const View& view) {
+    Table table({{"BOOK"}, {"PACKETS", kRight}});
+    for (const char* key : {"received", "created", "sent", "consumed", "dropped", "held"}) {
+        table.add({key, as_count(value_at(result, key))});
+    }
+    table.print(view);
+    const json rest = value_at(result, "unaccounted");
+    if (rest.is_number() && rest != 0) {
+        view.out << paint(view, Color::kRed, rest.dump() + " packets unaccounted for") << '\n';
+    } else {
+        view.out << paint(view, Color::kGreen, "books balance") << '\n';
+    }
+}
+
+void render_drops(const json& result, const View& view) {
+    if (result.contains("unaccounted")) { return render_audit(result, view); }
+    Table table({{"REASON"}, {"PACKETS", kRight}});
+    bool any = false;
+    for (const auto& [reason, count] : result.items()) {
+        if (number_of(count) == 0) { continue; }
+        any = true;
+        table.add({reason, as_count(count)});
+    }
+    if (!any) {
+        view.out << "no drops\n";
+        return;
+    }
+    table.print(view);
+}
+
+}  // namespace
+
+std::vector<Command> show_commands() {
+    const Argument port{"PORT", "port", Kind::kText, true, "name of a port", Offer::kPorts};
+    const Argument any_port{"PORT", "port", Kind::kText, false, "only of this port", Offer::kPorts};
+    return {
+        {"show ports",
+         "every port: state, addresses, packets, drops",
+         {},
+         {"show ports"},
+         render_ports},
+        {"show port",
+         "one port: effective configuration, state, and why it is down",
+         {{"NAME", "name", Kind::kText, true, "name of the port", Offer::kPorts}},
+         {"show port vm1"},
+         render_tree},
+        {"show chain",
+         "the sixteen slots of a port with packets and drops each way",
+         {port},
+         {"show chain vm1"},
+         render_chain},
+        {"show rules",
+         "firewall rules in order, with hits",
+         {any_port},
+         {"show rules", "show rules vm1"},
+         render_rules},
+        {"show conns",
+         "tracked connections",
+         {any_port,
+          {"--limit", "limit", Kind::kCount, false, "at most so many"},
+          {"--offset", "offset", Kind::kCount, false, "leave out the first so many"}},
+         {"show conns", "show conns vm1 --limit 50"},
+         render_conns},
+        {"show flows",
+         "flow table entries, busiest first",
+         {{"--top", "top", Kind::kCount, false, "at most so many"}},
+         {"show flows --top 10"},
+         render_flows},
+        {"show macs", "where each MAC address lives", {}, {"show macs"}, render_macs},
+        {"show drops",
+         "dropped packets by reason; --audit checks that the books balance",
+         {any_port, {"--audit", "audit", Kind::kFlag, false, "the host's books: received to held"}},
+         {"show drops", "show drops vm1", "show drops --audit"},
+         render_drops},
+        {"show workers", "load of each worker", {}, {"show workers"}, render_workers},
+        {"show switches", "switches and their settings", {}, {"show switches"}, render_named},
+        {"show groups", "tag groups and their members", {}, {"show groups"}, render_named},
+    };
+}
+
+}  // namespace sluice::cli

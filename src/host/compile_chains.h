@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compile chains: ACLs, switch security and the firewall of a document become one ChainProgram a port, shared by ports with
+// the same policy. Runs on the compile helper thread.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "sluice/iochain/chain.h"
+#include "sluice/model/document.h"
+#include "sluice/model/resolve.h"
+#include "src/host/registry.h"
+
+namespace sluice::host {
+
+struct ChainSet {
+    std::vector<std::shared_ptr<const ChainProgram>> of_port;  ///< In the order of document.ports.
+    std::set<RuleId> rules;                                    ///< In use.
+    bool reads_dscp = false;
+};
+
+/// Section name of the default rule, whose own name is the same.
+inline constexpr const char* kDefaultRule = "default";
+
+[[nodiscard]] ChainSet compile_chains(const model::Document& document, const model::Resolver& resolver, RuleRegistry& registry);
+
+}  // namespace sluice::host

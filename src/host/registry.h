@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Registries: numbers for names, stable as long as the name lives, so that flows, connections and counters keep their
+// meaning over changes. Control side; one change at a time.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sluice/base/ids.h"
+#include "sluice/base/limits.h"
+#include "sluice/base/result.h"
+
+namespace sluice::host {
+
+/// Port name -> PortIndex. A freed index is used again last of all, and only after release() said that workers and
+/// connections have forgotten it.
+class PortRegistry {
+public:
+    /// Index of `name`, a new one if it has none. kNoPort if all are taken.
+    [[nodiscard]] PortIndex acquire(const std::string& name);
+    /// Index of `name`, kNoPort if it has none.
+    [[nodiscard]] PortIndex find(const std::string& name) const;
+    void release(const std::string& name);
+    /// Names that have an index.
+    [[nodiscard]] const std::map<std::string, PortIndex>& names() const noexcept { return by_name_; }
+
+private:
+    std::map<std::string, PortIndex> by_name_;
+    std::deque<PortIndex> free_;
+    std::uint16_t fresh_ = 0;
+};
+
+/// (switch, VLAN) -> DomainId, never used again.
+class DomainRegistry {
+public:
+    [[nodiscard]] DomainId acquire(const std::string& switch_name, std::uint16_t vlan);
+
+private:
+    std::map<std::pair<std::string, std::uint16_t>, DomainId> by_key_;
+    std::uint32_t fresh_ = 1;
+};
+
+/// (section, rule) -> RuleId. A slot is used again with another generation, oldest first, so that a late count for a deleted
+/// rule can't be taken for another's soon.
+class RuleRegistry {
+public:
+    using Key = std::pair<std::string, std::string>;  ///< Section and rule; ACLs as "acl NAME".
+    [[nodiscard]] RuleId acquire(const Key& key);
+    /// Frees every rule that is not in `kept`.
+    void keep_only(const std::set<RuleId>& kept);
+    /// Section and rule of an id; nullptr if it is free.
+    [[nodiscard]] const Key* name_of(RuleId id) const;
+    /// Slots freed since the last call: their counters start from zero.
+    [[nodiscard]] std::vector<std::uint32_t> take_freed_slots() { return std::exchange(freed_, {}); }
+
+private:
+    std::map<Key, RuleId> by_name_;
+    std::map<std::uint32_t, Key> by_id_;
+    std::deque<RuleId> free_;
+    std::vector<std::uint32_t> freed_;
+    std::uint32_t fresh_ = 1;
+};
+
+}  // namespace sluice::host

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two pumps of a session and the replay between them. A request is recorded before it is sent:
+// if the library goes away meanwhile, the replay carries it. Only an answer that the library still
+// owes cannot be carried over; then the session ends and QEMU starts anew.
+#include "relay/session.h"
+
+#include <cstring>
+
+#include "relay/check.h"
+#include "relay/socket_path.h"
+
+namespace sluice::relay {
+
+using Kind = SessionEnd::Kind;
+
+Session::Session(const asio::any_io_executor& executor, const RelayPort& port,
+                 RelayCounters& counters)
+    : executor_(executor),
+      port_(port),
+      counters_(counters),
+      library_event_(executor),
+      replies_event_(executor) {}
+
+asio::awaitable<SessionEnd> Session::run(Fd qemu, std::function<void(int pid)> attached) {
+    qemu_ = Channel::open(executor_, std::move(qemu), check_request_header);
+    if (connect_library()) {
+        ++counters_.attaches;
+        attached(qemu_->peer_pid());
+        replies_done_ = false;
+        spawn(executor_, [](std::shared_ptr<Session> self) -> asio::awaitable<void> {
+            co_await self->pump_replies();
+        }(shared_from_this()));
+        co_await pump_requests();
+    }
+    while (!replies_done_) { co_await replies_event_.wait_until(Clock::time_point::max()); }
+    co_return std::move(end_);
+}
+
+void Session::finish(SessionEnd end) {
+    if (std::exchange(finished_, true)) { return; }
+    end.messages = end_.messages;
+    end_ = std::move(end);
+    if (qemu_) { qemu_->close(); }
+    if (library_) { library_->close(); }
+    library_event_.notify();
+}
+
+void Session::reconnect_library() {
+    if (!finished_ && library_) { library_->close(); }
+}
+
+void Session::finish_by(const ChannelEnd& end, Kind gone, const char* gone_text) {
+    if (end.refused()) {
+        finish({Kind::kRefused, end.refusal.reason, end.refusal.text});
+    } else {
+        finish({gone, {}, gone_text});
+    }
+}
+
+asio::awaitable<void> Session::pump_requests() {
+    while (!finished_) {
+        Message message;
+        const auto end = co_await qemu_->read(message);
+        if (!end.done()) {
+            finish_by(end, Kind::kPeerGone, "QEMU closed the connection");
+        } else if (auto refusal = check_request(message, port_.queue_pair_max)) {
+            finish({Kind::kRefused, refusal->reason, std::move(refusal->text)});
+        } else if (co_await relay_request(message)) {
+            ++counters_.requests;
+            ++end_.messages;
+        }
+    }
+}
+
+asio::awaitable<bool> Session::relay_request(Message& message) {
+    while (!library_up_ && !finished_) {
+        co_await library_event_.wait_until(Clock::time_point::max());
+    }
+    if (finished_) { co_return false; }
+    if (!handshake_.record(message)) {
+        finish({Kind::kRefused, RefuseReason::kBadFds, "the daemon has no descriptors left"});
+        co_return false;
+    }
+    const bool wants_reply = message.wants_reply();
+    if (wants_reply) { ++replies_owed_; }
+    const auto channel =
+        library_;  // Should the library be replaced meanwhile, this one only fails.
+    const auto end = co_await channel->write(message);
+    if (end.refused()) {
+        finish({Kind::kLibraryGone, {}, "the library: " + end.refusal.text});
+    } else if (!end.done() && wants_reply) {
+        finish({Kind::kLibraryGone, {}, "the library left before it answered"});
+    }
+    co_return !finished_;
+}
+
+asio::awaitable<void> Session::pump_replies() {
+    while (!finished_) {
+        Message message;
+        const auto channel = library_;
+        const auto end = co_await channel->read(message);
+        if (finished_) { break; }
+        if (end.refused()) {
+            const bool slow = end.refusal.reason == RefuseReason::kTimeout;
+            finish({slow ? Kind::kLibraryGone : Kind::kRefused, end.refusal.reason,
+                    "the library: " + end.refusal.text});
+        } else if (!end.done()) {
+            co_await replay();
+        } else {
+            co_await relay_reply(message);
+        }
+    }
+    replies_done_ = true;
+    replies_event_.notify();
+}
+
+asio::awaitable<bool> Session::relay_reply(Message& message) {
+    if (auto refusal = narrow_reply(message, port_.queue_pair_max)) {
+        finish({Kind::kRefused, refusal->reason, "the library: " + refusal->text});
+        co_return false;
+    }
+    handshake_.note_reply(message);
+    if (replies_owed_ > 0) { --replies_owed_; }
+    const auto end = co_await qemu_->write(message);
+    if (!end.done()) {
+        finish_by(end, Kind::kPeerGone, "QEMU closed the connection");
+        co_return false;
+    }
+    ++counters_.replies;
+    co_return true;
+}
+
+bool Session::connect_library() {
+    auto connected = connect_unix(port_.library_path);
+    if (!connected.socket.valid()) {
+        finish({Kind::kLibraryGone,
+                {},
+                "library socket " + port_.library_path + ": " + std::strerror(connected.error)});
+        return false;
+    }
+    library_ = Channel::open(executor_, std::move(connected.socket), check_reply_header);
+    library_up_ = true;
+    return true;
+}
+
+bool Session::may_replay() {
+    const auto now = Clock::now();
+    while (!replays_.empty() && now - replays_.front() >= kReplayPeriod) { replays_.pop_front(); }
+    if (replays_.size() >= kReplayMax) { return false; }
+    replays_.push_back(now);
+    return true;
+}
+
+asio::awaitable<bool> Session::replay() {
+    library_up_ = false;
+    library_->close();
+    if (replies_owed_ > 0) {
+        finish({Kind::kLibraryGone, {}, "the library left before it answered"});
+    } else if (!may_replay()) {
+        finish({Kind::kLibraryGone, {}, "the library left again after 3 replays within a minute"});
+    } else if (connect_library()) {
+        library_up_ = false;  // Until the replay is through: requests of QEMU wait behind it.
+        const auto messages = handshake_.messages();
+        if (!messages) {
+            finish({Kind::kRefused, RefuseReason::kBadFds, "the daemon has no descriptors left"});
+        }
+        const auto channel = library_;
+        for (std::size_t i = 0; messages && i < messages->size() && !finished_; ++i) {
+            const auto end = co_await channel->write((*messages)[i]);
+            if (!end.done()) {
+                co_return false;
+            }  // The pump reads the end of this one and tries again.
+        }
+    }
+    if (finished_) { co_return false; }
+    ++counters_.replays;
+    spdlog::warn("port {}: the library closed its connection; handshake replayed", port_.name);
+    library_up_ = true;
+    library_event_.notify();
+    co_return true;
+}
+
+}  // namespace sluice::relay

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+// Documents that are bad: each is refused whole, with one sentence that names the object, the value
+// and what was expected. The table is the specification.
+#include <gtest/gtest.h>
+
+#include <regex>
+
+#include "controller-agent/document_json.h"
+
+namespace sluice::agent {
+namespace {
+
+struct Bad {
+    const char* title;
+    std::string text;
+    const char* object;
+    const char* part;  // Of the message.
+    Errc code = Errc::kInvalid;
+};
+
+/// A document with one switch s, one port group g (plus `group` keys) and one port p (plus `port`
+/// keys).
+std::string with(const std::string& group, const std::string& port, const std::string& rest) {
+    return R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g","switch":"s")" + group +
+           R"(}],"ports":[{"name":"p","port_group":"g")" + port + "}]" + rest + "}";
+}
+std::string group(const std::string& keys) { return with("," + keys, "", ""); }
+std::string port(const std::string& keys) { return with("", "," + keys, ""); }
+std::string rest(const std::string& keys) { return with("", "", "," + keys); }
+std::string switches(const std::string& keys) {
+    return R"({"switches":[{"name":"s",)" + keys + "}]}";
+}
+std::string rule(const std::string& keys) {
+    return rest(
+        R"("address_sets":[{"name":"set"}],"dfw":{"sections":[{"name":"app","rules":[{"name":"r",)" +
+        keys + "}]}]}");
+}
+std::string acl_rule(const std::string& keys) {
+    return rest(R"("acls":[{"name":"a","rules":[{"name":"r",)" + keys + "}]}]");
+}
+
+std::vector<Bad> shape_cases() {
+    return {
+        {"not json", "{\"host\": }", "document", "is not JSON: line 1, column 10"},
+        {"empty text", "", "document", "is not JSON: line 1, column 1"},
+        {"not an object", "[]", "document", "document: [] is not an object"},
+        {"unknown noun", R"({"widgets": []})", "document", "unknown key \"widgets\""},
+        {"doubled key", R"({"host": {}, "host": {}})", "document", "\"host\" is given twice"},
+        {"host no object", R"({"host": "a"})", "host", "host: \"a\" is not an object"},
+        {"host name", R"({"host": {"name": "a b"}})", "host", "name \"a b\" is not a host's name"},
+        {"list no list", R"({"switches": {}})", "document", "switches {} is not a list"},
+        {"item no object", R"({"switches": [3]})", "switches[0]", "3 is not an object"},
+        {"name missing", R"({"switches": [{"name": "s"}, {"mtu": 1500}]})", "switches[1]",
+         "name is missing"},
+        {"name no string", R"({"switches": [{"name": 7}]})", "switches[0]",
+         "name 7 is not a string"},
+        {"name empty", R"({"switches": [{"name": ""}]})", "switches[0]", "name \"\" is not 1..64"},
+        {"name charset", R"({"switches": [{"name": "a/b"}]})", "switches[0]",
+         "name \"a/b\" is not 1..64"},
+        {"name dash", R"({"switches": [{"name": "-x"}]})", "switches[0]", "name \"-x\" is not"},
+        {"name length", R"({"switches": [{"name": ")" + std::string(65, 'x') + "\"}]}",
+         "switches[0]", "is not 1..64"},
+        {"name any", R"({"groups": [{"name": "any"}]})", "groups[0]", "\"any\" is reserved"},
+        {"name address", R"({"groups": [{"name": "10.0.0.1"}]})", "group 10.0.0.1",
+         "is an address, not a name"},
+        {"null", R"({"host": {"name": null}})", "host", "name null is not a string"},
+    };
+}
+
+std::vector<Bad> name_cases() {
+    return {
+        {"two switches", R"({"switches": [{"name": "s"}, {"name": "s"}]})", "switch s",
+         "given twice in switches", Errc::kExists},
+        {"two ports",
+         R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[{"name":"p"},{"name":"p"}]})",
+         "port p", "given twice in ports", Errc::kExists},
+        {"port like port group",
+         R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[{"name":"g"}]})",
+         "port g", "\"g\" is taken by port_group g", Errc::kExists},
+        {"set like group", R"({"groups":[{"name":"x"}],"address_sets":[{"name":"x"}]})", "group x",
+         "taken by address_set x", Errc::kExists},
+        {"two rules",
+         rest(R"("dfw":{"sections":[{"name":"app","rules":[{"name":"r"},{"name":"r"}]}]})"),
+         "dfw section app rule r", "given twice in rules", Errc::kExists},
+        {"two sections", R"({"dfw":{"sections":[{"name":"a"},{"name":"a"}]}})", "dfw section a",
+         "given twice in sections", Errc::kExists},
+        {"two acls", R"({"acls":[{"name":"a"},{"name":"a"}]})", "acl a", "given twice in acls",
+         Errc::kExists},
+        {"rule without name", R"({"dfw":{"sections":[{"name":"a","rules":[{}]}]}})",
+         "dfw section a rules[0]", "name is missing"},
+        {"switch missing", R"({"port_groups":[{"name":"g","switch":"nope"}]})", "port_group g",
+         "switch \"nope\" does not exist"},
+        {"switch not given",
+         R"({"switches":[{"name":"s"},{"name":"t"}],"port_groups":[{"name":"g"}]})", "port_group g",
+         "switch is missing"},
+        {"port group missing", R"({"ports":[{"name":"p","port_group":"nope"}]})", "port p",
+         "port_group \"nope\" does not exist"},
+        {"port group not given", R"({"ports":[{"name":"p"}]})", "port p", "port_group is missing"},
+    };
+}
+
+std::vector<Bad> network_cases() {
+    return {
+        {"switch key", switches(R"("mtuu":1)"), "switch s", "unknown key \"mtuu\""},
+        {"mtu range", switches(R"("mtu":70000)"), "switch s", "mtu 70000 is outside 576..9216"},
+        {"mtu negative", switches(R"("mtu":-1)"), "switch s", "mtu -1 is outside"},
+        {"mtu fraction", switches(R"("mtu":1500.5)"), "switch s",
+         "mtu 1500.5 is not a whole number"},
+        {"mtu huge", switches(R"("mtu":99999999999999999999999)"), "switch s",
+         "is not a whole number"},
+        {"mtu text", switches(R"("mtu":"1500")"), "switch s", "mtu \"1500\" is not a whole number"},
+        {"nested key", group(R"("guards":{"bpdus":true})"), "port_group g",
+         "unknown key \"guards.bpdus\""},
+        {"deep nested key", port(R"("overrides":{"security":{"promisc":true}})"), "port p",
+         "unknown key \"overrides.security.promisc\""},
+        {"override key", port(R"("overrides":{"spoofguard":"off"})"), "port p",
+         "unknown key \"overrides.spoofguard\""},
+        {"flag type", group(R"("security":{"promiscuous":1})"), "port_group g",
+         "security.promiscuous 1 is not true or false"},
+        {"nested type", group(R"("limits":50)"), "port_group g", "limits 50 is not an object"},
+        {"spoofguard word", group(R"("spoofguard":"on")"), "port_group g",
+         "spoofguard \"on\" is not one of off, auto, manual"},
+        {"vlan mode", group(R"("vlan":{"mode":"qinq"})"), "port_group g",
+         "vlan.mode \"qinq\" is not one of none, access, trunk"},
+        {"vlan 0", group(R"("vlan":{"mode":"access","id":0})"), "port_group g",
+         "vlan.id 0 is outside 1..4094"},
+        {"vlan 4095", group(R"("vlan":{"mode":"access","id":4095})"), "port_group g",
+         "vlan.id 4095 is outside 1..4094"},
+        {"vlan id missing", group(R"("vlan":{"mode":"access"})"), "port_group g",
+         "vlan.id is missing"},
+        {"vlan id unused", group(R"("vlan":{"id":10})"), "port_group g",
+         "vlan.id 10 needs mode access"},
+        {"vlan ranges unused", group(R"("vlan":{"mode":"access","id":1,"ranges":["1"]})"),
+         "port_group g", "vlan.ranges need mode trunk"},
+        {"vlan range backwards", group(R"("vlan":{"mode":"trunk","ranges":["9-1"]})"),
+         "port_group g", "vlan.ranges holds \"9-1\""},
+        {"vlan range end", group(R"("vlan":{"mode":"trunk","ranges":["1-4095"]})"), "port_group g",
+         "vlan.ranges holds \"1-4095\""},
+        {"vlan range number", group(R"("vlan":{"mode":"trunk","ranges":[5]})"), "port_group g",
+         "vlan.ranges holds 5, which is not a string"},
+        {"vlan override", port(R"("overrides":{"vlan":{"mode":"access","id":5000}})"), "port p",
+         "overrides.vlan.id 5000 is outside 1..4094"},
+        {"rate", group(R"("limits":{"arp_pps":-5})"), "port_group g",
+         "limits.arp_pps -5 is outside 0.."},
+        {"mac text", port(R"("mac":"02:00:00:00:00")"), "port p",
+         "mac \"02:00:00:00:00\" is not a MAC address"},
+        {"mac multicast", port(R"("mac":"01:00:5e:00:00:01")"), "port p",
+         "mac 01:00:5e:00:00:01 is not a unicast address"},
+        {"mac zero", port(R"("mac":"00:00:00:00:00:00")"), "port p", "is not a unicast address"},
+        {"ip text", port(R"("ips":["10.0.0.256"])"), "port p",
+         "ips holds \"10.0.0.256\", which is not an IPv4 or IPv6 address"},
+        {"ip prefix", port(R"("ips":["10.0.0.1/24"])"), "port p", "ips holds \"10.0.0.1/24\""},
+        {"ip multicast", port(R"("ips":["224.0.0.1"])"), "port p",
+         "224.0.0.1, which is not a unicast address"},
+        {"ip unspecified", port(R"("ips":["::"])"), "port p",
+         "ips holds ::, which is not a unicast address"},
+        {"ip twice", port(R"("ips":["10.0.0.1","10.0.0.1"])"), "port p", "ips holds 10.0.0.1 twice",
+         Errc::kExists},
+        {"kind word", port(R"("kind":"tap")"), "port p",
+         "kind \"tap\" is not one of vhost, kernel, service"},
+        {"socket mode", port(R"("socket_mode":"both")"), "port p",
+         "socket_mode \"both\" is not one of client, server"},
+        {"socket relative", port(R"("socket":"vm1.sock")"), "port p",
+         "socket \"vm1.sock\" is not an absolute path"},
+        {"socket folder", port(R"("socket":"/run/")"), "port p",
+         "socket \"/run/\" is not an absolute path of a socket"},
+        {"socket zero byte", port(R"("socket":"/run/a\u0000b")"), "port p",
+         "is not an absolute path"},
+        {"socket long", port("\"socket\":\"/" + std::string(107, 'x') + "\""), "port p",
+         "has 108 bytes, a socket's path has at most 107"},
+        {"tag type", port(R"("tags":{"app":1})"), "port p", "tags.app 1 is not a string"},
+        {"tag key empty", port(R"("tags":{"":"x"})"), "port p", "tags holds \"\""},
+        {"one socket two ports",
+         R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[{"name":"a","socket":"/run/x"},{"name":"b","socket":"/run/x"}]})",
+         "port b", "socket \"/run/x\" is used by port a too", Errc::kExists},
+        {"one mac two ports",
+         R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[{"name":"a","mac":"02:00:00:00:00:01"},{"name":"b","mac":"02:00:00:00:00:01"}]})",
+         "port b", "mac 02:00:00:00:00:01 is used by port a too, untagged on switch s",
+         Errc::kExists},
+        {"one mac on trunk",
+         R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g","vlan":{"mode":"access","id":7}},{"name":"t","switch":"s","vlan":{"mode":"trunk"}}],"ports":[{"name":"a","port_group":"g","mac":"02:00:00:00:00:01"},{"name":"b","port_group":"t","mac":"02:00:00:00:00:01"}]})",
+         "port b", "in VLAN 7 on switch s", Errc::kExists},
+    };
+}
+
+std::vector<Bad> policy_cases() {
+    const char* r = "dfw section app rule r";
+    return {
+        {"set host bits", R"({"address_sets":[{"name":"x","members":["10.0.1.5/24"]}]})",
+         "address_set x",
+         "members holds \"10.0.1.5/24\", which is not an address or a prefix without host bits"},
+        {"set length", R"({"address_sets":[{"name":"x","members":["10.0.1.0/33"]}]})",
+         "address_set x", "members holds \"10.0.1.0/33\""},
+        {"set text", R"({"address_sets":[{"name":"x","members":["web"]}]})", "address_set x",
+         "members holds \"web\""},
+        {"set key", R"({"address_sets":[{"name":"x","addresses":[]}]})", "address_set x",
+         "unknown key \"addresses\""},
+        {"group key", R"({"groups":[{"name":"x","tag":{}}]})", "group x", "unknown key \"tag\""},
+        {"rule key", rule(R"("sorce":[])"), r, "unknown key \"sorce\""},
+        {"rule action", rule(R"("action":"permit")"), r,
+         "action \"permit\" is not one of allow, drop, reject"},
+        {"rule direction", rule(R"("direction":"inout")"), r,
+         "direction \"inout\" is not one of both, in, out"},
+        {"rule source name", rule(R"("source":["web-vmss"])"), r,
+         "source \"web-vmss\" is no address or prefix"},
+        {"rule destination bits", rule(R"("destination":["10.0.0.1/8"])"), r,
+         "destination \"10.0.0.1/8\" is not a prefix without host bits"},
+        {"rule source string", rule(R"("source":"any")"), r, "source \"any\" is not a list"},
+        {"rule any mixed", rule(R"("source":["any","10.0.0.1"])"), r,
+         "source holds \"any\" beside other items"},
+        {"rule target missing", rule(R"("applied_to":["vm9"])"), r,
+         "applied_to \"vm9\" does not exist"},
+        {"rule target set", rule(R"("applied_to":["set"])"), r,
+         "applied_to \"set\" is an address set"},
+        {"rule target address", rule(R"("applied_to":["10.0.0.1"])"), r,
+         "applied_to \"10.0.0.1\" does not exist"},
+        {"rule port range", rule(R"("services":["tcp/90-80"])"), r, "services holds \"tcp/90-80\""},
+        {"rule port", rule(R"("services":["tcp/65536"])"), r, "services holds \"tcp/65536\""},
+        {"rule protocol", rule(R"("services":["http"])"), r, "services holds \"http\""},
+        {"rule negated any", rule(R"("negate_source":true)"), r,
+         "negate_source true needs a source"},
+        {"rule negated any 2", rule(R"("negate_destination":true,"destination":["any"])"), r,
+         "negate_destination true needs a destination"},
+        {"section key", R"({"dfw":{"sections":[{"name":"app","state":true}]}})", "dfw section app",
+         "unknown key \"state\""},
+        {"dfw key", R"({"dfw":{"defaults":"drop"}})", "dfw", "unknown key \"defaults\""},
+        {"dfw default", R"({"dfw":{"default":"deny"}})", "dfw",
+         "default \"deny\" is not one of allow, drop, reject"},
+        {"exclude missing", R"({"dfw":{"exclude":["vm9"]}})", "dfw",
+         "exclude \"vm9\" does not exist"},
+        {"timeout 0", R"({"dfw":{"timeouts":{"udp_s":0}}})", "dfw",
+         "timeouts.udp_s 0 is outside 1.."},
+        {"timeout key", R"({"dfw":{"timeouts":{"udp_ms":9}}})", "dfw",
+         "unknown key \"timeouts.udp_ms\""},
+        {"limit type", R"({"dfw":{"limits":{"connections":"many"}}})", "dfw",
+         "limits.connections \"many\" is not a whole number"},
+        {"acl action", acl_rule(R"("action":"drop")"), "acl a rule r",
+         "action \"drop\" is not one of permit, deny"},
+        {"acl mac", acl_rule(R"("source_mac":"02:zz")"), "acl a rule r",
+         "source_mac \"02:zz\" is not any, MAC or MAC/MASK"},
+        {"acl mac bits", acl_rule(R"("destination_mac":"02:00:00:00:00:01/ff:00:00:00:00:00")"),
+         "acl a rule r", "without bits outside the mask"},
+        {"acl ethertype", acl_rule(R"("ethertype":"0x0500")"), "acl a rule r",
+         "ethertype \"0x0500\" is not 0x0600..0xffff"},
+        {"acl ethertype number", acl_rule(R"("ethertype":2048)"), "acl a rule r",
+         "ethertype 2048 is not a string"},
+        {"acl vlan", acl_rule(R"("vlan":4095)"), "acl a rule r", "vlan 4095 is outside 1..4094"},
+        {"acl dscp", acl_rule(R"("dscp":64)"), "acl a rule r", "dscp 64 is outside 0..63"},
+        {"acl source", acl_rule(R"("source":["nope"])"), "acl a rule r",
+         "source \"nope\" is no address"},
+        {"acl target", R"({"acls":[{"name":"a","applied_to":["nope"]}]})", "acl a",
+         "applied_to \"nope\" does not exist"},
+    };
+}
+
+std::vector<Bad> unsupported_cases() {
+    const Errc code = Errc::kUnsupported;
+    return {
+        {"uplinks", R"({"uplinks":[{"name":"up0","device":"net_af_packet0,iface=eth1"}]})",
+         "uplink up0", "uplinks are not supported yet", code},
+        {"vteps", R"({"vteps":[{"name":"tep0"}]})", "vtep tep0", "vteps are not supported yet",
+         code},
+        {"service chains", R"({"service_chains":[{"name":"ids"}]})", "service_chain ids",
+         "not supported yet", code},
+        {"keys", R"({"encryption":{"key_policies":[{"name":"kp1"}]}})", "encryption key_policy kp1",
+         "not supported yet", code},
+        {"encryption rules", R"({"encryption":{"rules":[{"name":"e1"}]}})", "encryption rule e1",
+         "not supported yet", code},
+        {"routers", R"({"routers":[{"name":"ldr1"}]})", "router ldr1",
+         "routers are not supported yet", code},
+        {"bindings", R"({"bindings":[{"port_group":"web","ip":"10.0.0.9"}]})", "bindings[0]",
+         "bindings are not supported yet", code},
+        {"switch uplinks", switches(R"("uplinks":["up0"])"), "switch s",
+         "uplinks [\"up0\"] is not supported yet", code},
+        {"remote vteps", switches(R"("remote_vteps":["172.16.0.2"])"), "switch s",
+         "remote_vteps [\"172.16.0.2\"] is not supported yet", code},
+        {"bfd", switches(R"("bfd":{"enabled":true})"), "switch s",
+         "bfd.enabled true is not supported yet", code},
+        {"teaming", switches(R"("teaming":{"active":["up0"]})"), "switch s",
+         "teaming.active [\"up0\"] is not supported yet", code},
+        {"lacp", switches(R"("teaming":{"lacp":"active"})"), "switch s",
+         "teaming.lacp \"active\" is not supported yet", code},
+        {"vni", group(R"("vni":5001)"), "port_group g", "vni 5001 is not supported yet", code},
+        {"replication", group(R"("replication":"hybrid")"), "port_group g",
+         "replication \"hybrid\" is not supported yet", code},
+        {"multicast group", group(R"("multicast_group":"239.1.1.1")"), "port_group g",
+         "multicast_group \"239.1.1.1\" is not supported yet", code},
+        {"spoofguard auto", group(R"("spoofguard":"auto")"), "port_group g",
+         "spoofguard auto is not supported yet", code},
+        {"mac changes", group(R"("security":{"mac_changes":true})"), "port_group g",
+         "security.mac_changes true is not supported yet", code},
+        {"mac changes of a port", port(R"("overrides":{"security":{"mac_changes":true}})"),
+         "port p", "overrides.security.mac_changes true is not supported yet", code},
+        {"mac learning", group(R"("mac_learning":{"enabled":true})"), "port_group g",
+         "mac_learning.enabled true is not supported yet", code},
+        {"flooding", group(R"("mac_learning":{"unknown_unicast_flood":true})"), "port_group g",
+         "mac_learning.unknown_unicast_flood true is not supported yet", code},
+        {"kernel port",
+         port(
+             R"("kind":"kernel","interface":"vmk0","netns":"storage","addresses":["10.0.9.1/24"])"),
+         "port p", "kind kernel is not supported yet", code},
+        {"service port", port(R"("kind":"service")"), "port p", "kind service is not supported yet",
+         code},
+        {"kernel key", port(R"("netns":"x")"), "port p",
+         "netns belongs to kind kernel, which is not supported yet", code},
+        {"tcp flags", acl_rule(R"("tcp_flags":"syn,!ack")"), "acl a rule r",
+         "tcp_flags \"syn,!ack\" is not supported yet", code},
+        {"set dscp", acl_rule(R"("set_dscp":0)"), "acl a rule r", "set_dscp 0 is not supported yet",
+         code},
+        {"reject", rule(R"("action":"reject")"), "dfw section app rule r",
+         "action reject is not supported yet", code},
+        {"default reject", R"({"dfw":{"default":"reject"}})", "dfw",
+         "default reject is not supported yet", code},
+        {"alg", rule(R"("alg":"ftp")"), "dfw section app rule r",
+         "alg \"ftp\" is not supported yet", code},
+        {"log", rule(R"("log":true)"), "dfw section app rule r", "log true is not supported yet",
+         code},
+        {"unsupported key's type", rule(R"("log":"yes")"), "dfw section app rule r",
+         "log \"yes\" is not true or false"},
+        {"unsupported object's key", switches(R"("bfd":{"on":true})"), "switch s",
+         "unknown key \"bfd.on\""},
+        {"unsupported list's type", R"({"uplinks":{}})", "document", "uplinks {} is not a list"},
+    };
+}
+
+class BadDocument : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadDocument, IsRefusedWithOneSentence) {
+    const Bad& bad = GetParam();
+    const auto result = parse_document(bad.text);
+    ASSERT_FALSE(result.ok()) << bad.text;
+    const Error& error = result.error();
+    EXPECT_EQ(error.object, bad.object) << error.message;
+    EXPECT_NE(error.message.find(bad.part), std::string::npos) << error.message;
+    EXPECT_EQ(error.message.rfind(error.object + ": ", 0), 0u) << error.message;
+    EXPECT_STREQ(to_string(error.code), to_string(bad.code)) << error.message;
+    EXPECT_EQ(error.message.find('\n'), std::string::npos);
+    EXPECT_NE(error.message.back(), '.');
+}
+
+std::string test_name(const testing::TestParamInfo<Bad>& info) {
+    return std::regex_replace(std::string(info.param.title), std::regex("[^A-Za-z0-9]"), "_");
+}
+
+INSTANTIATE_TEST_SUITE_P(Shape, BadDocument, testing::ValuesIn(shape_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Names, BadDocument, testing::ValuesIn(name_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Network, BadDocument, testing::ValuesIn(network_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Policy, BadDocument, testing::ValuesIn(policy_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Unsupported, BadDocument, testing::ValuesIn(unsupported_cases()),
+                         test_name);
+
+}  // namespace
+}  // namespace sluice::agent

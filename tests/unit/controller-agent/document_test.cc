@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+// Documents that are good: what each key becomes, what is legal because it changes nothing, and
+// what export gives.
+#include "controller-agent/document_json.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "sluice/net/address_text.h"
+
+namespace sluice::agent {
+namespace {
+
+using nlohmann::json;
+
+model::Document parsed(std::string_view text) {
+    const auto result = parse_document(text);
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
+    return result.ok() ? result.value() : model::Document{};
+}
+
+json exported(std::string_view text) { return json::parse(export_document(parsed(text))); }
+
+TEST(Document, EmptyObjectIsTheEmptyDocument) {
+    EXPECT_EQ(parsed("{}"), model::Document{});
+    EXPECT_EQ(export_document(model::Document{}), "{}\n");
+}
+
+TEST(Document, ReadsPortGroupAndPort) {
+    const auto d = parsed(R"({
+      "switches": [{"name": "dvs0", "mtu": 9000}],
+      "port_groups": [{"name": "web", "switch": "dvs0", "vlan": {"mode": "access", "id": 10},
+        "security": {"promiscuous": true, "forged_transmits": true}, "spoofguard": "manual",
+        "bindings": {"arp": 2, "nd": 4, "age_s": 60}, "guards": {"bpdu": false, "non_ip": true},
+        "limits": {"arp_pps": 0, "flows": 7}, "arp_suppression": false}],
+      "ports": [{"name": "vm1", "port_group": "web", "kind": "vhost", "socket": "/tmp/vm1.sock",
+        "socket_mode": "server", "mac": "02:00:00:00:00:01", "ips": ["10.0.0.1", "2001:db8::1"],
+        "tags": {"app": "web"}, "enabled": false,
+        "overrides": {"vlan": {"mode": "trunk", "ranges": ["5-9", "7-12", "13", "20"]}, "security": {"promiscuous": false}}}]})");
+    const model::PortGroup& group = d.port_groups.at(0);
+    EXPECT_EQ(d.switches.at(0).mtu, 9000);
+    EXPECT_EQ(group.vlan, (model::Vlan{model::VlanMode::kAccess, 10, {}}));
+    EXPECT_EQ(group.security, (model::Security{true, false, true}));
+    EXPECT_EQ(group.spoofguard, model::SpoofGuard::kManual);
+    EXPECT_EQ(group.bindings, (model::BindingLimits{2, 4, 60}));
+    EXPECT_EQ(group.guards, (model::Guards{false, true, false, true, true}));
+    EXPECT_EQ(group.limits.arp_pps, 0u);
+    EXPECT_EQ(group.limits.flows, 7u);
+    EXPECT_FALSE(group.arp_suppression);
+    const model::Port& port = d.ports.at(0);
+    EXPECT_EQ(port.socket_mode, model::SocketMode::kServer);
+    EXPECT_EQ(to_string(port.mac), "02:00:00:00:00:01");
+    EXPECT_EQ(port.ips.size(), 2u);
+    EXPECT_EQ(port.tags.at("app"), "web");
+    EXPECT_FALSE(port.enabled);
+    const std::vector<model::VlanRange> joined{{5, 13}, {20, 20}};
+    EXPECT_EQ(port.overrides.vlan->ranges, joined);
+    EXPECT_EQ(port.overrides.security.promiscuous, false);
+    EXPECT_EQ(port.overrides.security.forged_transmits, std::nullopt);
+}
+
+TEST(Document, ReadsRules) {
+    const auto d = parsed(R"({
+      "address_sets": [{"name": "db", "members": ["10.0.2.7", "10.0.1.0/24", "2001:db8::/64", "10.0.2.7"]}],
+      "acls": [{"name": "a", "applied_to": ["any"], "rules": [{"name": "r", "action": "deny", "direction": "in",
+        "source": ["any"], "destination": ["db"], "services": ["any"], "source_mac": "02:00:00:00:00:00/ff:00:00:00:00:00",
+        "destination_mac": "any", "ethertype": "0x0800", "vlan": 10, "dscp": 46}]}],
+      "dfw": {"default": "drop", "sections": [{"name": "s", "stateful": false, "tcp_strict": false, "rules": [
+        {"name": "r", "action": "drop", "direction": "out", "source": ["10.0.0.0/8"], "negate_source": true,
+         "services": ["tcp/80", "icmp/8"]}]}], "timeouts": {"udp_s": 5}, "limits": {"connections": 10}}})");
+    EXPECT_EQ(d.address_sets.at(0).members.size(), 3u);
+    const model::AclRule& acl_rule = d.acls.at(0).rules.at(0);
+    EXPECT_TRUE(d.acls[0].applied_to.empty());
+    EXPECT_TRUE(acl_rule.source.empty());
+    EXPECT_TRUE(acl_rule.services.empty());
+    EXPECT_EQ(acl_rule.destination, std::vector<std::string>{"db"});
+    EXPECT_EQ(acl_rule.action, model::AclAction::kDeny);
+    EXPECT_TRUE(acl_rule.source_mac.has_value());
+    EXPECT_FALSE(acl_rule.destination_mac.has_value());
+    EXPECT_EQ(acl_rule.ethertype, 0x0800);
+    EXPECT_EQ(acl_rule.vlan, 10);
+    EXPECT_EQ(acl_rule.dscp, 46);
+    const model::Rule& rule = d.dfw.sections.at(0).rules.at(0);
+    EXPECT_FALSE(d.dfw.sections[0].stateful);
+    EXPECT_FALSE(d.dfw.sections[0].tcp_strict);
+    EXPECT_TRUE(rule.negate_source);
+    EXPECT_EQ(rule.services.size(), 2u);
+    EXPECT_EQ(d.dfw.timeouts.udp_s, 5u);
+    EXPECT_EQ(d.dfw.limits.connections, 10u);
+}
+
+TEST(Document, TrunkWithoutRangesPassesEveryVlan) {
+    const auto d = parsed(
+        R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g","vlan":{"mode":"trunk"}}]})");
+    EXPECT_EQ(d.port_groups.at(0).vlan.ranges, std::vector<model::VlanRange>{model::VlanRange{}});
+}
+
+TEST(Document, MissingMacAndSocketComeFromTheName) {
+    const auto d = parsed(
+        R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[{"name":"vm1"}]})");
+    EXPECT_EQ(d.ports.at(0).mac, model::default_mac("vm1"));
+    EXPECT_EQ(d.ports.at(0).socket, "/run/sluice/vm1.sock");
+}
+
+TEST(Document, KeysOfLaterVersionsAreLegalWhileTheyChangeNothing) {
+    const char* text = R"({
+      "uplinks": [], "vteps": [], "service_chains": [], "routers": [], "bindings": [],
+      "encryption": {"key_policies": [], "rules": []},
+      "switches": [{"name": "s", "uplinks": [], "remote_vteps": [], "bfd": {"enabled": false, "interval_ms": 300},
+        "teaming": {"policy": "port_id", "active": [], "standby": [], "failback": true, "failback_hold_s": 10, "lacp": "off"}}],
+      "port_groups": [{"name": "g", "switch": "s", "teaming": {}, "replication": "unicast",
+        "mac_learning": {"enabled": false, "limit": 4096, "unknown_unicast_flood": false, "age_s": 300},
+        "security": {"mac_changes": false}, "spoofguard": "off"}],
+      "ports": [{"name": "p", "port_group": "g", "overrides": {"security": {"mac_changes": false}}}],
+      "dfw": {"sections": [{"name": "a", "rules": [{"name": "r", "log": false}]}], "limits": {"half_open_per_port": 0}}})";
+    const auto d = parsed(text);
+    EXPECT_EQ(d.switches.size(), 1u);
+    EXPECT_EQ(d.dfw.sections.size(), 1u);
+}
+
+TEST(Document, SameMacIsFineOnAnotherSwitchOrVlan) {
+    const auto d = parsed(R"({
+      "switches": [{"name": "s"}, {"name": "t"}],
+      "port_groups": [{"name": "a", "switch": "s", "vlan": {"mode": "access", "id": 1}},
+                      {"name": "b", "switch": "s", "vlan": {"mode": "access", "id": 2}},
+                      {"name": "c", "switch": "t", "vlan": {"mode": "access", "id": 1}},
+                      {"name": "d", "switch": "s", "vlan": {"mode": "trunk", "ranges": ["3-9"]}}],
+      "ports": [{"name": "p1", "port_group": "a", "mac": "02:00:00:00:00:01"},
+                {"name": "p2", "port_group": "b", "mac": "02:00:00:00:00:01"},
+                {"name": "p3", "port_group": "c", "mac": "02:00:00:00:00:01"},
+                {"name": "p4", "port_group": "d", "mac": "02:00:00:00:00:01"}]})");
+    EXPECT_EQ(d.ports.size(), 4u);
+}
+
+TEST(Document, FolderOfASocketIsAskedFor) {
+    CheckOptions options;
+    std::vector<std::string> asked;
+    options.folder_exists = [&asked](const std::string& folder) {
+        asked.push_back(folder);
+        return folder == "/run/sluice";
+    };
+    const char* text =
+        R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[{"name":"a"},{"name":"b","socket":"/no/b.sock"}]})";
+    const auto result = parse_document(text, options);
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().object, "port b");
+    EXPECT_EQ(result.error().message,
+              "port b: socket \"/no/b.sock\" is in folder \"/no\", which does not exist");
+    EXPECT_EQ(asked, (std::vector<std::string>{"/run/sluice", "/no"}));
+    EXPECT_TRUE(parse_document(text).ok());
+    EXPECT_TRUE(folder_on_disk("/"));
+    EXPECT_FALSE(folder_on_disk("/no/such/folder"));
+    EXPECT_FALSE(folder_on_disk("/proc/self/status"));
+}
+
+TEST(Export, GivesWhatWasSaidAndIsStable) {
+    const char* text = R"({
+      "host": {"name": "h"}, "switches": [{"name": "s"}],
+      "port_groups": [{"name": "g", "switch": "s", "spoofguard": "manual", "limits": {"arp_pps": 50, "nd_pps": 9}}],
+      "ports": [{"name": "p", "port_group": "g", "socket": "/run/p.sock", "mac": "02:00:00:00:00:01", "kind": "vhost",
+                 "overrides": {"security": {"promiscuous": true}}}],
+      "groups": [{"name": "w", "tags": {"app": "web"}}],
+      "dfw": {"default": "drop", "sections": [{"name": "s", "rules": [{"name": "r", "action": "allow", "source": ["any"],
+              "services": ["tcp/80"]}]}]}})";
+    const json expected = json::parse(R"({
+      "host": {"name": "h"}, "switches": [{"name": "s"}],
+      "port_groups": [{"name": "g", "switch": "s", "spoofguard": "manual", "limits": {"nd_pps": 9}}],
+      "ports": [{"name": "p", "port_group": "g", "kind": "vhost", "socket": "/run/p.sock", "mac": "02:00:00:00:00:01",
+                 "overrides": {"security": {"promiscuous": true}}}],
+      "groups": [{"name": "w", "tags": {"app": "web"}}],
+      "dfw": {"default": "drop", "sections": [{"name": "s", "rules": [{"name": "r", "action": "allow", "services": ["tcp/80"]}]}]}})");
+    EXPECT_EQ(exported(text), expected);
+    const auto d = parsed(text);
+    EXPECT_EQ(parsed(export_document(d)), d);
+    EXPECT_EQ(export_document(parsed(export_document(d))), export_document(d));
+}
+
+TEST(Export, OverrideToModeNoneSurvives) {
+    const auto d = parsed(R"({"switches":[{"name":"s"}],
+      "port_groups":[{"name":"g","vlan":{"mode":"access","id":9}}],
+      "ports":[{"name":"p","overrides":{"vlan":{"mode":"none"}}}]})");
+    EXPECT_EQ(parsed(export_document(d)), d);
+    EXPECT_EQ(model::effective_vlan(d.ports[0], d.port_groups[0]).mode, model::VlanMode::kNone);
+}
+
+}  // namespace
+}  // namespace sluice::agent

@@ -27,7 +27,7 @@ target_include_directories(sluice_dpdk SYSTEM INTERFACE ${DPDK_INCLUDE_DIRS})
 target_compile_options(sluice_dpdk INTERFACE "SHELL:-include rte_config.h" -march=${SLUICE_CPU})
 # The mempool's ring driver registers itself in a constructor: keep it whole.
 target_link_libraries(sluice_dpdk INTERFACE -Wl,--whole-archive ${DPDK_STATIC_mempool_ring} -Wl,--no-whole-archive
-                      ${SLUICE_DPDK_LINK} numa dl m Threads::Threads)
+                      ${SLUICE_DPDK_LINK} numa bsd dl m Threads::Threads)
 target_compile_definitions(sluice_dpdk INTERFACE ALLOW_EXPERIMENTAL_API)
 
 add_library(sluice_systemd INTERFACE)

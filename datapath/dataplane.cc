@@ -55,10 +55,11 @@ Dataplane::Dataplane(const DataplaneOptions& options)
 }
 
 void Dataplane::make_rings(unsigned count) {
+    static std::atomic<unsigned> made{0};  // Names are the process's, and it may have several dataplanes.
     for (unsigned from = 0; from < count; ++from) {
         for (unsigned to = 0; to < count; ++to) {
             if (from == to) { continue; }
-            const std::string name = "sluice_w" + std::to_string(from) + "_" + std::to_string(to);
+            const std::string name = "sluice_frames_" + std::to_string(made.fetch_add(1));
             rte_ring* ring = rte_ring_create(name.c_str(), kWorkerQueueFrames, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
             if (ring == nullptr) { throw std::bad_alloc(); }
             rings_.push_back(ring);

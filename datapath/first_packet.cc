@@ -9,6 +9,26 @@
 namespace sluice::datapath {
 namespace {
 
+void fill_view(const Connection& record, ConnectionSide side, ConnectionView& view) noexcept {
+    const ConnectionTuple& tuple = record.tuple;
+    const std::uint8_t flags = record.flags;
+    const bool opener_is_a = (flags & kConnOpenerIsA) != 0;
+    view = ConnectionView{};
+    view.side = side;
+    view.opener_stateful = (flags & kConnOpenerStateful) != 0;
+    view.responder_stateful = (flags & kConnResponderStateful) != 0;
+    FlowKey& key = view.opener_key;
+    __builtin_memcpy(key.source_ip, opener_is_a ? tuple.ip_a : tuple.ip_b, sizeof key.source_ip);
+    __builtin_memcpy(key.destination_ip, opener_is_a ? tuple.ip_b : tuple.ip_a, sizeof key.destination_ip);
+    key.protocol = tuple.protocol;
+    key.flags = static_cast<std::uint8_t>((tuple.family == IpFamily::kV4 ? kKeyIpv4 : kKeyIpv6) | kKeyPorts);
+    key.source_port = opener_is_a ? tuple.port_a : tuple.port_b;
+    key.destination_port = opener_is_a ? tuple.port_b : tuple.port_a;
+    if (tuple.protocol == 1 || tuple.protocol == 58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
+        std::swap(key.source_port, key.destination_port);
+    }
+}
+
 // One composition: the inputs and what comes of them.
 struct Composer {
     Composer(WorkerContext& c, Packet& p, const PortConfig& port) noexcept : context(c), packet(p), in(port), key(p.frame.key) {}
@@ -21,7 +41,8 @@ struct Composer {
     TupleOfFrame tuple;
     bool may_track = false;  // Unicast IP: the kinds of frame that connections are made of.
     bool has_connection = false;
-    ConnectionView view{};
+    bool is_party = false;   // It runs between the two vNICs of the connection.
+    ConnectionView view{};   // Meaningful if has_connection.
     Program program;
     RuleId rule_from, rule_to;
 
@@ -36,12 +57,13 @@ private:
     bool enter_destination(const PortConfig& out, const Decision& from) noexcept;
     void set_ending(const PortConfig& out) noexcept;
     void attach_connection(const Decision& from, const Decision& to) noexcept;
+    void rejudge_connection(const Decision& from, const Decision& to) noexcept;
     void open_connection(const Decision& from, const Decision& to) noexcept;
     void refuse_open(DropReason reason, const Decision& from) noexcept;
     void count_hit(RuleId rule) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
     [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept { return port.chain->slots[kSlotDfw] != nullptr; }
-    [[nodiscard]] DecideInput input(Direction direction) const noexcept { return {key, direction, has_connection ? &view : nullptr}; }
+    [[nodiscard]] DecideInput input(Direction direction) const noexcept { return {key, direction, is_party ? &view : nullptr}; }
 };
 
 void Composer::set_drop(DropReason reason) noexcept {
@@ -58,9 +80,9 @@ bool Composer::judged_by_opener(Direction direction) const noexcept {
 // Returns false if the connection ended by it, so that the packet must be judged again without one.
 bool Composer::set_chain_drop(const Decision& decision, Direction direction) noexcept {
     const bool by_firewall = decision.slot == kSlotDfw;
-    if (by_firewall && has_connection && judged_by_opener(direction)) {
+    if (by_firewall && is_party && judged_by_opener(direction)) {
         context.connections.close(context.options.index, program.connection);
-        has_connection = false;
+        has_connection = is_party = false;
         return false;
     }
     set_drop(decision.reason);
@@ -72,6 +94,8 @@ bool Composer::set_chain_drop(const Decision& decision, Direction direction) noe
     return true;
 }
 
+// A frame with a connection's tuple that runs between other vNICs (a forged address) is tracked like the rest, but judged by its
+// own key, and what is decided of it says nothing on the connection: else one vNIC's policy could end what another's allows.
 void Composer::find_connection() noexcept {
     may_track = key.is_ip() && !key.destination_mac.is_group();
     if (!may_track) { return; }
@@ -79,7 +103,14 @@ void Composer::find_connection() noexcept {
     program.connection = context.connections.find(tuple, context.now_ns);
     if (!program.connection.is_set()) { return; }
     program.side = context.connections.side_of(program.connection, tuple);
-    has_connection = view_connection(context, program.connection, program.side, view);
+    Connection record;
+    has_connection = context.connections.snapshot(program.connection, record);
+    if (!has_connection) { return; }
+    fill_view(record, program.side, view);
+    const bool by_opener = program.side == ConnectionSide::kOpener;
+    const PortIndex to = domain->macs.find(key.destination_mac);
+    is_party = key.port == (by_opener ? record.opener_port : record.responder_port) &&
+               to == (by_opener ? record.responder_port : record.opener_port);
 }
 
 void Composer::run() noexcept {
@@ -151,7 +182,7 @@ bool Composer::enter_destination(const PortConfig& out, const Decision& from) no
         return true;
     }
     program.flags |= kProgramHitsByPacket;
-    if (has_connection) { context.connections.close(context.options.index, program.connection); }  // Nobody tracks it any more.
+    if (is_party) { context.connections.close(context.options.index, program.connection); }  // Nobody tracks it any more.
     if (may_track && (has_firewall(in) || has_firewall(out))) { program.flags |= kProgramRecheck; }
     return true;
 }
@@ -165,8 +196,25 @@ void Composer::set_ending(const PortConfig& out) noexcept {
 }
 
 void Composer::attach_connection(const Decision& from, const Decision& to) noexcept {
-    if (!has_connection) { open_connection(from, to); }
+    if (has_connection) {
+        rejudge_connection(from, to);
+    } else {
+        open_connection(from, to);
+    }
     program.tracked = program.ending != Ending::kDrop;
+}
+
+// The rules that let a live connection through may be others than at its opening. Only the opener's packets say so: how a reply
+// is judged depends on what is recorded here, and must not change it.
+void Composer::rejudge_connection(const Decision& from, const Decision& to) noexcept {
+    if (!is_party || program.side != ConnectionSide::kOpener) { return; }
+    RejudgeRequest request;
+    request.opener_rule = from.rule;
+    request.responder_rule = to.rule;
+    request.opener_stateful = from.stateful;
+    request.responder_stateful = to.stateful;
+    request.judged_generation = context.snapshot->generation;
+    context.connections.rejudge(program.connection, request);
 }
 
 void Composer::open_connection(const Decision& from, const Decision& to) noexcept {
@@ -244,26 +292,9 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
 }  // namespace
 
 bool view_connection(WorkerContext& context, ConnectionHandle handle, ConnectionSide side, ConnectionView& view) noexcept {
-    const Connection* record = context.connections.get(handle);
-    if (record == nullptr) { return false; }
-    const ConnectionTuple tuple = record->tuple;
-    const std::uint8_t flags = record->flags;
-    if (context.connections.get(handle) == nullptr) { return false; }  // Closed while we copied.
-    const bool opener_is_a = (flags & kConnOpenerIsA) != 0;
-    view = ConnectionView{};
-    view.side = side;
-    view.opener_stateful = (flags & kConnOpenerStateful) != 0;
-    view.responder_stateful = (flags & kConnResponderStateful) != 0;
-    FlowKey& key = view.opener_key;
-    __builtin_memcpy(key.source_ip, opener_is_a ? tuple.ip_a : tuple.ip_b, sizeof key.source_ip);
-    __builtin_memcpy(key.destination_ip, opener_is_a ? tuple.ip_b : tuple.ip_a, sizeof key.destination_ip);
-    key.protocol = tuple.protocol;
-    key.flags = static_cast<std::uint8_t>((tuple.family == IpFamily::kV4 ? kKeyIpv4 : kKeyIpv6) | kKeyPorts);
-    key.source_port = opener_is_a ? tuple.port_a : tuple.port_b;
-    key.destination_port = opener_is_a ? tuple.port_b : tuple.port_a;
-    if (tuple.protocol == 1 || tuple.protocol == 58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
-        std::swap(key.source_port, key.destination_port);
-    }
+    Connection record;
+    if (!context.connections.snapshot(handle, record)) { return false; }
+    fill_view(record, side, view);
     return true;
 }
 

@@ -201,10 +201,13 @@ void FlowTable::unlink_bucket(std::uint32_t index) noexcept {
     }
 }
 
+// The key is spoilt, so that a candidate taken earlier in the burst does not match any more.
 void FlowTable::remove(std::uint32_t index) noexcept {
+    SLUICE_ASSERT(is_live(index));
     retire_(context_, index);
     unlink_bucket(index);
     unlink(list_of(entries_[index]), index);
+    entries_[index].key.side = kForgotten;
     cold_[index].previous = kFree;
     cold_[index].next = limbo_;
     limbo_ = index;

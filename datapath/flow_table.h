@@ -78,6 +78,8 @@ public:
     [[nodiscard]] FlowEntry& entry(std::uint32_t index) noexcept { return entries_[index]; }
     [[nodiscard]] FlowCold& cold(std::uint32_t index) noexcept { return cold_[index]; }
     [[nodiscard]] bool is_live(std::uint32_t index) const noexcept { return cold_[index].previous != kFree; }
+    /// True if the entry, found in this burst, was removed in this burst.
+    [[nodiscard]] bool is_forgotten(std::uint32_t index) const noexcept { return entries_[index].key.side == kForgotten; }
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint32_t size_of_port(PortIndex port) const noexcept;
@@ -87,6 +89,7 @@ public:
 private:
     static constexpr std::uint32_t kWays = 8;
     static constexpr std::uint32_t kFree = 0xfffffffeU;  // FlowCold::previous of an entry that is not live.
+    static constexpr KeySide kForgotten{0xff};           // FlowKey::side of one: equals no frame's key.
 
     struct alignas(64) Bucket {
         std::uint16_t tags[kWays];

@@ -68,10 +68,12 @@ TrackWork track_work(const Packet& packet) noexcept {
     return TrackWork{&packet.frame, program.connection, program.side, TrackResult::kPass, DropReason::kNone};
 }
 
-// The connection ended since the program was made: decide again, a few times at most.
+// The connection ended since the program was made: decide again, a few times at most. A packet before this one may have
+// replaced the program, or forgotten it.
 TrackWork track_again(WorkerContext& context, Packet& packet) noexcept {
     TrackWork work;
     for (std::uint32_t tries = 0; tries < kRecheckMax; ++tries) {
+        if (context.options.flow_cache) { packet.index = context.flows.find(packet.frame.key, packet.hash, kNoFlow); }
         decide_packet(context, packet);
         packet.flow->last_used_ms = context.now_ms;
         if (!packet.flow->program.tracked) { return TrackWork{}; }
@@ -92,6 +94,7 @@ void count_carried(WorkerContext& context, Packet& packet) noexcept {
     }
     ++state.packets;
     state.bytes += packet.frame.frame_size;
+    if (context.flows.is_forgotten(packet.index)) [[unlikely]] { fold(context, packet.index); }
 }
 
 // The connection step refused this packet: charged to the firewall that tracks it.

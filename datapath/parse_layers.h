@@ -92,11 +92,10 @@ struct TransportInput {
 /// (parse_transport.cc).
 [[nodiscard]] DropReason parse_transport(ParsedFrame& frame, const TransportInput& input) noexcept;
 /// Checks what any fragment must hold: `size` bytes of the datagram at frame.fragment_offset,
-/// behind `before` bytes that the reassembled packet has too.
+/// behind `before` bytes that the reassembled packet has too (parse_ipv4.cc).
 [[nodiscard]] DropReason check_fragment(const ParsedFrame& frame, std::uint32_t size,
                                         std::uint32_t before, std::uint8_t protocol) noexcept;
-/// Bytes of the fragment at `frame`, and those between the fragmentable part's start and the
-/// transport header.
+/// Offset in the frame of the fragmentable part of an IPv6 fragment (parse_ipv6.cc).
 [[nodiscard]] std::uint32_t ipv6_fragment_start(const ParsedFrame& frame) noexcept;
 
 inline void set_inspect(ParsedFrame& frame, InspectKind kind) noexcept {

@@ -18,6 +18,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
       flows(
           o.flow_capacity, kPortMax, o.seed,
           [](void* context, std::uint32_t index) { fold(*static_cast<WorkerContext*>(context), index); }, this),
+      fragments({}, o.seed),
       connections(*o.connections),
       ports(kPortMax),
       rule_memory(sizeof(RuleCounters) << kRuleSlotBits),
@@ -31,7 +32,8 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
 }
 
 Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {
-    const std::string name = "sluice_cmd_" + std::to_string(options.index);
+    static std::atomic<unsigned> made{0};  // Names are the process's, and it may have several dataplanes.
+    const std::string name = "sluice_cmd_" + std::to_string(made.fetch_add(1));
     commands_ = rte_ring_create(name.c_str(), kWorkerCommandMax * 2U, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
     if (commands_ == nullptr) { throw std::runtime_error("worker: command ring: " + std::string(rte_strerror(rte_errno))); }
 }

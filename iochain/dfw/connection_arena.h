@@ -43,8 +43,8 @@ struct PortCount {
 
 /// What a worker keeps for itself.
 struct alignas(64) ConnectionWorker {
-    std::uint32_t live;        // worker: rw; others: ro, relaxed. Opened minus closed here, modulo 2^32.
-    std::uint32_t free_count;  // worker: rw
+    std::uint32_t live;  // worker: rw; others: ro, relaxed. Opened minus closed here, modulo 2^32.
+    std::uint32_t free_count;           // worker: rw
     std::uint32_t free[kFreeCacheMax];  // worker: rw. Record indexes, last in first out.
 };
 static_assert(sizeof(ConnectionWorker) == 256);

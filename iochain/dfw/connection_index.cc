@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Index of the connection table: seeded hash, buckets of one cache line, overflow chained through the
-// records. Called by ConnectionTable on a worker that holds the bucket's lock.
+// Index of the connection table: seeded hash, buckets of one cache line, overflow chained through
+// the records. Called by ConnectionTable on a worker that holds the bucket's lock.
 #include <bit>
 #include <cstring>
 
@@ -19,7 +19,8 @@ std::uint64_t fold_multiply(std::uint64_t x, std::uint64_t y) noexcept {
 
 std::uint8_t tag_of(std::uint64_t hash) noexcept { return static_cast<std::uint8_t>(hash); }
 
-// One bit a slot whose tag may equal `tag` (exact up to the first match, then perhaps too many), 8 slots at a time.
+// One bit a slot whose tag may equal `tag` (exact up to the first match, then perhaps too many), 8
+// slots at a time.
 std::uint64_t matches(std::uint64_t tags, std::uint8_t tag) noexcept {
     constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
     const std::uint64_t difference = tags ^ (kOnes * tag);
@@ -60,7 +61,8 @@ std::uint32_t ConnectionTable::lookup(const ConnectionBucket& bucket, const Conn
     return ref;
 }
 
-void ConnectionTable::link(ConnectionBucket& bucket, std::uint32_t index, std::uint64_t hash) noexcept {
+void ConnectionTable::link(ConnectionBucket& bucket, std::uint32_t index,
+                           std::uint64_t hash) noexcept {
     for (unsigned slot = 0; slot < kBucketSlots; ++slot) {
         if (bucket.ref[slot] == 0) {
             bucket.tag[slot] = tag_of(hash);

@@ -9,7 +9,8 @@
 namespace sluice {
 
 template <typename Condition>
-bool ConnectionTable::close_if(unsigned worker, std::uint32_t index, Condition&& condition) noexcept {
+bool ConnectionTable::close_if(unsigned worker, std::uint32_t index,
+                               Condition&& condition) noexcept {
     Connection& record = records_[index];
     ConnectionTuple tuple;
     {
@@ -21,57 +22,74 @@ bool ConnectionTable::close_if(unsigned worker, std::uint32_t index, Condition&&
     const ByteLock bucket_lock(bucket.lock, shared_);
     const ByteLock lock(record.lock, shared_);
     // It may have been closed, and opened again as another one, in between.
-    if (record.state == ConnectionState::kClosed || !condition(record) || !(record.tuple == tuple)) { return false; }
+    if (record.state == ConnectionState::kClosed || !condition(record) ||
+        !(record.tuple == tuple)) {
+        return false;
+    }
     retire(worker, bucket, index);
     return true;
 }
 
 void ConnectionTable::close(unsigned worker, ConnectionHandle handle) noexcept {
     if (get(handle) == nullptr) { return; }
-    close_if(worker, handle.index, [&](const Connection& record) { return record.generation == handle.generation; });
+    close_if(worker, handle.index,
+             [&](const Connection& record) { return record.generation == handle.generation; });
 }
 
-std::uint32_t ConnectionTable::sweep(unsigned worker, std::uint32_t budget, std::uint64_t now_ns) noexcept {
+std::uint32_t ConnectionTable::sweep(unsigned worker, std::uint32_t budget,
+                                     std::uint64_t now_ns) noexcept {
     const std::uint32_t used = used_count();
     const std::uint32_t count = std::min(budget, used);
     if (count == 0) { return 0; }
     std::uint32_t index = load_relaxed(arena_->sweep_cursor) % used;
-    store_relaxed(arena_->sweep_cursor, (index + count) % used);  // Two workers at once may look at the same records.
+    store_relaxed(arena_->sweep_cursor,
+                  (index + count) % used);  // Two workers at once may look at the same records.
     std::uint32_t closed = 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         const Connection& record = records_[index];
-        const bool dead = load_relaxed(record.state) != ConnectionState::kClosed && !is_live(record, now_ns);
-        if (dead && close_if(worker, index, [now_ns](const Connection& r) { return now_ns >= r.expires_ns; })) { ++closed; }
+        const bool dead =
+            load_relaxed(record.state) != ConnectionState::kClosed && !is_live(record, now_ns);
+        if (dead && close_if(worker, index,
+                             [now_ns](const Connection& r) { return now_ns >= r.expires_ns; })) {
+            ++closed;
+        }
         index = index + 1U == used ? 0 : index + 1U;
     }
     return closed;
 }
 
-std::uint32_t ConnectionTable::flush(unsigned worker, PortIndex port, std::uint32_t& cursor, std::uint32_t budget) noexcept {
+std::uint32_t ConnectionTable::flush(unsigned worker, PortIndex port, std::uint32_t& cursor,
+                                     std::uint32_t budget) noexcept {
     const std::uint32_t used = used_count();
     std::uint32_t closed = 0;
     for (; cursor < used && budget > 0; ++cursor, --budget) {
         if (load_relaxed(records_[cursor].state) == ConnectionState::kClosed) { continue; }
         const bool all = port == kNoPort;
-        const auto wanted = [all, port](const Connection& r) { return all || r.opener_port == port || r.responder_port == port; };
+        const auto wanted = [all, port](const Connection& r) {
+            return all || r.opener_port == port || r.responder_port == port;
+        };
         if (close_if(worker, cursor, wanted)) { ++closed; }
     }
     if (cursor >= used_count()) { cursor = capacity_; }
     return closed;
 }
 
-// Reads beside workers that write: fields may be of different moments, an identity of two connections is discarded.
-[[gnu::no_sanitize("thread")]] bool ConnectionTable::copy_live(std::uint32_t index, std::uint64_t now_ns,
+// Reads beside workers that write: fields may be of different moments, an identity of two
+// connections is discarded.
+[[gnu::no_sanitize("thread")]] bool ConnectionTable::copy_live(std::uint32_t index,
+                                                               std::uint64_t now_ns,
                                                                Connection& out) const noexcept {
     const Connection& record = records_[index];
     if (!is_live(record, now_ns)) { return false; }
     const std::uint32_t before = __atomic_load_n(&record.generation, __ATOMIC_ACQUIRE);
     const auto* from = reinterpret_cast<const std::uint64_t*>(&record);
     auto* to = reinterpret_cast<std::uint64_t*>(&out);
-    for (std::size_t i = 0; i < sizeof out / sizeof *to; ++i) { to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED); }
+    for (std::size_t i = 0; i < sizeof out / sizeof *to; ++i) {
+        to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+    }
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return __atomic_load_n(&record.generation, __ATOMIC_RELAXED) == before && out.state != ConnectionState::kClosed &&
-           now_ns < out.expires_ns;
+    return __atomic_load_n(&record.generation, __ATOMIC_RELAXED) == before &&
+           out.state != ConnectionState::kClosed && now_ns < out.expires_ns;
 }
 
 }  // namespace sluice

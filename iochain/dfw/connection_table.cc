@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConnectionTable: find, open, close and what concerns one record. Index, free records, sweep and the
-// connection step have files of their own. Called by workers; size() and its like by control too.
+// ConnectionTable: find, open, close and what concerns one record. Index, free records, sweep and
+// the connection step have files of their own. Called by workers; size() and its like by control
+// too.
 #include "sluice/iochain/connection_table.h"
 
 #include <algorithm>
@@ -62,10 +63,13 @@ std::size_t ConnectionTable::arena_bytes(std::uint32_t capacity) noexcept {
     return page_aligned(records_offset(capacity) + sizeof(Connection) * capacity);
 }
 
-ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count, std::uint64_t hash_seed) noexcept
+ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+                                 std::uint64_t hash_seed) noexcept
     : arena_(static_cast<ConnectionArena*>(arena)),
-      buckets_(reinterpret_cast<ConnectionBucket*>(static_cast<std::byte*>(arena) + buckets_offset())),
-      records_(reinterpret_cast<Connection*>(static_cast<std::byte*>(arena) + records_offset(capacity))),
+      buckets_(
+          reinterpret_cast<ConnectionBucket*>(static_cast<std::byte*>(arena) + buckets_offset())),
+      records_(
+          reinterpret_cast<Connection*>(static_cast<std::byte*>(arena) + records_offset(capacity))),
       capacity_(capacity),
       bucket_count_(bucket_count_of(capacity)),
       batch_count_(std::clamp(capacity / (worker_count * 16U), 1U, kFreeCacheMax / 2U)),
@@ -74,7 +78,8 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
       timeouts_{},
       limits_{} {
     SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
-    SLUICE_ASSERT(capacity > 0 && capacity <= kConnectionMax && worker_count > 0 && worker_count <= kWorkerMax);
+    SLUICE_ASSERT(capacity > 0 && capacity <= kConnectionMax && worker_count > 0 &&
+                  worker_count <= kWorkerMax);
     arena_->magic = kConnectionMagic;
     arena_->version = kConnectionVersion;
     arena_->record_size = sizeof(Connection);
@@ -99,15 +104,19 @@ DropReason ConnectionTable::over_limit(const OpenRequest& request) const noexcep
     if (!is_counted(request.opener_port)) { return DropReason::kNone; }
     const PortCount& port = arena_->ports[request.opener_port.value];
     const std::uint32_t per_port = load_relaxed(limits_.per_port);
-    if (per_port != 0 && load_relaxed(port.live) >= per_port) { return DropReason::kConnectionLimit; }
+    if (per_port != 0 && load_relaxed(port.live) >= per_port) {
+        return DropReason::kConnectionLimit;
+    }
     const std::uint32_t half_open = load_relaxed(limits_.half_open_per_port);
     const bool tcp = request.tuple.tuple.protocol == kProtocolTcp;
-    if (tcp && half_open != 0 && load_relaxed(port.half_open) >= half_open) { return DropReason::kHalfOpenLimit; }
+    if (tcp && half_open != 0 && load_relaxed(port.half_open) >= half_open) {
+        return DropReason::kHalfOpenLimit;
+    }
     return DropReason::kNone;
 }
 
-void ConnectionTable::begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame,
-                            std::uint64_t now_ns) noexcept {
+void ConnectionTable::begin(Connection& record, const OpenRequest& request,
+                            const ParsedFrame& frame, std::uint64_t now_ns) noexcept {
     const ByteLock lock(record.lock, shared_);  // A stale handle may still be looking.
     record.tuple = request.tuple.tuple;
     record.opener_port = request.opener_port;
@@ -126,23 +135,31 @@ void ConnectionTable::begin(Connection& record, const OpenRequest& request, cons
         store_relaxed(record.state, first_state(record.tuple.protocol, record.tuple.family));
     }
     store_relaxed(record.expires_ns, timer_of(record.state).target_ns(now_ns));
-    if (is_counted(record.opener_port)) { add_count(arena_->ports[record.opener_port.value].live, 1, shared_); }
+    if (is_counted(record.opener_port)) {
+        add_count(arena_->ports[record.opener_port.value].live, 1, shared_);
+    }
     set_half_open(record, is_half_open(record.state));
 }
 
-OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request, const ParsedFrame& frame,
-                                 std::uint64_t now_ns) noexcept {
-    if (const DropReason reason = may_open(request, frame); reason != DropReason::kNone) { return {{}, reason, false}; }
+OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
+                                 const ParsedFrame& frame, std::uint64_t now_ns) noexcept {
+    if (const DropReason reason = may_open(request, frame); reason != DropReason::kNone) {
+        return {{}, reason, false};
+    }
     const std::uint64_t hash = hash_of(request.tuple.tuple);
     ConnectionBucket& bucket = bucket_of(hash);
     const ByteLock lock(bucket.lock, shared_);
     if (const std::uint32_t ref = lookup(bucket, request.tuple.tuple, hash); ref != 0) {
         Connection& found = records_[ref - 1U];
-        if (is_live(found, now_ns)) { return {{ref - 1U, found.generation}, DropReason::kNone, false}; }
+        if (is_live(found, now_ns)) {
+            return {{ref - 1U, found.generation}, DropReason::kNone, false};
+        }
         const ByteLock record_lock(found.lock, shared_);
         retire(worker, bucket, ref - 1U);
     }
-    if (const DropReason reason = over_limit(request); reason != DropReason::kNone) { return {{}, reason, false}; }
+    if (const DropReason reason = over_limit(request); reason != DropReason::kNone) {
+        return {{}, reason, false};
+    }
     const std::uint32_t index = allocate(worker);
     if (index == capacity_) { return {{}, DropReason::kConnectionLimit, false}; }
     begin(records_[index], request, frame, now_ns);
@@ -158,11 +175,14 @@ void ConnectionTable::set_half_open(Connection& record, bool half_open) noexcept
     add_count(arena_->ports[record.opener_port.value].half_open, half_open ? 1U : ~0U, shared_);
 }
 
-void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket, std::uint32_t index) noexcept {
+void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket,
+                             std::uint32_t index) noexcept {
     Connection& record = records_[index];
     unlink(bucket, index);
     set_half_open(record, false);
-    if (is_counted(record.opener_port)) { add_count(arena_->ports[record.opener_port.value].live, ~0U, shared_); }
+    if (is_counted(record.opener_port)) {
+        add_count(arena_->ports[record.opener_port.value].live, ~0U, shared_);
+    }
     const std::uint32_t next = record.generation + 1U;
     store_relaxed(record.generation, next == 0 ? 1U : next);
     store_relaxed(record.state, ConnectionState::kClosed);
@@ -173,10 +193,13 @@ void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket, std::uin
 Connection* ConnectionTable::get(ConnectionHandle handle) noexcept {
     if (handle.index >= capacity_) { return nullptr; }
     Connection* record = &records_[handle.index];
-    return load_relaxed(record->generation) == handle.generation && handle.generation != 0 ? record : nullptr;
+    return load_relaxed(record->generation) == handle.generation && handle.generation != 0
+               ? record
+               : nullptr;
 }
 
-ConnectionSide ConnectionTable::side_of(ConnectionHandle handle, const TupleOfFrame& tuple) const noexcept {
+ConnectionSide ConnectionTable::side_of(ConnectionHandle handle,
+                                        const TupleOfFrame& tuple) const noexcept {
     SLUICE_ASSERT(handle.index < capacity_);
     const bool opener_is_a = (load_relaxed(records_[handle.index].flags) & kConnOpenerIsA) != 0;
     return opener_is_a == tuple.from_a ? ConnectionSide::kOpener : ConnectionSide::kResponder;
@@ -187,11 +210,12 @@ bool ConnectionTable::snapshot(ConnectionHandle handle, Connection& out) noexcep
     if (record == nullptr) { return false; }
     const ByteLock lock(record->lock, shared_);
     if (record->generation != handle.generation) { return false; }
-    const std::size_t head = offsetof(Connection, next);  // The overflow chain and the lock aren't the record's own.
+    const std::size_t head =
+        offsetof(Connection, next);  // The overflow chain and the lock aren't the record's own.
     const std::size_t tail = offsetof(Connection, state);
     std::memcpy(static_cast<void*>(&out), record, head);
-    std::memcpy(reinterpret_cast<std::byte*>(&out) + tail, reinterpret_cast<const std::byte*>(record) + tail,
-                sizeof out - tail);
+    std::memcpy(reinterpret_cast<std::byte*>(&out) + tail,
+                reinterpret_cast<const std::byte*>(record) + tail, sizeof out - tail);
     out.next = 0;
     out.lock = 0;
     return true;
@@ -206,11 +230,13 @@ void ConnectionTable::rejudge(ConnectionHandle handle, const RejudgeRequest& req
     record->responder_rule = request.responder_rule;
     store_relaxed(record->judged_generation, request.judged_generation);
     const unsigned kept = record->flags & ~unsigned{kConnOpenerStateful | kConnResponderStateful};
-    const unsigned flags = kept | stateful_flags(request.opener_stateful, request.responder_stateful);
+    const unsigned flags =
+        kept | stateful_flags(request.opener_stateful, request.responder_stateful);
     store_relaxed(record->flags, static_cast<std::uint8_t>(flags));
 }
 
-void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets, std::uint64_t bytes) noexcept {
+void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets,
+                              std::uint64_t bytes) noexcept {
     Connection* record = get(handle);
     if (record == nullptr) { return; }
     const ByteLock lock(record->lock, shared_);
@@ -219,7 +245,8 @@ void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets, st
     record->bytes += bytes;
 }
 
-void ConnectionTable::configure(const ConnectionTimeouts& timeouts, const ConnectionLimits& limits) noexcept {
+void ConnectionTable::configure(const ConnectionTimeouts& timeouts,
+                                const ConnectionLimits& limits) noexcept {
     const std::uint64_t* from = &timeouts.tcp_syn_sent_ns;
     std::uint64_t* to = &timeouts_.tcp_syn_sent_ns;
     constexpr std::size_t kCount = sizeof timeouts / sizeof *from;

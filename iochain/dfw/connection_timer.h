@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConnectionTable::Timer: how long a connection lives after a packet, and how seldom that is written
-// down. Private to slot 2; workers.
+// ConnectionTable::Timer: how long a connection lives after a packet, and how seldom that is
+// written down. Private to slot 2; workers.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@ namespace sluice {
 
 inline constexpr std::uint64_t kTimerSlackMaxNs = 1'000'000'000;
 
-/// A connection dies no earlier than `timeout_ns` after its last packet and no later than timeout_ns + slack: expires_ns is
-/// written with the slack on top, and again only once that has been used up. The slack is a sixteenth of the timeout, 1 s at most.
+/// A connection dies no earlier than `timeout_ns` after its last packet and no later than
+/// timeout_ns + slack: expires_ns is written with the slack on top, and again only once that has
+/// been used up. The slack is a sixteenth of the timeout, 1 s at most.
 struct ConnectionTable::Timer {
     std::uint64_t timeout_ns = 0;
 
@@ -20,10 +21,14 @@ struct ConnectionTable::Timer {
         const std::uint64_t share = timeout_ns / 16U;
         return share < kTimerSlackMaxNs ? share : kTimerSlackMaxNs;
     }
-    [[nodiscard]] std::uint64_t target_ns(std::uint64_t now_ns) const noexcept { return now_ns + timeout_ns + slack_ns(); }
+    [[nodiscard]] std::uint64_t target_ns(std::uint64_t now_ns) const noexcept {
+        return now_ns + timeout_ns + slack_ns();
+    }
 
-    /// True if `expires_ns` must be written: the slack is used up, or the timeout was shortened meanwhile (wraps to huge).
-    [[nodiscard]] static bool is_due(std::uint64_t target_ns, std::uint64_t expires_ns, std::uint64_t slack_ns) noexcept {
+    /// True if `expires_ns` must be written: the slack is used up, or the timeout was shortened
+    /// meanwhile (wraps to huge).
+    [[nodiscard]] static bool is_due(std::uint64_t target_ns, std::uint64_t expires_ns,
+                                     std::uint64_t slack_ns) noexcept {
         return target_ns - expires_ns >= slack_ns && target_ns != expires_ns;
     }
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The connection step over a burst: the first thing a cached program runs, on the worker that polls
-// the sender. Established TCP data takes the inlined path here; everything else of TCP is tcp_tracker.
+// the sender. Established TCP data takes the inlined path here; everything else of TCP is
+// tcp_tracker.
 #include "iochain/dfw/connection_arena.h"
 #include "iochain/dfw/connection_timer.h"
 #include "iochain/dfw/tcp_tracker.h"
@@ -11,9 +12,13 @@ namespace {
 constexpr std::uint8_t kPlainMask = kTcpSyn | kTcpFin | kTcpRst | kTcpAck;
 constexpr std::uint8_t kUnusualMask = kConnSynNoted | kConnLiberal;
 
-// Plain data or acknowledgement, in the window of an established connection. False: the slow half judges it.
-[[gnu::always_inline]] inline bool track_established(Connection& record, const ParsedFrame& frame, unsigned from) noexcept {
-    if (record.state != ConnectionState::kTcpEstablished || (record.flags & kUnusualMask) != 0) { return false; }
+// Plain data or acknowledgement, in the window of an established connection. False: the slow half
+// judges it.
+[[gnu::always_inline]] inline bool track_established(Connection& record, const ParsedFrame& frame,
+                                                     unsigned from) noexcept {
+    if (record.state != ConnectionState::kTcpEstablished || (record.flags & kUnusualMask) != 0) {
+        return false;
+    }
     if ((frame.tcp_flags & kPlainMask) != kTcpAck || !has_tcp_header(frame)) { return false; }
     const TcpSegment segment = tcp_segment_of(frame);
     TcpPeer& sender = record.peer[from];
@@ -25,7 +30,8 @@ constexpr std::uint8_t kUnusualMask = kConnSynNoted | kConnLiberal;
 }
 
 constexpr bool is_one_way(ConnectionState state) noexcept {
-    return state == ConnectionState::kUdpOneWay || state == ConnectionState::kIcmpOneWay || state == ConnectionState::kOtherOneWay;
+    return state == ConnectionState::kUdpOneWay || state == ConnectionState::kIcmpOneWay ||
+           state == ConnectionState::kOtherOneWay;
 }
 
 }  // namespace
@@ -52,7 +58,8 @@ ConnectionTable::Timer ConnectionTable::timer_of(ConnectionState state) const no
     return {0};
 }
 
-void ConnectionTable::track_tcp_slowly(Connection& record, TrackWork& work, std::uint64_t now_ns) noexcept {
+void ConnectionTable::track_tcp_slowly(Connection& record, TrackWork& work,
+                                       std::uint64_t now_ns) noexcept {
     const ConnectionState before = record.state;
     const TcpOutcome outcome = track_tcp(record, *work.frame, work.side);
     work.reason = outcome.reason;
@@ -66,16 +73,24 @@ void ConnectionTable::track_tcp_slowly(Connection& record, TrackWork& work, std:
     } else if (outcome.refresh) {
         const Timer timer = timer_of(record.state);
         const std::uint64_t target = timer.target_ns(now_ns);
-        if (Timer::is_due(target, record.expires_ns, timer.slack_ns())) { store_relaxed(record.expires_ns, target); }
+        if (Timer::is_due(target, record.expires_ns, timer.slack_ns())) {
+            store_relaxed(record.expires_ns, target);
+        }
     }
 }
 
-void ConnectionTable::track_datagram(Connection& record, ConnectionSide side, std::uint64_t now_ns) noexcept {
+void ConnectionTable::track_datagram(Connection& record, ConnectionSide side,
+                                     std::uint64_t now_ns) noexcept {
     const bool answered = side == ConnectionSide::kResponder && is_one_way(record.state);
-    if (answered) { store_relaxed(record.state, static_cast<ConnectionState>(static_cast<unsigned>(record.state) + 1U)); }
+    if (answered) {
+        store_relaxed(record.state,
+                      static_cast<ConnectionState>(static_cast<unsigned>(record.state) + 1U));
+    }
     const Timer timer = timer_of(record.state);
     const std::uint64_t target = timer.target_ns(now_ns);
-    if (answered || Timer::is_due(target, record.expires_ns, timer.slack_ns())) { store_relaxed(record.expires_ns, target); }
+    if (answered || Timer::is_due(target, record.expires_ns, timer.slack_ns())) {
+        store_relaxed(record.expires_ns, target);
+    }
 }
 
 template <bool kShared>
@@ -92,10 +107,14 @@ void ConnectionTable::track_burst(std::span<TrackWork> burst, std::uint64_t now_
         }
         Connection& record = records_[work.handle.index];
         const ByteLock lock(record.lock, kShared);
-        if (record.generation != work.handle.generation || now_ns >= record.expires_ns) [[unlikely]] {
+        if (record.generation != work.handle.generation || now_ns >= record.expires_ns)
+            [[unlikely]] {
             work.result = TrackResult::kStale;
-        } else if (track_established(record, *work.frame, static_cast<unsigned>(work.side))) [[likely]] {
-            if (Timer::is_due(target, record.expires_ns, slack)) { store_relaxed(record.expires_ns, target); }
+        } else if (track_established(record, *work.frame, static_cast<unsigned>(work.side)))
+            [[likely]] {
+            if (Timer::is_due(target, record.expires_ns, slack)) {
+                store_relaxed(record.expires_ns, target);
+            }
         } else if (record.state <= ConnectionState::kTcpClose) {
             track_tcp_slowly(record, work, now_ns);
         } else {
@@ -106,7 +125,9 @@ void ConnectionTable::track_burst(std::span<TrackWork> burst, std::uint64_t now_
 
 void ConnectionTable::track(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept {
     for (const TrackWork& work : burst) {
-        if (work.handle.index < capacity_) { __builtin_prefetch(&records_[work.handle.index].lock, 1); }
+        if (work.handle.index < capacity_) {
+            __builtin_prefetch(&records_[work.handle.index].lock, 1);
+        }
     }
     if (shared_) {
         track_burst<true>(burst, now_ns);

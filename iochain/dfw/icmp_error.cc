@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// judge_icmp_error(): does an ICMP or ICMPv6 error quote a live connection of this host? Called by the
-// worker for InspectKind::kIcmpError before the chain inspects the frame. Changes no state: what an
-// unauthenticated router says must not end a connection (RFC 5927).
+// judge_icmp_error(): does an ICMP or ICMPv6 error quote a live connection of this host? Called by
+// the worker for InspectKind::kIcmpError before the chain inspects the frame. Changes no state:
+// what an unauthenticated router says must not end a connection (RFC 5927).
 #include <cstring>
 #include <optional>
 
@@ -15,7 +15,7 @@ constexpr std::uint8_t kProtocolIcmp = 1;
 constexpr std::uint8_t kProtocolTcp = 6;
 constexpr std::uint8_t kProtocolIcmp6 = 58;
 constexpr std::size_t kIcmpHeaderSize = 8;
-constexpr std::size_t kQuotedL4Size = 8;   // RFC 792: the header and 64 bits of the datagram.
+constexpr std::size_t kQuotedL4Size = 8;    // RFC 792: the header and 64 bits of the datagram.
 constexpr unsigned kExtensionCountMax = 8;  // Of the quoted packet; parse of real ones is no laxer.
 
 // Bytes of the quoted packet that lie in the frame.
@@ -42,13 +42,17 @@ struct Quote {
     bool later_fragment = false;
 };
 
-bool is_v4_error(std::uint8_t type) noexcept { return type == 3 || type == 11 || type == 12; }  // RFC 6633 ended type 4.
-bool is_v6_error(std::uint8_t type) noexcept { return type >= 1 && type <= 4; }                 // RFC 4443 §3.
+bool is_v4_error(std::uint8_t type) noexcept {
+    return type == 3 || type == 11 || type == 12;
+}  // RFC 6633 ended type 4.
+bool is_v6_error(std::uint8_t type) noexcept { return type >= 1 && type <= 4; }  // RFC 4443 §3.
 
 std::optional<Quote> quoted_v4(Bytes bytes) noexcept {
     if (!bytes.holds(20) || bytes.data[0] >> 4U != 4U) { return std::nullopt; }
     const std::size_t header_size = std::size_t{bytes.data[0] & 0xfU} * 4U;
-    if (header_size < 20 || !bytes.holds(header_size) || bytes.be16(2).host() < header_size) { return std::nullopt; }
+    if (header_size < 20 || !bytes.holds(header_size) || bytes.be16(2).host() < header_size) {
+        return std::nullopt;
+    }
     Quote quote;
     quote.key.flags = kKeyIpv4;
     quote.key.protocol = bytes.data[9];
@@ -61,10 +65,12 @@ std::optional<Quote> quoted_v4(Bytes bytes) noexcept {
 }
 
 bool is_extension(std::uint8_t header) noexcept {
-    return header == 0 || header == 43 || header == 44 || header == 51 || header == 60 || header == 135;
+    return header == 0 || header == 43 || header == 44 || header == 51 || header == 60 ||
+           header == 135;
 }
 
-// Size of an extension header; AH counts in words of four bytes (RFC 4302 §2.2), fragments are fixed.
+// Size of an extension header; AH counts in words of four bytes (RFC 4302 §2.2), fragments are
+// fixed.
 std::size_t extension_size(std::uint8_t header, std::uint8_t length) noexcept {
     if (header == 44) { return 8; }
     return header == 51 ? (std::size_t{length} + 2U) * 4U : (std::size_t{length} + 1U) * 8U;
@@ -95,13 +101,15 @@ bool has_ports(std::uint8_t protocol) noexcept {
     return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136;
 }
 
-// Completes the key from the quoted transport header. False for an error about an error (RFC 1122 §3.2.2, RFC 4443 §2.4).
+// Completes the key from the quoted transport header. False for an error about an error (RFC 1122
+// §3.2.2, RFC 4443 §2.4).
 bool complete(Quote& quote) noexcept {
     FlowKey& key = quote.key;
     if (key.protocol == kProtocolIcmp || key.protocol == kProtocolIcmp6) {
         const std::uint8_t type = quote.l4.data[0];
         const bool v4 = key.has(kKeyIpv4);
-        const bool error = v4 ? is_v4_error(type) || type == 4 || type == 5 : type < 128 || type == 137;
+        const bool error =
+            v4 ? is_v4_error(type) || type == 4 || type == 5 : type < 128 || type == 137;
         if (error || (key.protocol == kProtocolIcmp) != v4) { return false; }
         key.source_port = quote.l4.be16(0);
         key.destination_port = quote.l4.be16(4);
@@ -114,7 +122,8 @@ bool complete(Quote& quote) noexcept {
     return true;
 }
 
-// The quoted sequence number must be one that the sender could have in flight (RFC 5927 §4.1), loosely.
+// The quoted sequence number must be one that the sender could have in flight (RFC 5927 §4.1),
+// loosely.
 bool in_flight(const Connection& record, ConnectionSide side, const Bytes& l4) noexcept {
     std::uint32_t sequence = 0;
     std::memcpy(&sequence, l4.data + 4, sizeof sequence);
@@ -126,20 +135,27 @@ bool in_flight(const Connection& record, ConnectionSide side, const Bytes& l4) n
     return !sequence_after(sequence, sender.end) && !sequence_after(sender.end - age, sequence);
 }
 
-DropReason match(ConnectionTable& connections, const Quote& quote, DomainId domain, std::uint64_t now_ns) noexcept {
+DropReason match(ConnectionTable& connections, const Quote& quote, DomainId domain,
+                 std::uint64_t now_ns) noexcept {
     const TupleOfFrame tuple = tuple_of(quote.key, domain);
     const ConnectionHandle handle = connections.find(tuple, now_ns);
     Connection record;
-    if (!handle.is_set() || !connections.snapshot(handle, record)) { return DropReason::kIcmpNoConnection; }
+    if (!handle.is_set() || !connections.snapshot(handle, record)) {
+        return DropReason::kIcmpNoConnection;
+    }
     if (quote.key.protocol != kProtocolTcp) { return DropReason::kNone; }
     const bool opener_is_a = (record.flags & kConnOpenerIsA) != 0;
-    const auto side = opener_is_a == tuple.from_a ? ConnectionSide::kOpener : ConnectionSide::kResponder;
+    const auto side =
+        opener_is_a == tuple.from_a ? ConnectionSide::kOpener : ConnectionSide::kResponder;
     const bool liberal = (record.flags & kConnLiberal) != 0;
-    return liberal || in_flight(record, side, quote.l4) ? DropReason::kNone : DropReason::kIcmpNoConnection;
+    return liberal || in_flight(record, side, quote.l4) ? DropReason::kNone
+                                                        : DropReason::kIcmpNoConnection;
 }
 
 std::optional<Bytes> quoted_bytes(const ParsedFrame& frame) noexcept {
-    if (frame.fragment || frame.l4_offset == 0 || frame.l4_offset > frame.data_size) { return std::nullopt; }
+    if (frame.fragment || frame.l4_offset == 0 || frame.l4_offset > frame.data_size) {
+        return std::nullopt;
+    }
     const std::size_t held = std::size_t{frame.data_size} - frame.l4_offset;
     Bytes bytes{frame.data + frame.l4_offset, frame.l4_size < held ? frame.l4_size : held};
     if (!bytes.holds(kIcmpHeaderSize)) { return std::nullopt; }
@@ -159,7 +175,9 @@ DropReason judge_icmp_error(ConnectionTable& connections, const ParsedFrame& fra
     if (!bytes) { return DropReason::kBadIcmp; }
     std::optional<Quote> quote = frame.key.has(kKeyIpv4) ? quoted_v4(*bytes) : quoted_v6(*bytes);
     if (!quote) { return DropReason::kBadIcmp; }
-    if (std::memcmp(quote->key.source_ip, frame.key.destination_ip, 16) != 0) { return DropReason::kBadIcmp; }
+    if (std::memcmp(quote->key.source_ip, frame.key.destination_ip, 16) != 0) {
+        return DropReason::kBadIcmp;
+    }
     if (quote->later_fragment) { return DropReason::kIcmpNoConnection; }  // No ports to find it by.
     if (!quote->l4.holds(kQuotedL4Size) || !complete(*quote)) { return DropReason::kBadIcmp; }
     return match(connections, *quote, domain, now_ns);

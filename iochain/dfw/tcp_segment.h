@@ -21,14 +21,16 @@ inline constexpr std::uint8_t kTcpScaleMax = 14;  ///< More counts as 14 (RFC 73
 struct TcpSegment {
     std::uint32_t sequence = 0;
     std::uint32_t ack = 0;
-    std::uint32_t data_size = 0;  ///< Payload bytes of this frame, up to 64 KiB - 1 (a super-frame is one segment).
-    std::uint16_t window = 0;     ///< As on the wire.
-    std::uint8_t flags = 0;       ///< TcpFlag bits.
+    std::uint32_t data_size =
+        0;  ///< Payload bytes of this frame, up to 64 KiB - 1 (a super-frame is one segment).
+    std::uint16_t window = 0;  ///< As on the wire.
+    std::uint8_t flags = 0;    ///< TcpFlag bits.
 
     [[nodiscard]] bool has(TcpFlag flag) const noexcept { return (flags & flag) != 0; }
     /// Sequence number behind the segment; SYN and FIN count one.
     [[nodiscard]] std::uint32_t end() const noexcept {
-        const std::uint32_t counted = static_cast<std::uint32_t>(has(kTcpSyn)) + static_cast<std::uint32_t>(has(kTcpFin));
+        const std::uint32_t counted =
+            static_cast<std::uint32_t>(has(kTcpSyn)) + static_cast<std::uint32_t>(has(kTcpFin));
         return sequence + data_size + counted;
     }
 };
@@ -41,7 +43,8 @@ struct TcpScale {
 
 /// True if the frame holds a TCP header. False for later fragments.
 [[nodiscard]] inline bool has_tcp_header(const ParsedFrame& frame) noexcept {
-    return frame.tcp_header_size >= kTcpHeaderSizeMin && frame.tcp_header_size <= frame.l4_size && frame.fragment_offset == 0;
+    return frame.tcp_header_size >= kTcpHeaderSizeMin && frame.tcp_header_size <= frame.l4_size &&
+           frame.fragment_offset == 0;
 }
 
 /// @pre has_tcp_header(frame)
@@ -53,8 +56,9 @@ struct TcpScale {
     std::memcpy(&sequence, header + 4, sizeof sequence);
     std::memcpy(&ack, header + 8, sizeof ack);
     std::memcpy(&window, header + 14, sizeof window);
-    return TcpSegment{__builtin_bswap32(sequence), __builtin_bswap32(ack), frame.l4_size - frame.tcp_header_size,
-                      __builtin_bswap16(window), frame.tcp_flags};
+    return TcpSegment{__builtin_bswap32(sequence), __builtin_bswap32(ack),
+                      frame.l4_size - frame.tcp_header_size, __builtin_bswap16(window),
+                      frame.tcp_flags};
 }
 
 /// Finds the window scale option (kind 3) of a SYN. Stops at the first malformed option.

@@ -30,14 +30,21 @@ struct Step {
 
 constexpr unsigned when(bool on, TcpPeerFlag flag) noexcept { return on ? unsigned{flag} : 0U; }
 bool has(const TcpPeer& peer, TcpPeerFlag flag) noexcept { return (peer.flags & flag) != 0; }
-void add(TcpPeer& peer, unsigned flags) noexcept { peer.flags = static_cast<std::uint8_t>(peer.flags | flags); }
-bool has(const Connection& record, ConnectionFlag flag) noexcept { return (record.flags & flag) != 0; }
+void add(TcpPeer& peer, unsigned flags) noexcept {
+    peer.flags = static_cast<std::uint8_t>(peer.flags | flags);
+}
+bool has(const Connection& record, ConnectionFlag flag) noexcept {
+    return (record.flags & flag) != 0;
+}
 
 void set_flag(Connection& record, ConnectionFlag flag, bool on) noexcept {
     const auto next = static_cast<std::uint8_t>(on ? record.flags | flag : record.flags & ~flag);
-    __atomic_store_n(&record.flags, next, __ATOMIC_RELAXED);  // side_of() reads it without the lock.
+    __atomic_store_n(&record.flags, next,
+                     __ATOMIC_RELAXED);  // side_of() reads it without the lock.
 }
-void set_state(Connection& record, ConnectionState state) noexcept { __atomic_store(&record.state, &state, __ATOMIC_RELAXED); }
+void set_state(Connection& record, ConnectionState state) noexcept {
+    __atomic_store(&record.state, &state, __ATOMIC_RELAXED);
+}
 
 // A SYN's window is never scaled (RFC 7323 §2.2); kept in scaled units, rounded up.
 void set_syn_window(TcpPeer& peer, std::uint16_t window) noexcept {
@@ -71,8 +78,9 @@ std::uint8_t fold(std::uint32_t sequence) noexcept {
     return static_cast<std::uint8_t>(half ^ (half >> 8U));
 }
 
-// A SYN into a live connection passes: a living receiver challenges it, a reborn one answers it (RFC 5961 §4). Its sequence
-// number is remembered in eight bits, so that the answer can be told from an old duplicate.
+// A SYN into a live connection passes: a living receiver challenges it, a reborn one answers it
+// (RFC 5961 §4). Its sequence number is remembered in eight bits, so that the answer can be told
+// from an old duplicate.
 TcpOutcome note_syn(const Step& step) noexcept {
     step.record.syn_check = fold(step.segment.sequence);
     set_flag(step.record, kConnSynNoted, true);
@@ -108,7 +116,8 @@ TcpOutcome accept_syn_ack(const Step& step) noexcept {
     return kPassRefresh;
 }
 
-// The responder answered a SYN that we took for a duplicate: it had lost the connection, so the opener's SYN counts.
+// The responder answered a SYN that we took for a duplicate: it had lost the connection, so the
+// opener's SYN counts.
 TcpOutcome accept_reborn(const Step& step) noexcept {
     TcpPeer& opener = step.receiver;
     opener.end = step.segment.ack;
@@ -123,7 +132,8 @@ TcpOutcome close_now(const Step& step) noexcept {
     return kPassRefresh;
 }
 
-// True if `ack` acknowledges the SYN of a peer that has sent nothing but a SYN (with data, perhaps).
+// True if `ack` acknowledges the SYN of a peer that has sent nothing but a SYN (with data,
+// perhaps).
 bool acks_syn(const TcpPeer& peer, std::uint32_t ack) noexcept {
     return !sequence_after(peer.max_end, ack) && !sequence_after(ack, peer.end);
 }
@@ -132,16 +142,21 @@ bool acks_syn(const TcpPeer& peer, std::uint32_t ack) noexcept {
 ConnectionState settled(const Connection& record) noexcept {
     const TcpPeer& x = record.peer[0];
     const TcpPeer& y = record.peer[1];
-    if (!has(x, kTcpPeerAckedSyn) || !has(y, kTcpPeerAckedSyn)) { return ConnectionState::kTcpSynReceived; }
+    if (!has(x, kTcpPeerAckedSyn) || !has(y, kTcpPeerAckedSyn)) {
+        return ConnectionState::kTcpSynReceived;
+    }
     const unsigned fins = unsigned{has(x, kTcpPeerFin)} + unsigned{has(y, kTcpPeerFin)};
     const unsigned acked = unsigned{has(x, kTcpPeerFinAcked)} + unsigned{has(y, kTcpPeerFinAcked)};
     if (fins == 0) { return ConnectionState::kTcpEstablished; }
-    if (fins == 1) { return acked == 0 ? ConnectionState::kTcpFinWait : ConnectionState::kTcpCloseWait; }
+    if (fins == 1) {
+        return acked == 0 ? ConnectionState::kTcpFinWait : ConnectionState::kTcpCloseWait;
+    }
     return acked == 2 ? ConnectionState::kTcpTimeWait : ConnectionState::kTcpLastAck;
 }
 
 bool fits(const Step& step, std::uint32_t end) noexcept {
-    return has(step.record, kConnLiberal) || in_window(step.sender, step.receiver, step.segment.sequence, end, step.segment.ack);
+    return has(step.record, kConnLiberal) ||
+           in_window(step.sender, step.receiver, step.segment.sequence, end, step.segment.ack);
 }
 
 // Window, then bookkeeping, for a segment with ACK and without SYN and RST.
@@ -149,27 +164,42 @@ TcpOutcome pass_segment(const Step& step) noexcept {
     const std::uint32_t end = step.segment.end();
     if (!fits(step, end)) { return kBadWindow; }
     const bool handshake_done = has(step.receiver, kTcpPeerAckedSyn);
-    if (!handshake_done && sequence_after(end, step.sender.end)) { add(step.sender, kTcpPeerEarlyData); }
+    if (!handshake_done && sequence_after(end, step.sender.end)) {
+        add(step.sender, kTcpPeerEarlyData);
+    }
     if (!has(step.sender, kTcpPeerAckedSyn)) { step.sender.max_ack = step.segment.ack; }
     advance(step.sender, step.receiver, step.segment, end);
-    if (sequence_after(step.segment.ack, step.receiver.end)) { step.receiver.end = step.segment.ack; }  // Liberal only.
+    if (sequence_after(step.segment.ack, step.receiver.end)) {
+        step.receiver.end = step.segment.ack;
+    }  // Liberal only.
     add(step.sender, kTcpPeerAckedSyn | when(step.is(kTcpFin), kTcpPeerFin));
-    if (has(step.receiver, kTcpPeerFin) && step.segment.ack == step.receiver.end) { add(step.receiver, kTcpPeerFinAcked); }
-    if (step.from_opener) { set_flag(step.record, kConnSynNoted, false); }  // It lives: that SYN wasn't its own.
+    if (has(step.receiver, kTcpPeerFin) && step.segment.ack == step.receiver.end) {
+        add(step.receiver, kTcpPeerFinAcked);
+    }
+    if (step.from_opener) {
+        set_flag(step.record, kConnSynNoted, false);
+    }  // It lives: that SYN wasn't its own.
     return kPassRefresh;
 }
 
-// RFC 5961 §3.2: only the exact next sequence number resets. What is merely in the window passes, so that the receiver can
-// challenge it, and leaves the state alone, unless the connection is closing anyway.
+// RFC 5961 §3.2: only the exact next sequence number resets. What is merely in the window passes,
+// so that the receiver can challenge it, and leaves the state alone, unless the connection is
+// closing anyway.
 TcpOutcome on_reset(const Step& step) noexcept {
     const TcpSegment& segment = step.segment;
     if (answers_noted_syn(step)) { return close_now(step); }
     const bool acked = has(step.receiver, kTcpPeerAckedSyn);
     const std::uint32_t next = acked ? step.receiver.max_ack : step.sender.end;
-    const bool checks_ack = segment.has(kTcpAck) && segment.ack != 0 && !has(step.record, kConnLiberal);
-    if (checks_ack && !in_window(step.sender, step.receiver, next, step.sender.end, segment.ack)) { return kBadWindow; }
+    const bool checks_ack =
+        segment.has(kTcpAck) && segment.ack != 0 && !has(step.record, kConnLiberal);
+    if (checks_ack && !in_window(step.sender, step.receiver, next, step.sender.end, segment.ack)) {
+        return kBadWindow;
+    }
     if (segment.sequence == next || segment.sequence == step.sender.end) { return close_now(step); }
-    if (sequence_after(next, segment.sequence) || sequence_after(segment.sequence, step.sender.max_end)) { return kBadWindow; }
+    if (sequence_after(next, segment.sequence) ||
+        sequence_after(segment.sequence, step.sender.max_end)) {
+        return kBadWindow;
+    }
     return step.record.state > ConnectionState::kTcpEstablished ? close_now(step) : kPass;
 }
 
@@ -182,7 +212,9 @@ TcpOutcome on_late_syn_ack(const Step& step) noexcept {
 TcpOutcome in_syn_sent(const Step& step) noexcept {
     const TcpSegment& segment = step.segment;
     if (step.from_opener) {
-        if (step.is(kTcpRst)) { return segment.sequence == step.sender.end ? close_now(step) : kPass; }
+        if (step.is(kTcpRst)) {
+            return segment.sequence == step.sender.end ? close_now(step) : kPass;
+        }
         return step.is(kTcpSyn) && !step.is(kTcpAck) ? start(step) : kBadState;
     }
     const bool acks = step.is(kTcpAck) && acks_syn(step.receiver, segment.ack);
@@ -194,21 +226,25 @@ TcpOutcome in_syn_sent(const Step& step) noexcept {
         set_state(step.record, ConnectionState::kTcpSynSent2);
         return kPassRefresh;
     }
-    // A challenge from an older incarnation: the opener must see it to reset that one (RFC 9293 §3.5.1).
+    // A challenge from an older incarnation: the opener must see it to reset that one (RFC 9293
+    // §3.5.1).
     return step.is(kTcpAck) && !step.is(kTcpFin) && segment.data_size == 0 ? kPass : kBadState;
 }
 
 TcpOutcome in_syn_sent2(const Step& step) noexcept {
     const TcpSegment& segment = step.segment;
     const bool acks = step.is(kTcpAck) && acks_syn(step.receiver, segment.ack);
-    if (step.is(kTcpRst)) { return acks || segment.sequence == step.sender.end ? close_now(step) : kBadState; }
+    if (step.is(kTcpRst)) {
+        return acks || segment.sequence == step.sender.end ? close_now(step) : kBadState;
+    }
     const std::uint32_t first = segment.sequence + (step.is(kTcpSyn) ? 1U : 0U);
     if (first != step.sender.max_end || step.is(kTcpFin)) { return kBadState; }
     if (!step.is(kTcpAck)) { return step.is(kTcpSyn) ? kPassRefresh : kBadState; }
     if (!acks) { return kBadState; }
     add(step.sender, kTcpPeerAckedSyn | when(step.is(kTcpSyn), kTcpPeerSynAck));
     step.sender.max_ack = segment.ack;
-    const std::uint32_t window = std::uint32_t{segment.window} << (step.is(kTcpSyn) ? 0U : step.sender.scale);
+    const std::uint32_t window = std::uint32_t{segment.window}
+                                 << (step.is(kTcpSyn) ? 0U : step.sender.scale);
     step.receiver.max_end = segment.ack + std::max(window, 1U);
     set_state(step.record, settled(step.record));
     return kPassRefresh;
@@ -226,7 +262,10 @@ TcpOutcome syn_ack_in_syn_received(const Step& step) noexcept {
         if (step.from_opener || has(step.receiver, kTcpPeerAckedSyn)) { return kPass; }
         return accept_syn_ack(step);  // Again, perhaps with another sequence number: SYN cookies.
     }
-    if (step.segment.ack != step.receiver.end || sequence_after(step.segment.end(), step.sender.end)) { return kBadState; }
+    if (step.segment.ack != step.receiver.end ||
+        sequence_after(step.segment.end(), step.sender.end)) {
+        return kBadState;
+    }
     add(step.sender, kTcpPeerAckedSyn | kTcpPeerSynAck);
     step.sender.max_ack = step.segment.ack;
     step.receiver.max_end = step.segment.ack + std::max<std::uint32_t>(step.segment.window, 1U);
@@ -270,13 +309,16 @@ TcpOutcome in_time_wait(const Step& step) noexcept {
     }
     if (!step.is(kTcpAck)) { return kBadState; }
     TcpOutcome outcome = pass_segment(step);
-    outcome.refresh = outcome.refresh && step.is(kTcpFin);  // RFC 9293 §3.10.7.4: a FIN again restarts 2 MSL.
+    outcome.refresh =
+        outcome.refresh && step.is(kTcpFin);  // RFC 9293 §3.10.7.4: a FIN again restarts 2 MSL.
     return outcome;
 }
 
 // Reset. Stragglers in the window pass until the timer, which nothing prolongs, runs out.
 TcpOutcome in_close(const Step& step) noexcept {
-    if (step.is(kTcpSyn) && !step.is(kTcpAck) && !step.is(kTcpRst)) { return step.from_opener ? start(step) : kBeginsAnother; }
+    if (step.is(kTcpSyn) && !step.is(kTcpAck) && !step.is(kTcpRst)) {
+        return step.from_opener ? start(step) : kBeginsAnother;
+    }
     if (step.is(kTcpSyn) || step.record.peer[1].max_window == 0) { return kBadState; }
     TcpOutcome outcome = kBadState;
     if (step.is(kTcpRst)) {
@@ -288,7 +330,8 @@ TcpOutcome in_close(const Step& step) noexcept {
     return outcome;
 }
 
-// A later fragment: its head, which carried the header, was judged. Its bytes count as sent, within the window.
+// A later fragment: its head, which carried the header, was judged. Its bytes count as sent, within
+// the window.
 TcpOutcome on_fragment(Connection& record, TcpPeer& sender, std::uint32_t size) noexcept {
     if (record.state < ConnectionState::kTcpEstablished) { return kBadState; }
     const std::uint32_t end = sender.end + size;
@@ -306,7 +349,8 @@ void begin_midstream(Connection& record, const TcpSegment& segment) noexcept {
     opener.end = opener.max_end = segment.end();
     opener.max_ack = segment.ack;
     opener.max_window = std::max<std::uint16_t>(segment.window, 1);
-    opener.flags = static_cast<std::uint8_t>(kTcpPeerAckedSyn | when(segment.has(kTcpSyn), kTcpPeerSynAck));
+    opener.flags =
+        static_cast<std::uint8_t>(kTcpPeerAckedSyn | when(segment.has(kTcpSyn), kTcpPeerSynAck));
     responder.end = responder.max_end = segment.ack;
     responder.max_ack = segment.sequence;
     responder.max_window = 1;
@@ -331,7 +375,8 @@ TcpOutcome track_tcp(Connection& record, const ParsedFrame& frame, ConnectionSid
     TcpPeer& sender = record.peer[from];
     if (!has_tcp_header(frame)) { return on_fragment(record, sender, frame.l4_size); }
     const TcpSegment segment = tcp_segment_of(frame);
-    const Step step{record, frame, segment, sender, record.peer[from ^ 1U], side == ConnectionSide::kOpener};
+    const Step step{
+        record, frame, segment, sender, record.peer[from ^ 1U], side == ConnectionSide::kOpener};
     switch (record.state) {
         case ConnectionState::kTcpSynSent: return in_syn_sent(step);
         case ConnectionState::kTcpSynSent2: return in_syn_sent2(step);

@@ -54,9 +54,8 @@ DropReason judge_arp(const SwsecProgram& program, const ParsedFrame& frame) noex
     const std::optional<Arp> arp = read_arp(frame);
     if (!arp || is_impossible(*arp)) { return DropReason::kBadArp; }
     if (!program.config().spoofguard) { return DropReason::kNone; }
-    if (arp->sender_mac != frame.key.source_mac || !program.may_use(arp->sender_mac)) {
-        return DropReason::kSpoofedArp;
-    }
+    // judge_layer2() has held the Ethernet source against the vNIC's MAC.
+    if (!program.may_use(arp->sender_mac)) { return DropReason::kSpoofedArp; }
     // A probe (RFC 5227 §2.1.1) claims its target: let it only ask for what is the vNIC's own.
     const IpAddr& claimed = is_unspecified(arp->sender_ip) ? arp->target_ip : arp->sender_ip;
     return program.owns(claimed) ? DropReason::kNone : DropReason::kSpoofedArp;

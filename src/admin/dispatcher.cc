@@ -2,6 +2,7 @@
 // One call from text to text. Exceptions of handlers end in run().
 #include "dispatcher.h"
 
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -67,10 +68,14 @@ asio::awaitable<T> Dispatcher::on_helper(std::function<T()> work) {
     co_return co_await asio::co_spawn(helper_.get_executor(), std::move(task), asio::use_awaitable);
 }
 
-// Large values take long to free, too.
+// Large values take long to free, too; and the memory of a large document goes back to the system.
 void Dispatcher::free_on_helper(json value) {
     if (!helped_ || !has_values(value, kHelperAnswerValueCount)) { return; }
-    asio::post(helper_, [doomed = std::make_shared<json>(std::move(value))] { (void)doomed; });
+    auto doomed = std::make_shared<json>(std::move(value));
+    asio::post(helper_, [doomed] {
+        *doomed = nullptr;
+        ::malloc_trim(0);
+    });
 }
 
 asio::awaitable<std::string> Dispatcher::answer(std::string line, const Peer& peer) {

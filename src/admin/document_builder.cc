@@ -9,7 +9,7 @@
 
 namespace sluice::admin {
 
-nlohmann::json* DocumentBuilder::place(json value) {
+DocumentBuilder::Json* DocumentBuilder::place(Json value) {
     if (++value_count_ > kJsonValueCountMax) {
         fail("more than " + std::to_string(kJsonValueCountMax) + " values");
         return nullptr;
@@ -26,11 +26,11 @@ nlohmann::json* DocumentBuilder::place(json value) {
     return slot_;
 }
 
-bool DocumentBuilder::open(json container) {
+bool DocumentBuilder::open(Json container) {
     if (open_.size() == kJsonDepthMax) {
         return fail("nested deeper than " + std::to_string(kJsonDepthMax) + " levels");
     }
-    json* placed = place(std::move(container));
+    Json* placed = place(std::move(container));
     if (placed == nullptr) { return false; }
     open_.push_back(placed);
     return true;
@@ -42,13 +42,13 @@ bool DocumentBuilder::close() {
 }
 
 bool DocumentBuilder::key(std::string& name) {
-    auto [at, added] = open_.back()->get_ref<json::object_t&>().emplace(name, nullptr);
+    auto [at, added] = open_.back()->get_ref<Json::object_t&>().emplace(name, nullptr);
     if (!added) { return fail("key \"" + name + "\" appears twice in one object"); }
     slot_ = &at->second;
     return true;
 }
 
-bool DocumentBuilder::parse_error(std::size_t, const std::string&, const json::exception& what) {
+bool DocumentBuilder::parse_error(std::size_t, const std::string&, const Json::exception& what) {
     std::string text =
         what.what();  // "[json.exception.parse_error.101] parse error at line 1, ..."
     if (const auto end = text.find("] "); end != std::string::npos) { text.erase(0, end + 2); }

@@ -14,9 +14,9 @@ namespace sluice::admin {
 /// words.
 class DocumentBuilder final : public nlohmann::json_sax<nlohmann::json> {
 public:
-    using json = nlohmann::json;
+    using Json = nlohmann::json;
 
-    [[nodiscard]] json take() { return std::move(root_); }
+    [[nodiscard]] Json take() { return std::move(root_); }
     [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
 
     bool null() override { return place(nullptr) != nullptr; }
@@ -25,23 +25,23 @@ public:
     bool number_unsigned(std::uint64_t value) override { return place(value) != nullptr; }
     bool number_float(double value, const std::string&) override { return place(value) != nullptr; }
     bool string(std::string& value) override { return place(std::move(value)) != nullptr; }
-    bool binary(json::binary_t&) override { return false; }
-    bool start_object(std::size_t) override { return open(json::object()); }
-    bool start_array(std::size_t) override { return open(json::array()); }
+    bool binary(Json::binary_t&) override { return false; }
+    bool start_object(std::size_t) override { return open(Json::object()); }
+    bool start_array(std::size_t) override { return open(Json::array()); }
     bool end_object() override { return close(); }
     bool end_array() override { return close(); }
     bool key(std::string& name) override;
-    bool parse_error(std::size_t, const std::string&, const json::exception& what) override;
+    bool parse_error(std::size_t, const std::string&, const Json::exception& what) override;
 
 private:
-    json* place(json value);
-    bool open(json container);
+    Json* place(Json value);
+    bool open(Json container);
     bool close();
     bool fail(std::string why);
 
-    json root_;
-    std::vector<json*> open_;  // Containers from the root to the innermost.
-    json* slot_ = nullptr;     // Value of the key last read in the innermost object.
+    Json root_;
+    std::vector<Json*> open_;  // Containers from the root to the innermost.
+    Json* slot_ = nullptr;     // Value of the key last read in the innermost object.
     std::size_t value_count_ = 0;
     std::string failure_;
 };

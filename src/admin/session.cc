@@ -46,12 +46,9 @@ asio::awaitable<std::optional<std::string>> Session::read_line() {
     while (true) {
         if (auto line = take_line()) { co_return line; }
         if (buffer_.size() > request_size_max()) {
-            const Error error{Errc::kLimit,
-                              "request is larger than the limit of " +
-                                  std::to_string(request_size_max()) + " bytes",
-                              ""};
-            spdlog::debug("admin: uid {} pid {}: {}", peer_.uid, peer_.pid, error.message);
-            co_await write(error_line(nullptr, kMethodFailed, error));
+            spdlog::debug("admin: uid {} pid {}: request too large", peer_.uid, peer_.pid);
+            std::string refusal = too_large();
+            co_await write(std::move(refusal));
             co_return std::nullopt;
         }
         if (!co_await read_more()) { co_return std::nullopt; }
@@ -103,6 +100,14 @@ asio::awaitable<bool> Session::write(std::string text) {
                                asio::redirect_error(asio::use_awaitable, ec));
     disarm();
     co_return !ec;
+}
+
+std::string Session::too_large() const {
+    return error_line(nullptr, kMethodFailed,
+                      Error{Errc::kLimit,
+                            "request is larger than the limit of " +
+                                std::to_string(request_size_max()) + " bytes",
+                            ""});
 }
 
 std::size_t Session::request_size_max() const noexcept {

@@ -44,6 +44,7 @@ private:
     boost::asio::awaitable<bool> read_more();
     boost::asio::awaitable<bool> write(std::string text);
     std::optional<std::string> take_line();
+    [[nodiscard]] std::string too_large() const;
     [[nodiscard]] std::size_t request_size_max() const noexcept;
     void arm(std::chrono::milliseconds timeout);
     void disarm();

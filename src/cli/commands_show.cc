@@ -12,7 +12,7 @@ using nlohmann::json;
 constexpr Align kRight = Align::kRight;
 
 std::string endpoint(const json& row, const char* address_key, const char* port_key) {
-    const std::string address = as_text(value_at(row, address_key));
+    std::string address = as_text(value_at(row, address_key));
     const auto port = number_of(value_at(row, port_key));
     if (port == 0) { return address; }
     const bool ipv6 = address.find(':') != std::string::npos;

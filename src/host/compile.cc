@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compile: see compile.h. Switching (domains, VLANs) is here; the chains' programs are in compile_chains.cc.
+// Compile: see compile.h. Switching (domains, VLANs) is here; the chains' programs are in
+// compile_chains.cc.
 #include "src/host/compile.h"
 
 #include <algorithm>
@@ -25,13 +26,18 @@ using DomainKey = std::pair<std::string, std::uint16_t>;
 /// Builds the layer-2 side of a snapshot.
 class Switching {
 public:
-    Switching(Snapshot& snapshot, DomainRegistry& registry) : snapshot_(snapshot), registry_(registry) {}
+    Switching(Snapshot& snapshot, DomainRegistry& registry)
+        : snapshot_(snapshot), registry_(registry) {}
 
     /// Puts a port into its domains. False if there are too many.
-    bool join(PortIndex index, const std::string& switch_name, const model::Vlan& vlan, bool is_promiscuous) {
+    bool join(PortIndex index, const std::string& switch_name, const model::Vlan& vlan,
+              bool is_promiscuous) {
         PortConfig& port = *snapshot_.ports[index.value];
         if (vlan.mode != model::VlanMode::kTrunk) {
-            port.vlan.untagged_domain = enter(index, {switch_name, vlan.mode == model::VlanMode::kAccess ? vlan.id : std::uint16_t{0}}, is_promiscuous);
+            port.vlan.untagged_domain = enter(
+                index,
+                {switch_name, vlan.mode == model::VlanMode::kAccess ? vlan.id : std::uint16_t{0}},
+                is_promiscuous);
             return port.vlan.untagged_domain != kNoDomain;
         }
         auto domains = std::make_shared<std::array<std::uint16_t, 4096>>();
@@ -39,7 +45,8 @@ public:
         for (const model::VlanRange& range : vlan.ranges) {
             for (std::uint32_t vid = range.first; vid <= range.last; ++vid) {
                 if ((*domains)[vid] != kNoDomain) { continue; }
-                (*domains)[vid] = enter(index, {switch_name, static_cast<std::uint16_t>(vid)}, is_promiscuous);
+                (*domains)[vid] =
+                    enter(index, {switch_name, static_cast<std::uint16_t>(vid)}, is_promiscuous);
                 if ((*domains)[vid] == kNoDomain) { return false; }
             }
         }
@@ -62,7 +69,8 @@ public:
 
 private:
     std::uint16_t enter(PortIndex index, const DomainKey& key, bool is_promiscuous) {
-        const auto [at, is_new] = by_key_.try_emplace(key, static_cast<std::uint16_t>(snapshot_.domains.size()));
+        const auto [at, is_new] =
+            by_key_.try_emplace(key, static_cast<std::uint16_t>(snapshot_.domains.size()));
         if (is_new) {
             if (snapshot_.domains.size() >= kDomainMax) { return kNoDomain; }
             Domain domain;
@@ -84,8 +92,10 @@ private:
 
     static bool equal(const Domain& a, const Domain& b) {
         return a.members == b.members && a.promiscuous == b.promiscuous &&
-               std::equal(a.macs.rows().begin(), a.macs.rows().end(), b.macs.rows().begin(), b.macs.rows().end(),
-                          [](const auto& x, const auto& y) { return x.mac == y.mac && x.port == y.port; });
+               std::equal(a.macs.rows().begin(), a.macs.rows().end(), b.macs.rows().begin(),
+                          b.macs.rows().end(), [](const auto& x, const auto& y) {
+                              return x.mac == y.mac && x.port == y.port;
+                          });
     }
 
     Snapshot& snapshot_;
@@ -95,23 +105,31 @@ private:
 };
 
 /// A port keeps its worker for life; a new one goes to the worker with the fewest ports.
-unsigned choose_worker(const Snapshot& previous, const Snapshot& next, PortIndex index, const std::string& name) {
+unsigned choose_worker(const Snapshot& previous, const Snapshot& next, PortIndex index,
+                       const std::string& name) {
     const PortConfig* old = previous.port(index);
     if (old != nullptr && old->name == name) { return old->worker; }
-    const auto least = std::min_element(next.worker_ports.begin(), next.worker_ports.end(),
-                                        [](const auto& a, const auto& b) { return a.size() < b.size(); });
+    const auto least =
+        std::min_element(next.worker_ports.begin(), next.worker_ports.end(),
+                         [](const auto& a, const auto& b) { return a.size() < b.size(); });
     return static_cast<unsigned>(least - next.worker_ports.begin());
 }
 
-std::string shape_of(const model::Port& port, const model::PortGroup& group, const model::Switch& on) {
+std::string shape_of(const model::Port& port, const model::PortGroup& group,
+                     const model::Switch& on) {
     const model::Vlan& vlan = model::effective_vlan(port, group);
-    std::string shape = on.name + "|" + std::to_string(on.mtu) + "|" + std::to_string(static_cast<int>(vlan.mode)) + "|" + std::to_string(vlan.id);
-    for (const auto& range : vlan.ranges) { shape += "," + std::to_string(range.first) + "-" + std::to_string(range.last); }
+    std::string shape = on.name + "|" + std::to_string(on.mtu) + "|" +
+                        std::to_string(static_cast<int>(vlan.mode)) + "|" + std::to_string(vlan.id);
+    for (const auto& range : vlan.ranges) {
+        shape += "," + std::to_string(range.first) + "-" + std::to_string(range.last);
+    }
     return shape + "|" + std::to_string(port.enabled);
 }
 
 bool same_policy(const PortConfig& a, const PortConfig& b) {
-    if (a.name != b.name || a.shape != b.shape || a.mac != b.mac || a.device != b.device) { return false; }
+    if (a.name != b.name || a.shape != b.shape || a.mac != b.mac || a.device != b.device) {
+        return false;
+    }
     for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
         const auto& x = a.chain->slots[slot];
         const auto& y = b.chain->slots[slot];
@@ -121,14 +139,23 @@ bool same_policy(const PortConfig& a, const PortConfig& b) {
 }
 
 ConnectionTimeouts timeouts_of(const model::Timeouts& t) {
-    return ConnectionTimeouts{t.tcp_syn_sent_s * kSecond,   t.tcp_syn_received_s * kSecond, t.tcp_established_s * kSecond,
-                              t.tcp_fin_wait_s * kSecond,   t.tcp_close_wait_s * kSecond,   t.tcp_last_ack_s * kSecond,
-                              t.tcp_time_wait_s * kSecond,  t.tcp_close_s * kSecond,        t.udp_s * kSecond,
-                              t.udp_stream_s * kSecond,     t.icmp_s * kSecond,             t.other_s * kSecond};
+    return ConnectionTimeouts{t.tcp_syn_sent_s * kSecond,
+                              t.tcp_syn_received_s * kSecond,
+                              t.tcp_established_s * kSecond,
+                              t.tcp_fin_wait_s * kSecond,
+                              t.tcp_close_wait_s * kSecond,
+                              t.tcp_last_ack_s * kSecond,
+                              t.tcp_time_wait_s * kSecond,
+                              t.tcp_close_s * kSecond,
+                              t.udp_s * kSecond,
+                              t.udp_stream_s * kSecond,
+                              t.icmp_s * kSecond,
+                              t.other_s * kSecond};
 }
 
 /// Everything of a port but its chain, epoch and domains.
-PortConfig describe_port(const model::Port& port, const model::PortGroup& group, const model::Switch& on) {
+PortConfig describe_port(const model::Port& port, const model::PortGroup& group,
+                         const model::Switch& on) {
     PortConfig config;
     config.is_enabled = port.enabled;
     config.name = port.name;
@@ -144,7 +171,8 @@ PortConfig describe_port(const model::Port& port, const model::PortGroup& group,
 
 }  // namespace
 
-Result<Compiled> compile(const model::Document& document, const Snapshot& previous, unsigned worker_count, Registries& registries,
+Result<Compiled> compile(const model::Document& document, const Snapshot& previous,
+                         unsigned worker_count, Registries& registries,
                          const DeviceSource& devices) {
     Compiled compiled;
     compiled.snapshot = std::make_unique<Snapshot>();
@@ -152,7 +180,8 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
     next.generation = previous.generation + 1;
     next.worker_ports.resize(worker_count);
     next.timeouts = timeouts_of(document.dfw.timeouts);
-    next.limits = {document.dfw.limits.connections_per_port, document.dfw.limits.half_open_per_port, document.dfw.limits.connections};
+    next.limits = {document.dfw.limits.connections_per_port, document.dfw.limits.half_open_per_port,
+                   document.dfw.limits.connections};
 
     const model::Resolver resolver(document);
     const ChainSet chains = compile_chains(document, resolver, registries.rules);
@@ -165,22 +194,29 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
         const model::PortGroup& group = *resolver.port_group(port.port_group);
         const PortIndex index = registries.ports.acquire(port.name);
         if (index == kNoPort) {
-            return Error{Errc::kLimit, "port " + port.name + ": more than " + std::to_string(kPortMax) + " ports", "port " + port.name};
+            return Error{Errc::kLimit,
+                         "port " + port.name + ": more than " + std::to_string(kPortMax) + " ports",
+                         "port " + port.name};
         }
         Result<std::shared_ptr<datapath::Port>> device = devices(port);
         if (!device) { return device.error(); }
         if (next.ports.size() <= index.value) { next.ports.resize(std::size_t{index.value} + 1U); }
-        PortConfig& config = next.ports[index.value].emplace(describe_port(port, group, *resolver.switch_of(group.switch_name)));
+        PortConfig& config = next.ports[index.value].emplace(
+            describe_port(port, group, *resolver.switch_of(group.switch_name)));
         config.device = std::move(device).value();
         config.chain = chains.of_port[i];
         config.worker = choose_worker(previous, next, index, port.name);
         next.worker_ports[config.worker].push_back(index);
-        if (!switching.join(index, group.switch_name, model::effective_vlan(port, group), model::effective_security(port, group).promiscuous)) {
-            return Error{Errc::kLimit, "port " + port.name + ": the host would have more than " + std::to_string(kDomainMax) + " layer-2 domains",
+        if (!switching.join(index, group.switch_name, model::effective_vlan(port, group),
+                            model::effective_security(port, group).promiscuous)) {
+            return Error{Errc::kLimit,
+                         "port " + port.name + ": the host would have more than " +
+                             std::to_string(kDomainMax) + " layer-2 domains",
                          "port " + port.name};
         }
         const PortConfig* old = previous.port(index);
-        config.policy_epoch = old != nullptr && same_policy(config, *old) ? old->policy_epoch : next.generation;
+        config.policy_epoch =
+            old != nullptr && same_policy(config, *old) ? old->policy_epoch : next.generation;
     }
     switching.finish(previous);
     return compiled;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compile chains: see compile_chains.h. Names are resolved here; slots get addresses and numbers only.
+// Compile chains: see compile_chains.h. Names are resolved here; slots get addresses and numbers
+// only.
 #include "src/host/compile_chains.h"
 
 #include <algorithm>
@@ -36,7 +37,10 @@ private:
         const auto [at, is_new] = by_item_.try_emplace(item);
         if (is_new) {
             model::Addresses addresses = resolver_.addresses(item);
-            if (!addresses.any) { at->second = std::make_shared<const AddressExpression>(std::move(addresses.prefixes)); }
+            if (!addresses.any) {
+                at->second =
+                    std::make_shared<const AddressExpression>(std::move(addresses.prefixes));
+            }
         }
         return at->second;
     }
@@ -89,7 +93,9 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_dvfilters() {
         std::vector<DvfilterRule>& rules = rules_of.emplace_back();
         for (const model::AclRule& rule : acl.rules) { rules.push_back(dvfilter_rule(acl, rule)); }
         result.reads_dscp = result.reads_dscp || reads_dscp(rules);
-        for (const std::size_t port : resolver.ports(acl.applied_to)) { acls_of[port].push_back(a); }
+        for (const std::size_t port : resolver.ports(acl.applied_to)) {
+            acls_of[port].push_back(a);
+        }
     }
     std::map<std::vector<std::size_t>, std::shared_ptr<const SlotProgram>> programs;
     std::vector<std::shared_ptr<const SlotProgram>> of_port;
@@ -97,7 +103,9 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_dvfilters() {
         const auto [at, is_new] = programs.try_emplace(acls);
         if (is_new && !acls.empty()) {
             std::vector<DvfilterRule> rules;
-            for (const std::size_t a : acls) { rules.insert(rules.end(), rules_of[a].begin(), rules_of[a].end()); }
+            for (const std::size_t a : acls) {
+                rules.insert(rules.end(), rules_of[a].begin(), rules_of[a].end());
+            }
             at->second = compile_dvfilter(rules);
         }
         of_port.push_back(at->second);
@@ -125,7 +133,9 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_firewall() {
             out.stateful = section.stateful;
             out.tcp_strict = section.tcp_strict;
             const auto index = static_cast<std::uint32_t>(input.rules.size());
-            for (const std::size_t port : resolver.ports(rule.applied_to)) { applied[port].push_back(index); }
+            for (const std::size_t port : resolver.ports(rule.applied_to)) {
+                applied[port].push_back(index);
+            }
             input.rules.push_back(std::move(out));
         }
     }
@@ -133,7 +143,8 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_firewall() {
     const model::PortIndices excluded = resolver.excluded();
     std::vector<std::shared_ptr<const SlotProgram>> of_port;
     for (std::size_t port = 0; port < applied.size(); ++port) {
-        const bool is_excluded = std::find(excluded.begin(), excluded.end(), port) != excluded.end();
+        const bool is_excluded =
+            std::find(excluded.begin(), excluded.end(), port) != excluded.end();
         of_port.push_back(is_excluded ? nullptr : compiler.compile(applied[port]));
     }
     return of_port;
@@ -153,7 +164,8 @@ std::shared_ptr<const SlotProgram> Compiler::compile_security(const model::Port&
 
 }  // namespace
 
-ChainSet compile_chains(const model::Document& document, const model::Resolver& resolver, RuleRegistry& registry) {
+ChainSet compile_chains(const model::Document& document, const model::Resolver& resolver,
+                        RuleRegistry& registry) {
     Compiler compiler{document, resolver, registry, Expressions(resolver), {}};
     const auto dvfilters = compiler.compile_dvfilters();
     const auto firewalls = compiler.compile_firewall();

@@ -54,6 +54,11 @@ RuleId RuleRegistry::acquire(const Key& key) {
     return id;
 }
 
+RuleId RuleRegistry::find(const Key& key) const {
+    const auto at = by_name_.find(key);
+    return at == by_name_.end() ? RuleId{} : at->second;
+}
+
 void RuleRegistry::keep_only(const std::set<RuleId>& kept) {
     for (auto at = by_name_.begin(); at != by_name_.end();) {
         if (kept.contains(at->second)) {

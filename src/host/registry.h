@@ -50,6 +50,8 @@ class RuleRegistry {
 public:
     using Key = std::pair<std::string, std::string>;  ///< Section and rule; ACLs as "acl NAME".
     [[nodiscard]] RuleId acquire(const Key& key);
+    /// Id of a rule, 0 if it has none.
+    [[nodiscard]] RuleId find(const Key& key) const;
     /// Frees every rule that is not in `kept`.
     void keep_only(const std::set<RuleId>& kept);
     /// Section and rule of an id; nullptr if it is free.

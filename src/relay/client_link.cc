@@ -2,7 +2,6 @@
 // Client mode. QEMU may be there already, come in a moment (its socket exists, nobody listens yet),
 // come in a week, or come back: inotify tells of the socket, quick retries cover the gap between
 // bind and listen, a slow retry covers everything that inotify misses (a folder replaced, a mount).
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -22,8 +21,8 @@ asio::awaitable<void> ClientLink::run() {
     while (!stopped_) {
         Fd qemu = co_await find_peer();
         if (stopped_) { break; }
-        const milliseconds next = co_await attend(std::move(qemu));
-        if (!stopped_) { co_await pause(next); }
+        const Pause next = co_await attend(std::move(qemu));
+        if (!stopped_) { co_await wait_out(next); }
     }
 }
 
@@ -60,16 +59,15 @@ void ClientLink::tell_why(int error) {
     }
 }
 
-// A new socket ends a long pause early (a new QEMU need not atone for the old one), but never the
-// first part.
-asio::awaitable<void> ClientLink::pause(milliseconds pause) {
+// A new socket ends a long pause early: a new QEMU need not atone for the old one.
+asio::awaitable<void> ClientLink::wait_out(Pause pause) {
     const auto begin = Clock::now();
-    const auto floor = begin + std::min(pause, kBackoffFirst);
+    const auto floor = begin + pause.floor;
     bool appeared = false;
     while (!stopped_ && Clock::now() < floor) {
         if (co_await wake_.wait_until(floor)) { appeared = true; }
     }
-    if (!stopped_ && !appeared) { (void)co_await wake_.wait_until(begin + pause); }
+    if (!stopped_ && !appeared) { (void)co_await wake_.wait_until(begin + pause.whole); }
 }
 
 }  // namespace sluice::relay

@@ -75,7 +75,7 @@ void Link::set_state(RelayPhase phase, std::string text, int peer_pid) {
     if (observer_) { observer_(port_.name, state()); }
 }
 
-asio::awaitable<milliseconds> Link::attend(Fd qemu) {
+asio::awaitable<Pause> Link::attend(Fd qemu) {
     const auto begin = Clock::now();
     attending_ = true;
     session_ = std::make_shared<Session>(executor_, port_, counters_);
@@ -93,7 +93,7 @@ asio::awaitable<milliseconds> Link::attend(Fd qemu) {
 
 // A peer that misbehaved, said nothing at all, or came without a library waits; one that just left
 // does not.
-milliseconds Link::settle(const SessionEnd& end, Clock::duration length) {
+Pause Link::settle(const SessionEnd& end, Clock::duration length) {
     const bool refused = end.kind == SessionEnd::Kind::kRefused;
     const bool empty = end.kind == SessionEnd::Kind::kPeerGone && end.messages == 0;
     if (refused) { ++counters_.refused[static_cast<std::size_t>(end.reason)]; }
@@ -103,14 +103,14 @@ milliseconds Link::settle(const SessionEnd& end, Clock::duration length) {
     }
     if (end.kind == SessionEnd::Kind::kPeerGone && !empty) {
         backoff_.reset();
-        return kReturnPause;
+        return {kReturnPause, kReturnPause};
     }
     const milliseconds pause = backoff_.next(length);
     const bool library = end.kind == SessionEnd::Kind::kLibraryGone;
     set_state(library ? RelayPhase::kDown : RelayPhase::kBackingOff,
               fmt::format("{}{}; next attempt in {} ms", refused ? "refused: " : "", end.text,
                           pause.count()));
-    return pause;
+    return {refused ? kBackoffFirst : kReturnPause, pause};
 }
 
 }  // namespace sluice::relay

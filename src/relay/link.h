@@ -27,6 +27,13 @@ private:
     milliseconds pause_{0};
 };
 
+/// How long to wait between two sessions: `whole`, of which a new socket may cut what follows
+/// `floor`.
+struct Pause {
+    milliseconds floor{0};
+    milliseconds whole{0};
+};
+
 /// A bound on log lines of one port, so that a hostile peer cannot fill the disk.
 class LogBudget {
 public:
@@ -63,7 +70,7 @@ protected:
     virtual void on_stop() = 0;
 
     /// Runs one session from attach to end. @return how long to wait before the next
-    asio::awaitable<milliseconds> attend(Fd qemu);
+    asio::awaitable<Pause> attend(Fd qemu);
     void set_state(RelayPhase phase, std::string text, int peer_pid = 0);
     /// Does the attached peer only wait for its session to be cleared away?
     [[nodiscard]] bool peer_leaving() const { return session_ && session_->leaving(); }
@@ -77,7 +84,7 @@ protected:
     bool attending_ = false;
 
 private:
-    milliseconds settle(const SessionEnd& end, Clock::duration length);
+    Pause settle(const SessionEnd& end, Clock::duration length);
 
     RelayObserver observer_;
     RelayPhase phase_ = RelayPhase::kWaiting;
@@ -101,7 +108,7 @@ protected:
 private:
     asio::awaitable<Fd> find_peer();
     void tell_why(int error);
-    asio::awaitable<void> pause(milliseconds pause);
+    asio::awaitable<void> wait_out(Pause pause);
 
     std::shared_ptr<SocketWatch> watch_;
 };

@@ -105,11 +105,11 @@ void ServerLink::accept_one() {
 }
 
 asio::awaitable<void> ServerLink::attend_peer(Fd qemu) {
-    const milliseconds next = co_await attend(std::move(qemu));
+    const Pause next = co_await attend(std::move(qemu));
     wake_.notify();
     if (stopped_) { co_return; }
-    if (next > kReturnPause) {
-        accept_after_ = Clock::now() + next;
+    if (next.whole > kReturnPause) {
+        accept_after_ = Clock::now() + next.whole;
     } else if (acceptor_.is_open()) {
         tell_listening();
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connection: one tracked conversation, one record a host, in a mapped arena. Plain data: no pointers, stable rule ids,
-// monotonic time, so that the layout survives a restart. The first line is written at open; the second is hot.
-// Found by (domain, 5-tuple); referred to by index and generation. Writers hold the byte lock.
+// Connection: one tracked conversation, one record a host, in a mapped arena. Plain data: no
+// pointers, stable rule ids, monotonic time, so that the layout survives a restart. The first line
+// is written at open; the second is hot. Found by (domain, 5-tuple); referred to by index and
+// generation. Writers hold the byte lock.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,9 @@
 
 namespace sluice {
 
-/// Identity of a connection, the same for both directions. TCP, UDP, SCTP and other protocols: the endpoint with the
-/// smaller (address, port) is `a`. ICMP queries: `a` is the opener, port_a the identifier, port_b request type << 8.
+/// Identity of a connection, the same for both directions. TCP, UDP, SCTP and other protocols: the
+/// endpoint with the smaller (address, port) is `a`. ICMP queries: `a` is the opener, port_a the
+/// identifier, port_b request type << 8.
 struct ConnectionTuple {
     std::uint8_t ip_a[16] = {};
     std::uint8_t ip_b[16] = {};
@@ -30,7 +32,8 @@ struct ConnectionTuple {
 };
 static_assert(sizeof(ConnectionTuple) == 44);
 
-/// Index and generation of a connection; a closed connection's handles are stale for ever. index 0xffffffff = none.
+/// Index and generation of a connection; a closed connection's handles are stale for ever. index
+/// 0xffffffff = none.
 struct ConnectionHandle {
     std::uint32_t index = 0xffffffffU;
     std::uint32_t generation = 0;
@@ -41,21 +44,33 @@ struct ConnectionHandle {
 /// States as `show conns` prints them.
 enum class ConnectionState : std::uint8_t {
     kClosed = 0,
-    kTcpSynSent, kTcpSynSent2 /* simultaneous open */, kTcpSynReceived, kTcpEstablished, kTcpFinWait, kTcpCloseWait,
-    kTcpLastAck, kTcpTimeWait, kTcpClose,
-    kUdpOneWay, kUdpTwoWay,
-    kIcmpOneWay, kIcmpTwoWay,
-    kOtherOneWay, kOtherTwoWay,
+    kTcpSynSent,
+    kTcpSynSent2 /* simultaneous open */,
+    kTcpSynReceived,
+    kTcpEstablished,
+    kTcpFinWait,
+    kTcpCloseWait,
+    kTcpLastAck,
+    kTcpTimeWait,
+    kTcpClose,
+    kUdpOneWay,
+    kUdpTwoWay,
+    kIcmpOneWay,
+    kIcmpTwoWay,
+    kOtherOneWay,
+    kOtherTwoWay,
 };
 
 /// What TCP tracking knows of one sender (RFC 9293 §3.4, sequence numbers in host order).
 struct TcpPeer {
-    std::uint32_t end = 0;         ///< Highest sequence number sent + 1 (SYN and FIN count one).
-    std::uint32_t max_end = 0;     ///< Highest end that the other side's window allows; ISN + 1 until its SYN is acknowledged.
-    std::uint32_t max_ack = 0;     ///< Highest acknowledgement it sent, once kTcpPeerAckedSyn is set.
-    std::uint16_t max_window = 0;  ///< Largest window it advertised, in units of 1 << scale bytes; 0 = never seen.
-    std::uint8_t scale = 0;        ///< Window shift 0..14 (RFC 7323 §2.3).
-    std::uint8_t flags = 0;        ///< TcpPeerFlag bits.
+    std::uint32_t end = 0;      ///< Highest sequence number sent + 1 (SYN and FIN count one).
+    std::uint32_t max_end = 0;  ///< Highest end that the other side's window allows; ISN + 1 until
+                                ///< its SYN is acknowledged.
+    std::uint32_t max_ack = 0;  ///< Highest acknowledgement it sent, once kTcpPeerAckedSyn is set.
+    std::uint16_t max_window =
+        0;  ///< Largest window it advertised, in units of 1 << scale bytes; 0 = never seen.
+    std::uint8_t scale = 0;  ///< Window shift 0..14 (RFC 7323 §2.3).
+    std::uint8_t flags = 0;  ///< TcpPeerFlag bits.
 };
 static_assert(sizeof(TcpPeer) == 16);
 
@@ -71,34 +86,44 @@ enum TcpPeerFlag : std::uint8_t {
 
 /// Bits of Connection::flags.
 enum ConnectionFlag : std::uint8_t {
-    kConnOpenerIsA = 1U << 0U,          ///< The opener is endpoint `a` of the tuple.
-    kConnOpenerStateful = 1U << 1U,     ///< The opener's vNIC decided by a stateful rule; replies pass on its side.
+    kConnOpenerIsA = 1U << 0U,  ///< The opener is endpoint `a` of the tuple.
+    kConnOpenerStateful =
+        1U << 1U,  ///< The opener's vNIC decided by a stateful rule; replies pass on its side.
     kConnResponderStateful = 1U << 2U,  ///< The same for the responder's vNIC.
     kConnTcpStrict = 1U << 3U,          ///< Must have begun with a SYN.
     kConnHalfOpen = 1U << 4U,           ///< Counted as half-open for its opener's vNIC.
-    kConnSynNoted = 1U << 5U,           ///< The opener sent a SYN into the live connection; syn_check is its ISN, folded.
-    kConnLiberal = 1U << 6U,            ///< Picked up in mid-stream: scales unknown, windows are not checked.
+    kConnSynNoted =
+        1U
+        << 5U,  ///< The opener sent a SYN into the live connection; syn_check is its ISN, folded.
+    kConnLiberal = 1U << 6U,  ///< Picked up in mid-stream: scales unknown, windows are not checked.
 };
 
 /// One record, two cache lines. Trivially copyable.
 struct alignas(128) Connection {
-    // Line 0: identity. Written at open under the bucket lock, judged_generation and the rules again when policy changes.
-    ConnectionTuple tuple;                // worker: rw at open, ro after; control: ro
-    PortIndex opener_port = kNoPort;      // worker: rw at open. vNIC of the side that opened it; kNoPort if not on this host.
-    PortIndex responder_port = kNoPort;   // worker: rw at open.
-    RuleId opener_rule;                   // worker: rw under lock. Rule of the opener's vNIC that let it out; 0 = not judged there.
-    RuleId responder_rule;                // worker: rw under lock. Rule of the responder's vNIC that let it in.
-    std::uint32_t judged_generation = 0;  // worker: rw under lock. Snapshot generation at which policy last allowed it.
-    std::uint32_t next = 0;               // worker: rw under the bucket's or the free list's lock. Record index + 1, 0 = end.
-    // Line 1: hot. Written by a worker that holds `lock`; control reads it without (a torn row in a listing is harmless).
-    std::uint8_t lock = 0;                // Byte lock; left alone when the table has one worker.
+    // Line 0: identity. Written at open under the bucket lock, judged_generation and the rules
+    // again when policy changes.
+    ConnectionTuple tuple;               // worker: rw at open, ro after; control: ro
+    PortIndex opener_port = kNoPort;     // worker: rw at open. vNIC of the side that opened it;
+                                         // kNoPort if not on this host.
+    PortIndex responder_port = kNoPort;  // worker: rw at open.
+    RuleId opener_rule;     // worker: rw under lock. Rule of the opener's vNIC that let it out; 0 =
+                            // not judged there.
+    RuleId responder_rule;  // worker: rw under lock. Rule of the responder's vNIC that let it in.
+    std::uint32_t judged_generation =
+        0;  // worker: rw under lock. Snapshot generation at which policy last allowed it.
+    std::uint32_t next =
+        0;  // worker: rw under the bucket's or the free list's lock. Record index + 1, 0 = end.
+    // Line 1: hot. Written by a worker that holds `lock`; control reads it without (a torn row in a
+    // listing is harmless).
+    std::uint8_t lock = 0;  // Byte lock; left alone when the table has one worker.
     ConnectionState state = ConnectionState::kClosed;
-    std::uint8_t flags = 0;               // ConnectionFlag bits.
-    std::uint8_t syn_check = 0;           // See kConnSynNoted.
-    std::uint32_t generation = 0;         // Grows at close; a handle with another one is stale. 0 = never used.
-    std::uint64_t expires_ns = 0;         // Monotonic; the connection is dead from then on, whoever looks.
-    TcpPeer peer[2];                      // [0] opener, [1] responder.
-    std::uint64_t packets = 0;            // Folded lazily from the flow entries that carried it.
+    std::uint8_t flags = 0;      // ConnectionFlag bits.
+    std::uint8_t syn_check = 0;  // See kConnSynNoted.
+    std::uint32_t generation =
+        0;  // Grows at close; a handle with another one is stale. 0 = never used.
+    std::uint64_t expires_ns = 0;  // Monotonic; the connection is dead from then on, whoever looks.
+    TcpPeer peer[2];               // [0] opener, [1] responder.
+    std::uint64_t packets = 0;     // Folded lazily from the flow entries that carried it.
     std::uint64_t bytes = 0;
 };
 static_assert(sizeof(Connection) == 128 && std::is_trivially_copyable_v<Connection>);

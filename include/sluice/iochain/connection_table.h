@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConnectionTable: find, open, track and close connections in an arena that several workers share. Implemented by slot 2
-// (iochain/dfw). Threads: workers call everything; control calls for_each() and the counters. No allocation, no system
-// call; a byte lock a bucket for insert and lookup, a byte lock an entry for tracking, spinning a few cycles at most.
+// ConnectionTable: find, open, track and close connections in an arena that several workers share.
+// Implemented by slot 2 (iochain/dfw). Threads: workers call everything; control calls for_each()
+// and the counters. No allocation, no system call; a byte lock a bucket for insert and lookup, a
+// byte lock an entry for tracking, spinning a few cycles at most.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,9 @@ namespace sluice {
 
 /// Timeouts in nanoseconds, compiled from model::Timeouts.
 struct ConnectionTimeouts {
-    std::uint64_t tcp_syn_sent_ns, tcp_syn_received_ns, tcp_established_ns, tcp_fin_wait_ns, tcp_close_wait_ns, tcp_last_ack_ns,
-        tcp_time_wait_ns, tcp_close_ns, udp_ns, udp_stream_ns, icmp_ns, other_ns;
+    std::uint64_t tcp_syn_sent_ns, tcp_syn_received_ns, tcp_established_ns, tcp_fin_wait_ns,
+        tcp_close_wait_ns, tcp_last_ack_ns, tcp_time_wait_ns, tcp_close_ns, udp_ns, udp_stream_ns,
+        icmp_ns, other_ns;
 };
 
 /// Limits, compiled from model::DfwLimits. 0 = none (the arena's capacity still holds).
@@ -29,11 +31,13 @@ struct ConnectionLimits {
 /// Which way a packet goes within its connection.
 enum class ConnectionSide : std::uint8_t { kOpener = 0, kResponder = 1 };
 
-/// Tuple of a frame and which endpoint sent it. The same tuple for both directions; the table hashes it with its own seed.
+/// Tuple of a frame and which endpoint sent it. The same tuple for both directions; the table
+/// hashes it with its own seed.
 struct TupleOfFrame {
     ConnectionTuple tuple;
     bool from_a = false;    ///< The frame's sender is endpoint a.
-    bool may_open = false;  ///< False for ICMP replies, which only ever answer, and for ICMP types that are no query.
+    bool may_open = false;  ///< False for ICMP replies, which only ever answer, and for ICMP types
+                            ///< that are no query.
 };
 
 /// Builds the tuple of an IP frame. `key` must be IP. Protocols without ports get zero ports.
@@ -66,7 +70,8 @@ struct OpenResult {
 enum class TrackResult : std::uint8_t {
     kPass,   ///< State and timer are updated.
     kDrop,   ///< `reason` says why; state is unchanged or as the RFC wants.
-    kStale,  ///< The handle's connection is closed or expired, or this packet begins another one: decide again.
+    kStale,  ///< The handle's connection is closed or expired, or this packet begins another one:
+             ///< decide again.
 };
 
 /// One packet of a burst for the connection step.
@@ -87,23 +92,29 @@ public:
 
     /// Bytes of arena for `capacity` connections, index included.
     [[nodiscard]] static std::size_t arena_bytes(std::uint32_t capacity) noexcept;
-    /// Lays the table out in `arena`: arena_bytes(capacity), zero-filled or never touched, 4 KiB aligned. Touches only the header.
-    /// `capacity` is 1..kConnectionMax, `worker_count` 1..kWorkerMax. With one worker no lock is taken.
-    ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count, std::uint64_t hash_seed) noexcept;
+    /// Lays the table out in `arena`: arena_bytes(capacity), zero-filled or never touched, 4 KiB
+    /// aligned. Touches only the header. `capacity` is 1..kConnectionMax,
+    /// `worker_count` 1..kWorkerMax. With one worker no lock is taken.
+    ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+                    std::uint64_t hash_seed) noexcept;
 
     /// The live connection of `tuple`, or a handle that is not set. Expired ones are not found.
     [[nodiscard]] ConnectionHandle find(const TupleOfFrame& tuple, std::uint64_t now_ns) noexcept;
-    /// Opens the connection that `frame` begins, or returns the one that another worker just opened. Does not track the frame:
-    /// track() follows. TCP needs a SYN without ACK, FIN, RST (or anything but RST if !tcp_strict). Verified checksum is the caller's.
-    [[nodiscard]] OpenResult open(unsigned worker, const OpenRequest& request, const ParsedFrame& frame, std::uint64_t now_ns) noexcept;
+    /// Opens the connection that `frame` begins, or returns the one that another worker just
+    /// opened. Does not track the frame: track() follows. TCP needs a SYN without ACK, FIN, RST (or
+    /// anything but RST if !tcp_strict). Verified checksum is the caller's.
+    [[nodiscard]] OpenResult open(unsigned worker, const OpenRequest& request,
+                                  const ParsedFrame& frame, std::uint64_t now_ns) noexcept;
     /// Runs the connection step over a burst: TCP state, window and timer, UDP and ICMP timers.
     void track(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept;
     /// Closes it. A stale handle is ignored.
     void close(unsigned worker, ConnectionHandle handle) noexcept;
     /// Which way a frame goes in the connection of `handle`.
-    [[nodiscard]] ConnectionSide side_of(ConnectionHandle handle, const TupleOfFrame& tuple) const noexcept;
+    [[nodiscard]] ConnectionSide side_of(ConnectionHandle handle,
+                                         const TupleOfFrame& tuple) const noexcept;
 
-    /// The record behind a handle, nullptr if stale. It may be closed by another worker at any time: copy what you need.
+    /// The record behind a handle, nullptr if stale. It may be closed by another worker at any
+    /// time: copy what you need.
     [[nodiscard]] Connection* get(ConnectionHandle handle) noexcept;
     /// A consistent copy of the record, taken under its lock. False if the handle is stale.
     [[nodiscard]] bool snapshot(ConnectionHandle handle, Connection& out) noexcept;
@@ -112,17 +123,20 @@ public:
     /// Adds carried packets to the record, if it still lives.
     void account(ConnectionHandle handle, std::uint64_t packets, std::uint64_t bytes) noexcept;
 
-    /// Looks at up to `budget` entries from where the last sweep ended, whichever worker ran it, and closes expired ones.
-    /// Returns how many closed.
+    /// Looks at up to `budget` entries from where the last sweep ended, whichever worker ran it,
+    /// and closes expired ones. Returns how many closed.
     std::uint32_t sweep(unsigned worker, std::uint32_t budget, std::uint64_t now_ns) noexcept;
-    /// Closes every connection (port = kNoPort), or those of one vNIC, from `cursor` on, looking at up to `budget` entries;
-    /// advances cursor, which reaches capacity() at the end. Returns how many were closed.
-    std::uint32_t flush(unsigned worker, PortIndex port, std::uint32_t& cursor, std::uint32_t budget) noexcept;
+    /// Closes every connection (port = kNoPort), or those of one vNIC, from `cursor` on, looking at
+    /// up to `budget` entries; advances cursor, which reaches capacity() at the end. Returns how
+    /// many were closed.
+    std::uint32_t flush(unsigned worker, PortIndex port, std::uint32_t& cursor,
+                        std::uint32_t budget) noexcept;
 
-    /// Calls visit(const Connection& copy) for live entries of [first, first + count); for control-side listings. May see torn
-    /// counters.
+    /// Calls visit(const Connection& copy) for live entries of [first, first + count); for
+    /// control-side listings. May see torn counters.
     template <typename Visit>
-    void for_each(std::uint32_t first, std::uint32_t count, std::uint64_t now_ns, Visit&& visit) const {
+    void for_each(std::uint32_t first, std::uint32_t count, std::uint64_t now_ns,
+                  Visit&& visit) const {
         const std::uint32_t used = used_count();
         Connection copy;
         for (std::uint32_t i = first; i < used && i - first < count; ++i) {
@@ -130,8 +144,10 @@ public:
         }
     }
 
-    void configure(const ConnectionTimeouts& timeouts, const ConnectionLimits& limits) noexcept;  ///< control; workers read relaxed
-    [[nodiscard]] std::uint32_t size() const noexcept;  ///< Live connections, expired ones not yet swept included.
+    void configure(const ConnectionTimeouts& timeouts,
+                   const ConnectionLimits& limits) noexcept;  ///< control; workers read relaxed
+    [[nodiscard]] std::uint32_t size()
+        const noexcept;  ///< Live connections, expired ones not yet swept included.
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint32_t size_of_port(PortIndex opener) const noexcept;
     [[nodiscard]] std::uint32_t half_open_of_port(PortIndex opener) const noexcept;
@@ -143,7 +159,8 @@ private:
 
     [[nodiscard]] std::uint64_t hash_of(const ConnectionTuple& tuple) const noexcept;
     [[nodiscard]] ConnectionBucket& bucket_of(std::uint64_t hash) const noexcept;
-    [[nodiscard]] std::uint32_t lookup(const ConnectionBucket& bucket, const ConnectionTuple& tuple, std::uint64_t hash) const noexcept;
+    [[nodiscard]] std::uint32_t lookup(const ConnectionBucket& bucket, const ConnectionTuple& tuple,
+                                       std::uint64_t hash) const noexcept;
     void link(ConnectionBucket& bucket, std::uint32_t index, std::uint64_t hash) noexcept;
     void unlink(ConnectionBucket& bucket, std::uint32_t index) noexcept;
 
@@ -153,12 +170,14 @@ private:
     void spill(unsigned worker) noexcept;
 
     [[nodiscard]] DropReason over_limit(const OpenRequest& request) const noexcept;
-    void begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame, std::uint64_t now_ns) noexcept;
+    void begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame,
+               std::uint64_t now_ns) noexcept;
     /// Unlinks and frees a record. The caller holds the bucket's lock and the record's.
     void retire(unsigned worker, ConnectionBucket& bucket, std::uint32_t index) noexcept;
     template <typename Condition>
     bool close_if(unsigned worker, std::uint32_t index, Condition&& condition) noexcept;
-    [[nodiscard]] bool copy_live(std::uint32_t index, std::uint64_t now_ns, Connection& out) const noexcept;
+    [[nodiscard]] bool copy_live(std::uint32_t index, std::uint64_t now_ns,
+                                 Connection& out) const noexcept;
     void set_half_open(Connection& record, bool half_open) noexcept;
 
     [[nodiscard]] Timer timer_of(ConnectionState state) const noexcept;
@@ -172,9 +191,10 @@ private:
     Connection* records_;
     std::uint32_t capacity_;
     std::uint32_t bucket_count_;
-    std::uint32_t batch_count_;  // Free records that a worker exchanges with the shared list at once.
+    std::uint32_t
+        batch_count_;  // Free records that a worker exchanges with the shared list at once.
     unsigned worker_count_;
-    bool shared_;                // More than one worker: locks are taken.
+    bool shared_;  // More than one worker: locks are taken.
     std::uint64_t hash_keys_[8];
     ConnectionTimeouts timeouts_;  // control: rw; worker: ro, relaxed
     ConnectionLimits limits_;      // control: rw; worker: ro, relaxed

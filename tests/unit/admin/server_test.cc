@@ -103,6 +103,16 @@ protected:
         server_->add("large", Access::kRead, [](const json& params, const Peer&) -> Result<json> {
             return json(json::array_t(params.at("rows").get<std::size_t>(), {{"port", "vm1"}}));
         });
+        server_->add("fail.late", Access::kRead,
+                     [this](const json& params, const Peer&) -> asio::awaitable<Result<json>> {
+                         asio::steady_timer timer(io_, 1ms);
+                         co_await timer.async_wait(asio::use_awaitable);
+                         if (params.empty()) {
+                             co_return Error{Errc::kInvalid, "port " + std::string(50, 'x'),
+                                             "port " + std::string(40, 'y')};
+                         }
+                         throw std::runtime_error("late " + params.dump());
+                     });
         server_->add("slow", Access::kChange,
                      [this](const json&, const Peer&) -> asio::awaitable<Result<json>> {
                          EXPECT_EQ(running_.fetch_add(1), 0);  // Changes never overlap.

@@ -58,9 +58,9 @@ TEST_F(Cli, DryRunIsASiblingMethod) {
 TEST_F(Cli, JsonOutputIsTheResultAsItIs) {
     const json result = json::parse(R"({"changed":0,"generation":3,"later":[1,null,"x"]})");
     daemon_.answers("apply", result);
-    EXPECT_EQ(daemon_.run({"-o", "json", "apply", "-"}, "{}").json(), result);
-    EXPECT_EQ(daemon_.run({"apply", "-o", "json", "-"}, "{}").json(), result);
-    EXPECT_EQ(daemon_.run({"apply", "-", "--output=json"}, "{}").json(), result);
+    EXPECT_EQ(daemon_.run({"-o", "json", "apply", "-"}, "{}").parsed(), result);
+    EXPECT_EQ(daemon_.run({"apply", "-o", "json", "-"}, "{}").parsed(), result);
+    EXPECT_EQ(daemon_.run({"apply", "-", "--output=json"}, "{}").parsed(), result);
 }
 
 TEST_F(Cli, DaemonsErrorIsOneSentenceAndExitOne) {
@@ -72,10 +72,10 @@ TEST_F(Cli, DaemonsErrorIsOneSentenceAndExitOne) {
     EXPECT_EQ(table.err, "sluice: port vm1: mac \"x\": expected six bytes\n");
     const Transcript as_json = daemon_.run({"-o", "json", "apply", "-"}, "{}");
     EXPECT_EQ(as_json.status, 1);
-    EXPECT_EQ(as_json.json(), json({{"error",
-                                     {{"code", "invalid"},
-                                      {"message", "port vm1: mac \"x\": expected six bytes"},
-                                      {"object", "port vm1"}}}}));
+    EXPECT_EQ(as_json.parsed(), json({{"error",
+                                       {{"code", "invalid"},
+                                        {"message", "port vm1: mac \"x\": expected six bytes"},
+                                        {"object", "port vm1"}}}}));
     EXPECT_EQ(as_json.err, table.err);
 }
 
@@ -84,7 +84,7 @@ TEST_F(Cli, FileThatIsNoJsonIsNamedWithLineAndColumn) {
     const auto path = file("bad.json", "{\n \"a\": 1,\n \"b\": }\n");
     const Transcript run = daemon_.run({"-o", "json", "apply", path});
     EXPECT_EQ(run.status, 1);
-    const auto error = run.json()["error"];
+    const auto error = run.parsed()["error"];
     EXPECT_EQ(error["code"], "invalid");
     EXPECT_EQ(error["object"], "file " + path);
     EXPECT_TRUE(contains(run.err, path + ": line 3, column 7: not valid JSON")) << run.err;
@@ -114,7 +114,7 @@ TEST_F(Cli, LargeDocumentAndAnswerPassWhole) {
     daemon_.answers("export", document);
     EXPECT_EQ(daemon_.run({"apply", "-"}, document.dump(1)).status, 0);
     EXPECT_EQ(daemon_.asked("apply"), document);
-    EXPECT_EQ(daemon_.run({"export"}).json(), document);
+    EXPECT_EQ(daemon_.run({"export"}).parsed(), document);
 }
 
 TEST_F(Cli, DiffPrintsOneLineAnObject) {

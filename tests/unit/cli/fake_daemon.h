@@ -21,18 +21,18 @@
 
 namespace sluice::cli::test {
 
+using nlohmann::json;
+
 /// What one run of the CLI left behind.
 struct Transcript {
     int status = -1;
     std::string out;
     std::string err;
-    [[nodiscard]] nlohmann::json json() const { return nlohmann::json::parse(out); }
+    [[nodiscard]] nlohmann::json parsed() const { return nlohmann::json::parse(out); }
 };
 
 class FakeDaemon {
 public:
-    using json = nlohmann::json;
-
     FakeDaemon() {
         std::string pattern = "/tmp/sluice-cli-test-XXXXXX";
         folder_ = ::mkdtemp(pattern.data());

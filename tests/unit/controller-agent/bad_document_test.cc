@@ -3,7 +3,7 @@
 // and what was expected. The table is the specification.
 #include <gtest/gtest.h>
 
-#include <regex>
+#include <cctype>
 
 #include "controller-agent/document_json.h"
 
@@ -339,7 +339,11 @@ TEST_P(BadDocument, IsRefusedWithOneSentence) {
 }
 
 std::string test_name(const testing::TestParamInfo<Bad>& info) {
-    return std::regex_replace(std::string(info.param.title), std::regex("[^A-Za-z0-9]"), "_");
+    std::string name = info.param.title;
+    for (char& c : name) {
+        if (std::isalnum(static_cast<unsigned char>(c)) == 0) { c = '_'; }
+    }
+    return name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Shape, BadDocument, testing::ValuesIn(shape_cases()), test_name);

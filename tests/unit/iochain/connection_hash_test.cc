@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The index spreads what a scanner or a client's port counter produces, and another seed spreads it otherwise. Looks into the
-// arena's layout, because a bad hash is otherwise only slow.
+// The index spreads what a scanner or a client's port counter produces, and another seed spreads it
+// otherwise. Looks into the arena's layout, because a bad hash is otherwise only slow.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -26,7 +26,8 @@ std::vector<unsigned> loads_of(std::uint64_t seed, unsigned source_shift) {
         request.tuple = tuple_of(frame.parsed.key, kDomain);
         EXPECT_TRUE(table.open(0, request, frame.parsed, kSecondNs).opened);
     }
-    const auto* first = reinterpret_cast<const ConnectionBucket*>(static_cast<const std::byte*>(arena.data()) + buckets_offset());
+    const auto* first = reinterpret_cast<const ConnectionBucket*>(
+        static_cast<const std::byte*>(arena.data()) + buckets_offset());
     std::vector<unsigned> loads(bucket_count_of(kCapacity));
     for (std::size_t i = 0; i < loads.size(); ++i) {
         loads[i] = static_cast<unsigned>(kBucketSlots - std::ranges::count(first[i].ref, 0U));
@@ -34,7 +35,8 @@ std::vector<unsigned> loads_of(std::uint64_t seed, unsigned source_shift) {
     return loads;
 }
 
-// Chi-square against an even spread stays near its mean (one a bucket; deviation sqrt(2 / buckets)).
+// Chi-square against an even spread stays near its mean (one a bucket; deviation sqrt(2 /
+// buckets)).
 double chi_square_per_bucket(const std::vector<unsigned>& loads) {
     double sum = 0;
     for (const unsigned load : loads) { sum += (load - 5.0) * (load - 5.0) / 5.0; }

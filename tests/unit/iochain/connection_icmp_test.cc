@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// judge_icmp_error(): which ICMP errors belong to a connection (RFC 792, RFC 1122 §3.2.2, RFC 4443, RFC 5508 §4.2, RFC 5927).
+// judge_icmp_error(): which ICMP errors belong to a connection (RFC 792, RFC 1122 §3.2.2, RFC 4443,
+// RFC 5508 §4.2, RFC 5927).
 #include <gtest/gtest.h>
 
 #include "connection_rig.h"
@@ -38,8 +39,10 @@ protected:
         ASSERT_EQ(rig.send(Segment{From::kA, kTcpAck, 1001, 5001}), DropReason::kNone);
     }
 
-    // An error from b's side to a. The frame ends where the quote ends, so that ASan sees a read past it.
-    DropReason judge(unsigned type, const Bytes& quote, std::uint8_t protocol = 1, std::uint8_t flags = kKeyIpv4) {
+    // An error from b's side to a. The frame ends where the quote ends, so that ASan sees a read
+    // past it.
+    DropReason judge(unsigned type, const Bytes& quote, std::uint8_t protocol = 1,
+                     std::uint8_t flags = kKeyIpv4) {
         Bytes bytes(kL4 + 8);
         bytes[kL4] = static_cast<std::uint8_t>(type);
         append(bytes, quote);
@@ -64,13 +67,17 @@ protected:
 };
 
 TEST_F(ConnectionIcmp, RelatesAnErrorToItsConnection) {
-    for (const unsigned type : {3U, 11U, 12U}) { EXPECT_EQ(judge(type, quote_tcp()), DropReason::kNone) << type; }
+    for (const unsigned type : {3U, 11U, 12U}) {
+        EXPECT_EQ(judge(type, quote_tcp()), DropReason::kNone) << type;
+    }
     outer.source_ip[15] = 99;  // A router on the path.
     EXPECT_EQ(judge(11, quote_tcp()), DropReason::kNone);
 }
 
 TEST_F(ConnectionIcmp, DropsRedirectsQuenchesAndWhatIsNoError) {
-    for (const unsigned type : {0U, 4U, 5U, 8U, 9U, 42U}) { EXPECT_EQ(judge(type, quote_tcp()), DropReason::kBadIcmp) << type; }
+    for (const unsigned type : {0U, 4U, 5U, 8U, 9U, 42U}) {
+        EXPECT_EQ(judge(type, quote_tcp()), DropReason::kBadIcmp) << type;
+    }
 }
 
 TEST_F(ConnectionIcmp, DropsAnErrorAboutNoConnection) {
@@ -93,7 +100,9 @@ TEST_F(ConnectionIcmp, DropsAQuoteThatTheReceiverDidNotSend) {
 TEST_F(ConnectionIcmp, DropsEveryTruncation) {
     const Bytes quote = quote_tcp();
     for (std::size_t size = 0; size < quote.size(); ++size) {
-        EXPECT_EQ(judge(3, Bytes(quote.begin(), quote.begin() + static_cast<long>(size))), DropReason::kBadIcmp) << size;
+        EXPECT_EQ(judge(3, Bytes(quote.begin(), quote.begin() + static_cast<long>(size))),
+                  DropReason::kBadIcmp)
+            << size;
     }
 }
 
@@ -144,7 +153,10 @@ TEST_F(ConnectionIcmp, WalksQuotedIpv6Extensions) {
     EXPECT_EQ(judge(137, quote, 58, kKeyIpv6), DropReason::kBadIcmp);
     EXPECT_EQ(judge(1, quote, 1, kKeyIpv6), DropReason::kBadIcmp);
     for (std::size_t size = 0; size < quote.size(); ++size) {
-        EXPECT_EQ(judge(1, Bytes(quote.begin(), quote.begin() + static_cast<long>(size)), 58, kKeyIpv6), DropReason::kBadIcmp) << size;
+        EXPECT_EQ(
+            judge(1, Bytes(quote.begin(), quote.begin() + static_cast<long>(size)), 58, kKeyIpv6),
+            DropReason::kBadIcmp)
+            << size;
     }
     quote[41] = 255;  // The extension ends past the frame.
     EXPECT_EQ(judge(1, quote, 58, kKeyIpv6), DropReason::kBadIcmp);

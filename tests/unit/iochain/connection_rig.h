@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConnectionRig: a connection table and what the datapath does around it for one packet (find, policy, open, track), for
-// unit tests. `a` is the protected VM, which may open anything; `b` may open tcp/80 and udp/53 only.
+// ConnectionRig: a connection table and what the datapath does around it for one packet (find,
+// policy, open, track), for unit tests. `a` is the protected VM, which may open anything; `b` may
+// open tcp/80 and udp/53 only.
 #pragma once
 
 #include <sys/mman.h>
@@ -23,9 +24,10 @@ inline constexpr std::uint16_t kPortB = 443;
 
 enum class From : std::uint8_t { kA, kB };
 
-inline constexpr ConnectionTimeouts kTimeouts{
-    120 * kSecondNs, 60 * kSecondNs,  86400 * kSecondNs, 120 * kSecondNs, 240 * kSecondNs, 30 * kSecondNs,
-    120 * kSecondNs, 10 * kSecondNs,  30 * kSecondNs,    180 * kSecondNs, 60 * kSecondNs,  60 * kSecondNs};
+inline constexpr ConnectionTimeouts kTimeouts{120 * kSecondNs, 60 * kSecondNs,  86400 * kSecondNs,
+                                              120 * kSecondNs, 240 * kSecondNs, 30 * kSecondNs,
+                                              120 * kSecondNs, 10 * kSecondNs,  30 * kSecondNs,
+                                              180 * kSecondNs, 60 * kSecondNs,  60 * kSecondNs};
 
 /// One TCP segment between a:40000 and b:443.
 struct Segment {
@@ -57,7 +59,8 @@ inline void put32(std::vector<std::uint8_t>& out, std::size_t at, std::uint32_t 
 
 inline constexpr std::size_t kL4 = 34;  // Ethernet and an IPv4 header.
 
-inline FlowKey key_of(From from, std::uint8_t protocol, std::uint16_t source_port, std::uint16_t destination_port) {
+inline FlowKey key_of(From from, std::uint8_t protocol, std::uint16_t source_port,
+                      std::uint16_t destination_port) {
     const std::array<std::uint8_t, 4> a{192, 0, 2, 10};
     const std::array<std::uint8_t, 4> b{198, 51, 100, 20};
     FlowKey key;
@@ -92,7 +95,8 @@ inline Frame tcp_frame(const Segment& s) {
     return f;
 }
 
-inline Frame datagram(From from, std::uint8_t protocol, std::uint16_t source_port, std::uint16_t destination_port) {
+inline Frame datagram(From from, std::uint8_t protocol, std::uint16_t source_port,
+                      std::uint16_t destination_port) {
     Frame f;
     f.bytes.resize(kL4 + 8);
     f.parsed.key = key_of(from, protocol, source_port, destination_port);
@@ -113,7 +117,8 @@ inline Frame icmp(From from, unsigned type, unsigned code, std::uint16_t id) {
 class Arena {
 public:
     explicit Arena(std::uint32_t capacity) : size_(ConnectionTable::arena_bytes(capacity)) {
-        data_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        data_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     }
     ~Arena() { munmap(data_, size_); }
     Arena(const Arena&) = delete;
@@ -128,7 +133,8 @@ private:
 
 class ConnectionRig {
 public:
-    explicit ConnectionRig(std::uint32_t capacity = 256, ConnectionLimits limits = {}, unsigned workers = 1)
+    explicit ConnectionRig(std::uint32_t capacity = 256, ConnectionLimits limits = {},
+                           unsigned workers = 1)
         : arena_(capacity), table(arena_.data(), capacity, workers, 0x5eed) {
         table.configure(kTimeouts, limits);
     }
@@ -178,7 +184,8 @@ private:
     static bool policy_allows(const FlowKey& key) {
         if (key.source_ip[12] == 192) { return true; }
         const std::uint16_t port = key.destination_port.host();
-        return (key.protocol == 6 && port == 80) || (key.protocol == 17 && port == 53) || key.protocol == 1;
+        return (key.protocol == 6 && port == 80) || (key.protocol == 17 && port == 53) ||
+               key.protocol == 1;
     }
     Arena arena_;
 

@@ -19,7 +19,8 @@ Frame syn(std::uint32_t n) {
 }
 
 OpenResult open(ConnectionRig& rig, const Frame& frame, unsigned worker = 0) {
-    return rig.table.open(worker, rig.request_of(tuple_of(frame.parsed.key, kDomain)), frame.parsed, rig.now_ns);
+    return rig.table.open(worker, rig.request_of(tuple_of(frame.parsed.key, kDomain)), frame.parsed,
+                          rig.now_ns);
 }
 
 TEST(ConnectionTuple, IsTheSameBothWays) {
@@ -187,7 +188,8 @@ TEST(ConnectionHandleTest, GoesStaleAtCloseForEver) {
     EXPECT_EQ(record.bytes, 100U);
     EXPECT_EQ(record.judged_generation, 9U);
     EXPECT_EQ(record.opener_rule, RuleId{5});
-    EXPECT_EQ(record.flags & (kConnOpenerStateful | kConnResponderStateful), kConnResponderStateful);
+    EXPECT_EQ(record.flags & (kConnOpenerStateful | kConnResponderStateful),
+              kConnResponderStateful);
     EXPECT_EQ(rig.table.get({}), nullptr);
     EXPECT_EQ(rig.table.get({9999999, 1}), nullptr);
     TrackWork work{&frame.parsed, first, ConnectionSide::kOpener, {}, {}};
@@ -250,7 +252,9 @@ TEST(ConnectionFlush, ClosesThoseOfOneVnicInSteps) {
     }
     std::uint32_t cursor = 0;
     std::uint32_t closed = 0;
-    while (cursor != rig.table.capacity()) { closed += rig.table.flush(0, PortIndex{1}, cursor, 64); }
+    while (cursor != rig.table.capacity()) {
+        closed += rig.table.flush(0, PortIndex{1}, cursor, 64);
+    }
     EXPECT_EQ(closed, 100U);
     EXPECT_EQ(rig.table.size_of_port(PortIndex{1}), 0U);
     cursor = 0;
@@ -287,7 +291,9 @@ TEST(ConnectionTableSize, HoldsAMillionAndGivesThemBack) {
     EXPECT_EQ(closed, kCapacity);
     EXPECT_EQ(rig.table.size(), 0U);
     EXPECT_EQ(rig.table.size_of_port(kPortOfA), 0U);
-    for (std::uint32_t i = 0; i < kCapacity; ++i) { ASSERT_TRUE(open(rig, syn(i + 7)).opened) << i; }
+    for (std::uint32_t i = 0; i < kCapacity; ++i) {
+        ASSERT_TRUE(open(rig, syn(i + 7)).opened) << i;
+    }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two workers on one table: one record a tuple, counters that come out even, nothing lost. Also run under ThreadSanitizer.
+// Two workers on one table: one record a tuple, counters that come out even, nothing lost. Also run
+// under ThreadSanitizer.
 #include <gtest/gtest.h>
 
 #include <barrier>
@@ -19,11 +20,13 @@ Frame frame_of(From from, std::uint32_t n) {
 
 TEST(ConnectionThreads, OpenOneRecordOfOneTuple) {
     ConnectionRig rig(kTuples, {}, 2);
-    std::vector<ConnectionHandle> seen[2] = {std::vector<ConnectionHandle>(kTuples), std::vector<ConnectionHandle>(kTuples)};
+    std::vector<ConnectionHandle> seen[2] = {std::vector<ConnectionHandle>(kTuples),
+                                             std::vector<ConnectionHandle>(kTuples)};
     std::uint32_t opened[2] = {};
     std::barrier start(2);
     const auto work = [&](unsigned worker) {
-        for (std::uint32_t i = 0; i < kTuples - 64; ++i) {  // Each worker may hoard a few free records.
+        for (std::uint32_t i = 0; i < kTuples - 64;
+             ++i) {  // Each worker may hoard a few free records.
             const Frame frame = frame_of(worker == 0 ? From::kA : From::kB, i);
             const OpenRequest request = rig.request_of(tuple_of(frame.parsed.key, kDomain));
             if (i % 16 == 0) { start.arrive_and_wait(); }
@@ -54,13 +57,17 @@ TEST(ConnectionThreads, KeepTheBooksUnderOpenTrackCloseSweepAndFlush) {
             const From from = worker == 0 ? From::kA : From::kB;
             Frame frame = frame_of(from, roll % kTuples);
             if (roll % kTuples < 100) {  // Some of them TCP: a handshake by two workers.
-                Segment segment{from, static_cast<std::uint8_t>(from == From::kA ? kTcpSyn : kTcpSyn | kTcpAck), 1000, 1001};
+                Segment segment{
+                    from, static_cast<std::uint8_t>(from == From::kA ? kTcpSyn : kTcpSyn | kTcpAck),
+                    1000, 1001};
                 segment.port_a = static_cast<std::uint16_t>(roll % kTuples + 1);
                 frame = tcp_frame(segment);
             }
             const TupleOfFrame tuple = tuple_of(frame.parsed.key, kDomain);
             ConnectionHandle handle = rig.table.find(tuple, now);
-            if (!handle.is_set()) { handle = rig.table.open(worker, rig.request_of(tuple), frame.parsed, now).handle; }
+            if (!handle.is_set()) {
+                handle = rig.table.open(worker, rig.request_of(tuple), frame.parsed, now).handle;
+            }
             if (!handle.is_set()) { continue; }
             TrackWork step{&frame.parsed, handle, rig.table.side_of(handle, tuple), {}, {}};
             rig.table.track({&step, 1}, now);
@@ -94,9 +101,14 @@ TEST(ConnectionThreads, KeepTheBooksUnderOpenTrackCloseSweepAndFlush) {
     EXPECT_EQ(rig.table.size(), 0U);
     EXPECT_EQ(rig.table.size_of_port(kPortOfA), 0U);
     EXPECT_EQ(rig.table.half_open_of_port(kPortOfA), 0U);
-    for (std::uint32_t i = 0; i < 4000; ++i) {  // Every record came back, but for what the other worker keeps.
+    for (std::uint32_t i = 0; i < 4000;
+         ++i) {  // Every record came back, but for what the other worker keeps.
         const Frame frame = udp(From::kA, static_cast<std::uint16_t>(i), 9);
-        ASSERT_TRUE(rig.table.open(0, rig.request_of(tuple_of(frame.parsed.key, kDomain)), frame.parsed, rig.now_ns).opened) << i;
+        ASSERT_TRUE(rig.table
+                        .open(0, rig.request_of(tuple_of(frame.parsed.key, kDomain)), frame.parsed,
+                              rig.now_ns)
+                        .opened)
+            << i;
     }
 }
 

@@ -47,6 +47,7 @@ TEST(SwsecArp, MalformedIsDroppedOnTrustedPortsToo) {
         EXPECT_EQ(judge({.protocol_size = 16}, input), DropReason::kBadArp);
         EXPECT_EQ(judge({.operation = 2, .sender_ip = kAny4}, input), DropReason::kBadArp);
         EXPECT_EQ(judge({.sender_mac = kBroadcast}, input), DropReason::kBadArp);
+        EXPECT_EQ(judge({.sender_mac = MacAddr{}}, input), DropReason::kBadArp);
         EXPECT_EQ(judge({.sender_mac = mac("01:00:5e:00:00:01")}, input), DropReason::kBadArp);
         EXPECT_EQ(judge({.sender_ip = ip("224.0.0.1")}, input), DropReason::kBadArp);
         EXPECT_EQ(judge({.sender_ip = ip("255.255.255.255")}, input), DropReason::kBadArp);

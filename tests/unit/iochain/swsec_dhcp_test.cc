@@ -106,6 +106,11 @@ TEST(SwsecDhcp, MalformedIsDroppedOnTrustedPortsToo) {
             EXPECT_EQ(judge({.options = options}, input), DropReason::kBadDhcp);
         }
         EXPECT_EQ(judge({.operation = 3}, input), DropReason::kBadDhcp);
+        for (const std::size_t at : {1U, 2U}) {  // Hardware type and address length.
+            Bytes foreign = message({});
+            foreign[at] = 32;
+            EXPECT_EQ(judge_payload({}, foreign, input), DropReason::kBadDhcp);
+        }
         EXPECT_EQ(judge({.cookie = {0, 0, 0, 0}}, input), DropReason::kBadDhcp);
         for (const std::size_t size : {0U, 1U, 100U, 236U, 239U, 240U}) {
             Bytes cut = message({});

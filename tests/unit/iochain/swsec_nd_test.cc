@@ -88,6 +88,10 @@ TEST(SwsecNd, RouterMessagesAreGuarded) {
     router.guards.ra = false;
     EXPECT_EQ(judge(kLocal6, kAllNodes, ra, router), DropReason::kNone);
     EXPECT_EQ(judge(kLocal6, kAllNodes, redirect, router), DropReason::kNone);
+    EXPECT_EQ(judge(kLocal6, kAllNodes, redirect + option(2, kOtherMac), router),
+              DropReason::kNone);
+    EXPECT_EQ(judge(kLocal6, kAllNodes, nd(kRa, zeros(12) + option(1, kOtherMac)), router),
+              DropReason::kSpoofedNd);
     EXPECT_EQ(judge(kOwn6, kAllNodes, ra, router), DropReason::kBadNd);
     EXPECT_EQ(judge(ip("fe80::1"), kAllNodes, ra, router), DropReason::kSpoofedNd);
 }
@@ -109,6 +113,9 @@ TEST(SwsecNd, MalformedIsDroppedOnTrustedPortsToo) {
         EXPECT_EQ(judge(kLocal6, kAllNodes, ns(ip("fe80::101"), Bytes{1, 1, 2}), input),
                   DropReason::kBadNd);
         EXPECT_EQ(judge(kLocal6, kAllNodes, ns(kAllNodes), input), DropReason::kBadNd);
+        const Bytes long_option = Bytes{1, 2} + bytes_of(kOwnMac) + zeros(8);
+        EXPECT_EQ(judge(kLocal6, kAllNodes, ns(ip("fe80::101"), long_option), input),
+                  DropReason::kBadNd);
         EXPECT_EQ(judge(kOwn6, kAllNodes, na(kAllNodes), input), DropReason::kBadNd);
         EXPECT_EQ(judge(kAny6, kAllNodes, na(kOwn6), input), DropReason::kBadNd);
     }
@@ -128,6 +135,9 @@ TEST(SwsecNd, FragmentHeaderIsDropped) {
             ethernet(mac("33:33:00:00:00:01"), kOwnMac, 0x86dd, packet), InspectKind::kNd));
     };
     EXPECT_EQ(with(44), DropReason::kBadNd);
+    TestFrame head = frame_of(kLocal6, kAllNodes, message);
+    head.parsed.fragment = true;
+    EXPECT_EQ(SecuredVnic(guarded()).inspect_frame(head), DropReason::kBadNd);
     EXPECT_EQ(with(60), DropReason::kNone);  // Destination options.
 }
 

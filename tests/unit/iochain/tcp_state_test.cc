@@ -23,7 +23,9 @@ TEST_F(TcpState, OpensCarriesDataAndClosesInOrder) {
 }
 
 TEST_F(TcpState, RefusesToOpenWithAnythingButASyn) {
-    for (const std::uint8_t flags : {kA, kSA, kFA, kR, kRA, kPA}) { drop(a(flags, 1001, 5001), DropReason::kTcpNoConnection); }
+    for (const std::uint8_t flags : {kA, kSA, kFA, kR, kRA, kPA}) {
+        drop(a(flags, 1001, 5001), DropReason::kTcpNoConnection);
+    }
     EXPECT_EQ(rig.table.size(), 0U);
 }
 
@@ -255,7 +257,8 @@ TEST_F(TcpState, FollowsASecondSynAckOfASynCookieServer) {
     expect_state(State::kTcpEstablished);
 }
 
-TEST_F(TcpState, ReopensByChallengeAndReset) {  // The client lost the connection, the server did not.
+TEST_F(TcpState,
+       ReopensByChallengeAndReset) {  // The client lost the connection, the server did not.
     establish();
     pass(b(kPA, 5001, 1001, 100));
     pass(a(kA, 1001, 5101));

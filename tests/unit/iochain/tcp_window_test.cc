@@ -146,7 +146,8 @@ TEST_F(TcpWindow, DoesNotScaleUnlessBothOffer) {
 }
 
 TEST_F(TcpWindow, DoesNotScaleTheWindowOfASyn) {
-    establish_scaled(7, 7, 1000);  // The last ACK grants 1000 << 7 to b; the SYN/ACK granted 1000 to a.
+    establish_scaled(7, 7,
+                     1000);  // The last ACK grants 1000 << 7 to b; the SYN/ACK granted 1000 to a.
     drop(a(kPA, 1001 + 1001, 5001, 10), DropReason::kTcpWindow);
     pass(b(kPA, 5001 + 128000, 1001, 10));
 }
@@ -214,11 +215,12 @@ TEST_F(TcpWindow, LaterFragmentOpensNothing) {
     EXPECT_EQ(rig.send(tail), DropReason::kTcpNoConnection);
 }
 
-// Malformed options end the search and nothing else. The header sits at the end of its buffer, so that ASan sees a read past it.
+// Malformed options end the search and nothing else. The header sits at the end of its buffer, so
+// that ASan sees a read past it.
 TEST_F(TcpWindow, ReadsNoOptionPastTheHeader) {
-    const std::vector<std::vector<std::uint8_t>> hostile = {{3, 0, 0, 0},    {3, 255, 7, 0}, {1, 1, 1, 3},  {3, 2, 3, 3},
-                                                            {2, 4, 5, 0xb4}, {1, 1, 3, 3},   {8, 1, 3, 3},  {0, 3, 3, 9},
-                                                            {5, 5, 3, 3},    {254, 254, 1, 1}};
+    const std::vector<std::vector<std::uint8_t>> hostile = {
+        {3, 0, 0, 0}, {3, 255, 7, 0}, {1, 1, 1, 3}, {3, 2, 3, 3}, {2, 4, 5, 0xb4},
+        {1, 1, 3, 3}, {8, 1, 3, 3},   {0, 3, 3, 9}, {5, 5, 3, 3}, {254, 254, 1, 1}};
     std::uint16_t port = 1000;
     for (const auto& options : hostile) {
         Segment syn = with_options(a(kS, 1000), options);
@@ -229,7 +231,8 @@ TEST_F(TcpWindow, ReadsNoOptionPastTheHeader) {
 }
 
 TEST_F(TcpWindow, FindsTheScaleBehindOtherOptions) {
-    pass(with_options(a(kS, 1000), {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 9}));
+    pass(with_options(a(kS, 1000),
+                      {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 9}));
     EXPECT_EQ(rig.record().peer[0].scale, 9);
 }
 

@@ -73,15 +73,28 @@ TEST_F(ClientMode, FindsAStaleSocketsSuccessor) {
 TEST_F(ClientMode, AttachesAgainAfterEachRestartOfQemu) {
     ASSERT_TRUE(relay_.add(port(SocketMode::kClient)).ok());
     for (int round = 0; round < 5; ++round) {
-        const Fd listener = listen_at(qemu_path());
+        Fd listener = listen_at(qemu_path());
         Fd qemu;
         EXPECT_LT(time_to_attach(listener, qemu), kAttachMax);
+        listener.reset();
         qemu.reset();
         EXPECT_TRUE(eventually(
             [&] { return library_.open_count() == 0; }));  // The device is gone with QEMU.
         ::unlink(qemu_path().c_str());
     }
     EXPECT_EQ(library_.connection_count(), 5U);  // A fresh one each time.
+}
+
+TEST_F(ClientMode, AttachesAgainAfterAQemuThatClosesItsListenerLast) {
+    ASSERT_TRUE(relay_.add(port(SocketMode::kClient)).ok());
+    for (int round = 0; round < 5; ++round) {
+        const Fd listener = listen_at(qemu_path());
+        Fd qemu;
+        EXPECT_LT(time_to_attach(listener, qemu), kAttachMax);
+        qemu.reset();
+        std::this_thread::sleep_for(milliseconds{20});  // The relay is in its backlog again.
+        ::unlink(qemu_path().c_str());
+    }
 }
 
 TEST_F(ClientMode, AttachesAgainToAListenerThatStayed) {

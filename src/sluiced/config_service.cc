@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// ConfigService: see config_service.h.
+#include "src/sluiced/config_service.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <sstream>
+
+#include "controller-agent/document_json.h"
+#include "src/sluiced/worker_requests.h"
+
+namespace sluice::daemon {
+namespace {
+
+namespace asio = boost::asio;
+using nlohmann::json;
+
+// A coroutine's frame keeps the work; a lambda that is a coroutine would lose its captures (GCC
+// 12).
+asio::awaitable<void> invoke(std::function<void()> work) {
+    work();
+    co_return;
+}
+
+// Runs `work` on the helper thread and comes back to the control thread with what it returned.
+template <typename T>
+asio::awaitable<T> on_helper(asio::thread_pool& helper, std::function<T()> work) {
+    auto result = std::make_shared<std::optional<T>>();  // co_spawn wants values that begin empty.
+    std::function<void()> job = [result, work = std::move(work)] { result->emplace(work()); };
+    auto task = invoke(std::move(job));
+    co_await asio::co_spawn(helper.get_executor(), std::move(task), asio::use_awaitable);
+    co_return std::move(**result);
+}
+
+bool has_name(const json& list, const std::string& name) {
+    for (const json& item : list) {
+        if (item.is_object() && item.value("name", "") == name) { return true; }
+    }
+    return false;
+}
+
+}  // namespace
+
+ConfigService::ConfigService(datapath::Dataplane& dataplane, VhostDevices& devices,
+                             agent::LocalStore& store)
+    : dataplane_(dataplane),
+      devices_(devices),
+      store_(store),
+      own_(json::object()),
+      applied_(json::object()) {}
+
+Result<model::Document> ConfigService::read(const json& document, bool check_folders) const {
+    Result<json> whole = with_own_objects(document);
+    if (!whole) { return whole.error(); }
+    agent::CheckOptions options;
+    if (check_folders) { options.folder_exists = agent::folder_on_disk; }
+    return agent::read_document(whole.value(), options);
+}
+
+// The host's own objects join the document; its ports only once their port group exists.
+Result<json> ConfigService::with_own_objects(json document) const {
+    if (!document.is_object() || own_.empty()) { return document; }
+    if (own_.contains("host")) {
+        if (document.contains("host") && document["host"] != own_["host"]) {
+            return Error{
+                Errc::kExists,
+                "host: is defined by the host's own configuration file, apply can't change it",
+                "host"};
+        }
+        document["host"] = own_["host"];
+    }
+    for (const json& port : own_.value("ports", json::array())) {
+        const std::string name = port.value("name", "");
+        if (document.contains("ports") && document["ports"].is_array() &&
+            has_name(document["ports"], name)) {
+            return Error{
+                Errc::kExists,
+                "port " + name +
+                    ": is defined by the host's own configuration file, apply can't redefine it",
+                "port " + name};
+        }
+        if (document.contains("port_groups") && document["port_groups"].is_array() &&
+            has_name(document["port_groups"], port.value("port_group", ""))) {
+            document["ports"].push_back(port);
+        }
+    }
+    return document;
+}
+
+Result<host::Compiled> ConfigService::compile(const model::Document& document) {
+    return host::compile(document, dataplane_.snapshot(), dataplane_.worker_count(), registries_,
+                         [this](const model::Port& port) { return devices_.device(port); });
+}
+
+Status ConfigService::load(const std::string& config_path) {
+    if (std::ifstream file(config_path); file) {
+        own_ = json::parse(file, nullptr, false);
+        if (!own_.is_object()) {
+            return Error{Errc::kInvalid, config_path + ": is not a JSON object", ""};
+        }
+        for (const auto& [key, value] : own_.items()) {
+            if (key != "host" && key != "ports" && key != "uplinks" && key != "vteps") {
+                return Error{
+                    Errc::kInvalid,
+                    config_path + ": \"" + key + "\" is not one of host, uplinks, vteps, ports",
+                    key};
+            }
+            if (!value.empty() && (key == "uplinks" || key == "vteps")) {
+                return Error{Errc::kUnsupported, config_path + ": " + key + " is not supported yet",
+                             key};
+            }
+        }
+    }
+    Result<agent::Stored> stored = store_.load();
+    if (!stored) { return stored.error(); }
+    if (!stored.value().warning.empty()) { spdlog::warn("{}", stored.value().warning); }
+    generation_ = stored.value().generation;
+    if (!stored.value().document.empty()) { applied_ = json::parse(stored.value().document); }
+    Result<model::Document> document = read(applied_, false);
+    if (!document) { return document.error(); }
+    if (const Status made = devices_.prepare(document.value()); !made) { return made; }
+    Result<host::Compiled> compiled = compile(document.value());
+    if (!compiled) { return compiled.error(); }
+    start_running(std::move(compiled).value(), std::move(document).value());
+    return Ok{};
+}
+
+void ConfigService::start_running(host::Compiled compiled, model::Document next) {
+    [[maybe_unused]] const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
+    devices_.commit(next);
+    running_ = std::move(next);
+}
+
+asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) {
+    std::function<Result<model::Document>()> check = [&] { return read(document, true); };
+    Result<model::Document> next = co_await on_helper(helper_, std::move(check));
+    if (!next) { co_return next.error(); }
+    const std::size_t changed = agent::diff(next.value(), running_).size();
+    if (dry_run || changed == 0) {
+        co_return json{{"changed", changed}, {"generation", generation_}};
+    }
+    if (const Status made = devices_.prepare(next.value()); !made) { co_return made.error(); }
+    std::function<Result<host::Compiled>()> build = [&] { return compile(next.value()); };
+    Result<host::Compiled> compiled = co_await on_helper(helper_, std::move(build));
+    if (!compiled) {
+        devices_.discard();
+        co_return compiled.error();
+    }
+    std::function<Status()> write = [&] { return store_.save(generation_ + 1, document.dump()); };
+    const Status saved = co_await on_helper(helper_, std::move(write));
+    if (!saved) {
+        devices_.discard();
+        co_return saved.error();
+    }
+    ++generation_;
+    applied_ = std::move(document);
+    std::set<RuleId> rules = std::move(compiled.value().rules);
+    const std::uint64_t token = dataplane_.publish(std::move(compiled.value().snapshot));
+    devices_.commit(next.value());
+    running_ = std::move(next).value();
+    co_await forget_removed(token, std::move(rules));
+    co_return json{{"changed", changed}, {"generation", generation_}};
+}
+
+// Returns when every worker has passed on. Connections of removed vNICs end before their index can
+// be used again.
+asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::set<RuleId> rules) {
+    co_await wait_until([&] { return dataplane_.is_settled(token); });
+    dataplane_.reclaim();
+    std::set<std::string> kept;
+    for (const model::Port& port : running_.ports) { kept.insert(port.name); }
+    std::vector<std::string> gone;
+    for (const auto& [name, index] : registries_.ports.names()) {
+        if (!kept.contains(name)) { gone.push_back(name); }
+    }
+    for (const std::string& name : gone) {
+        datapath::FlushConnections flush(registries_.ports.find(name));
+        co_await run_on_worker(dataplane_, 0, flush);
+        registries_.ports.release(name);
+    }
+    registries_.rules.keep_only(rules);
+}
+
+Result<json> ConfigService::diff(const json& document) const {
+    Result<model::Document> next = read(document, false);
+    if (!next) { return next.error(); }
+    return json(agent::to_json_value(agent::diff(next.value(), running_)));
+}
+
+nlohmann::ordered_json ConfigService::export_json() const {
+    model::Document document = running_;
+    for (const json& port : own_.value("ports", json::array())) {
+        std::erase_if(document.ports,
+                      [&](const model::Port& p) { return p.name == port.value("name", ""); });
+    }
+    return agent::document_to_json(document);
+}
+
+asio::awaitable<Result<json>> ConfigService::rollback() {
+    std::function<Result<agent::Stored>()> read_previous = [&] { return store_.load_previous(); };
+    Result<agent::Stored> previous = co_await on_helper(helper_, std::move(read_previous));
+    if (!previous) { co_return previous.error(); }
+    json document =
+        previous.value().document.empty() ? json::object() : json::parse(previous.value().document);
+    co_return co_await apply(std::move(document), false);
+}
+
+}  // namespace sluice::daemon

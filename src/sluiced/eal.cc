@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Eal: see eal.h.
+#include "src/sluiced/eal.h"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_mbuf.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <vector>
+
+#include "sluice/base/limits.h"
+
+namespace sluice::daemon {
+namespace {
+
+constexpr unsigned kPoolShare = 75;      // Per cent of the memory that packet buffers get.
+constexpr unsigned kPoolCache = 256;     // Buffers a worker keeps to itself.
+constexpr unsigned kBufferBytes = 2432;  // One buffer with its headers, about.
+
+unsigned free_hugepage_mb() {
+    unsigned long pages = 0;
+    std::ifstream("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") >> pages;
+    return static_cast<unsigned>(pages * 2);
+}
+
+std::vector<std::string> eal_arguments(const Options& options, bool use_hugepages,
+                                       const std::string& prefix) {
+    std::vector<std::string> arguments{"sluiced",
+                                       "--no-pci",
+                                       "--no-telemetry",
+                                       "--file-prefix",
+                                       prefix,
+                                       "-m",
+                                       std::to_string(options.memory_mb),
+                                       "--log-level",
+                                       "lib.*:error",
+                                       "--log-level",
+                                       "lib.vhost*:critical"};
+    // The control thread may run anywhere; workers pin themselves.
+    std::string all;
+    for (unsigned core = 0; core < static_cast<unsigned>(sysconf(_SC_NPROCESSORS_CONF)); ++core) {
+        all += (core ? "," : "") + std::to_string(core);
+    }
+    arguments.insert(arguments.end(), {"--lcores", "0@(" + all + ")"});
+    if (use_hugepages) {
+        arguments.insert(arguments.end(), {"--in-memory", "--single-file-segments"});
+    } else {
+        arguments.insert(arguments.end(), {"--no-huge", "--no-shconf"});
+    }
+    std::istringstream more(options.eal);
+    for (std::string word; more >> word;) { arguments.push_back(word); }
+    return arguments;
+}
+
+// rte_pktmbuf_pool_create() would give each buffer a 4 KiB page of its own where there are no hugepages, to suit devices
+// that read memory themselves; there are none then.
+rte_mempool* make_pool(unsigned buffers, bool uses_hugepages) {
+    const unsigned flags = uses_hugepages ? 0U : unsigned{RTE_MEMPOOL_F_NO_IOVA_CONTIG};
+    rte_pktmbuf_pool_private sizes{};
+    sizes.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE;
+    rte_mempool* pool = rte_mempool_create_empty("sluice_frames", buffers, sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE, kPoolCache,
+                                                 sizeof sizes, SOCKET_ID_ANY, flags);
+    if (pool == nullptr) { return nullptr; }
+    rte_pktmbuf_pool_init(pool, &sizes);
+    if (rte_mempool_populate_default(pool) < 0) {
+        rte_mempool_free(pool);
+        return nullptr;
+    }
+    rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr);
+    return pool;
+}
+
+int init_eal(std::vector<std::string> arguments) {
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) { argv.push_back(argument.data()); }
+    return rte_eal_init(static_cast<int>(argv.size()), argv.data());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Eal>> Eal::start(const Options& options) {
+    std::unique_ptr<Eal> eal(new Eal);
+    const std::string prefix = "sluice_" + std::to_string(getpid());
+    eal->uses_hugepages_ = !options.no_huge && free_hugepage_mb() >= options.memory_mb;
+    if (!eal->uses_hugepages_ && !options.no_huge) {
+        spdlog::warn(
+            "memory: {} MB of free 2 MB hugepages, {} MB wanted: using 4 KiB pages, which is "
+            "slower (reserve them with vm.nr_hugepages)",
+            free_hugepage_mb(), options.memory_mb);
+    }
+    if (init_eal(eal_arguments(options, eal->uses_hugepages_, prefix)) < 0) {
+        return Error{Errc::kIo, std::string("DPDK's EAL did not start: ") + rte_strerror(rte_errno),
+                     ""};
+    }
+    const unsigned buffers = options.memory_mb * 1024U * 1024U / 100U * kPoolShare / kBufferBytes;
+    eal->pool_ = make_pool(buffers, eal->uses_hugepages_);
+    if (eal->pool_ == nullptr) {
+        return Error{Errc::kIo,
+                     "memory: no room for " + std::to_string(buffers) + " packet buffers in " +
+                         std::to_string(options.memory_mb) + " MB: " + rte_strerror(rte_errno),
+                     ""};
+    }
+    const std::filesystem::path beside = std::filesystem::absolute(options.socket).parent_path();
+    std::error_code error;
+    std::filesystem::create_directories(beside, error);
+    std::string folder = (beside / ".sluiced-XXXXXX").string();
+    if (mkdtemp(folder.data()) == nullptr) {
+        return Error{Errc::kIo, "can't make a folder like " + folder + ": " + std::strerror(errno),
+                     ""};
+    }
+    eal->runtime_dir_ = folder;
+    return eal;
+}
+
+Eal::~Eal() {
+    std::error_code ignored;
+    if (!runtime_dir_.empty()) { std::filesystem::remove_all(runtime_dir_, ignored); }
+    const std::string dpdk_dir = rte_eal_get_runtime_dir();
+    rte_mempool_free(pool_);
+    rte_eal_cleanup();
+    if (dpdk_dir.find("sluice_" + std::to_string(getpid())) != std::string::npos) {
+        std::filesystem::remove_all(dpdk_dir, ignored);
+    }
+}
+
+}  // namespace sluice::daemon

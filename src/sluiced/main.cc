@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// sluiced: the daemon. main() brings the parts up in order (log, EAL, dataplane, configuration,
+// workers, admin socket), runs the control loop on this thread until SIGTERM or SIGINT, and takes
+// them down in reverse.
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "datapath/thread.h"
+#include "src/sluiced/eal.h"
+#include "src/sluiced/methods.h"
+#include "src/sluiced/options.h"
+#include "src/sluiced/version.h"
+
+namespace sluice::daemon {
+namespace {
+
+void start_log(const Options& options) {
+    auto logger = spdlog::stderr_logger_mt("sluiced");
+    logger->set_pattern(sd_booted() > 0 && getenv("JOURNAL_STREAM") != nullptr
+                            ? "%l: %v"
+                            : "%Y-%m-%dT%H:%M:%S.%e %l: %v");
+    spdlog::set_default_logger(logger);
+    spdlog::set_level(spdlog::level::from_str(options.log_level));
+}
+
+// Each vNIC needs a dozen descriptors or more.
+void raise_file_limit() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) { return; }
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+std::uint64_t random_seed() {
+    std::uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
+        seed = static_cast<std::uint64_t>(getpid()) * 0x9e3779b97f4a7c15ULL;
+    }
+    return seed;
+}
+
+datapath::DataplaneOptions dataplane_options(const Options& options, rte_mempool* pool) {
+    datapath::DataplaneOptions out;
+    out.worker_count = static_cast<unsigned>(options.cores.size());
+    out.pool = pool;
+    out.flow_cache = options.flow_cache;
+    out.seed = random_seed();
+    return out;
+}
+
+// Pets systemd's watchdog as long as the control loop turns.
+class Watchdog {
+public:
+    explicit Watchdog(boost::asio::io_context& io) : timer_(io) {
+        std::uint64_t usec = 0;
+        if (sd_watchdog_enabled(0, &usec) > 0) {
+            period_ = std::chrono::microseconds(usec / 2);
+            pet();
+        }
+    }
+    void stop() { timer_.cancel(); }
+
+private:
+    void pet() {
+        sd_notify(0, "WATCHDOG=1");
+        timer_.expires_after(period_);
+        timer_.async_wait([this](const boost::system::error_code& error) {
+            if (!error) { pet(); }
+        });
+    }
+    boost::asio::steady_timer timer_;
+    std::chrono::microseconds period_{0};
+};
+
+class Daemon {
+public:
+    Daemon(const Options& options, Eal& eal)
+        : options_(options),
+          dataplane_(dataplane_options(options, eal.pool())),
+          store_(options.state_dir),
+          devices_(io_, dataplane_, eal.pool(), eal.runtime_dir()),
+          config_(dataplane_, devices_, store_),
+          show_(dataplane_, config_, devices_, options_),
+          admin_(io_, options.socket),
+          signals_(io_, SIGTERM, SIGINT),
+          watchdog_(io_) {}
+
+    Status run() {
+        if (Status opened = store_.open(); !opened) { return opened; }
+        if (Status loaded = config_.load(options_.config); !loaded) { return loaded; }
+        for (unsigned w = 0; w < options_.cores.size(); ++w) {
+            threads_.push_back(
+                std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
+        }
+        add_methods(admin_, config_, show_);
+        Status served = admin_.start();
+        if (served) {
+            signals_.async_wait([this](const boost::system::error_code& error, int number) {
+                if (!error) { stop(number); }
+            });
+            sd_notify(0, "READY=1");
+            spdlog::info("sluiced {}: serving on {}", kVersion, options_.socket);
+            io_.run();
+        }
+        take_down();
+        return served;
+    }
+
+private:
+    void stop(int signal) {
+        spdlog::info("signal {}: stopping", signal);
+        sd_notify(0, "STOPPING=1");
+        admin_.stop();
+        watchdog_.stop();
+        io_.stop();
+    }
+
+    // Guests are cut off while workers still run: the vhost library waits for them. Then workers,
+    // then ports.
+    void take_down() {
+        devices_.stop();
+        [[maybe_unused]] const std::uint64_t token = dataplane_.publish(empty());
+        while (!dataplane_.is_settled(token)) { std::this_thread::yield(); }
+        dataplane_.reclaim();
+        threads_.clear();
+    }
+
+    std::unique_ptr<datapath::Snapshot> empty() const {
+        auto snapshot = std::make_unique<datapath::Snapshot>();
+        snapshot->generation = dataplane_.snapshot().generation + 1;
+        snapshot->worker_ports.resize(options_.cores.size());
+        snapshot->timeouts = dataplane_.snapshot().timeouts;
+        return snapshot;
+    }
+
+    const Options& options_;
+    boost::asio::io_context io_{1};
+    datapath::Dataplane dataplane_;
+    agent::LocalStore store_;
+    VhostDevices devices_;
+    ConfigService config_;
+    ShowService show_;
+    admin::AdminServer admin_;
+    boost::asio::signal_set signals_;
+    Watchdog watchdog_;
+    std::vector<std::unique_ptr<datapath::WorkerThread>> threads_;
+};
+
+int run(const Options& options) {
+    start_log(options);
+    raise_file_limit();
+    Result<std::unique_ptr<Eal>> eal = Eal::start(options);
+    if (!eal) {
+        spdlog::critical("{}", eal.error().message);
+        return 1;
+    }
+    Daemon daemon(options, *eal.value());
+    const Status status = daemon.run();
+    if (!status) { spdlog::critical("{}", status.error().message); }
+    return status.ok() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace sluice::daemon
+
+int main(int argc, char** argv) {
+    try {
+        const auto line = sluice::daemon::parse_command_line(argc, argv);
+        return line.exit_status ? *line.exit_status : sluice::daemon::run(line.options);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "sluiced: %s\n", error.what());
+        return 1;
+    }
+}

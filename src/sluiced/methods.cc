@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// Methods: see methods.h. Parameters are read and checked here; the services know nothing of
+// JSON-RPC.
+#include "src/sluiced/methods.h"
+
+#include <spdlog/spdlog.h>
+
+#include "admin/params.h"
+#include "src/sluiced/version.h"
+
+namespace sluice::daemon {
+namespace {
+
+using admin::Access;
+using admin::ParamReader;
+using admin::Peer;
+using nlohmann::json;
+
+constexpr std::uint64_t kRowsDefault = 100000;
+constexpr std::uint64_t kTopDefault = 100;
+
+void add_config(admin::AdminServer& server, ConfigService& config) {
+    server.add("apply", Access::kChange, [&config](const json& params, const Peer&) -> AnswerLater {
+        return config.apply(params, false);
+    });
+    server.add("apply.dry_run", Access::kRead,
+               [&config](const json& params, const Peer&) -> AnswerLater {
+                   return config.apply(params, true);
+               });
+    server.add("diff", Access::kRead, [&config](const json& params, const Peer&) -> Answer {
+        return config.diff(params);
+    });
+    server.add("export", Access::kRead, [&config](const json&, const Peer&) -> Answer {
+        return json(config.export_json());
+    });
+    server.add("rollback", Access::kChange,
+               [&config](const json&, const Peer&) -> AnswerLater { return config.rollback(); });
+}
+
+/// A method whose only parameter is an optional port.
+template <typename Work>
+admin::Handler with_port(Work work) {
+    return [work](const json& params, const Peer&) -> AnswerLater {
+        ParamReader read(params);
+        std::string port = read.text("port");
+        if (const Status status = read.finish(); !status) { co_return status.error(); }
+        co_return co_await work(std::move(port));
+    };
+}
+
+void add_show(admin::AdminServer& server, ShowService& show) {
+    server.add("show.ports", Access::kRead,
+               [&show](const json&, const Peer&) { return show.ports(); });
+    server.add("show.macs", Access::kRead,
+               [&show](const json&, const Peer&) { return show.macs(); });
+    server.add("show.switches", Access::kRead,
+               [&show](const json&, const Peer&) { return show.switches(); });
+    server.add("show.groups", Access::kRead,
+               [&show](const json&, const Peer&) { return show.groups(); });
+    server.add("show.workers", Access::kRead,
+               [&show](const json&, const Peer&) { return show.workers(); });
+    server.add("show.port", Access::kRead, [&show](const json& params, const Peer&) -> Answer {
+        ParamReader read(params);
+        const std::string name = read.required_text("name");
+        if (const Status status = read.finish(); !status) { return status.error(); }
+        return show.port(name);
+    });
+    server.add("show.chain", Access::kRead,
+               [&show](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   std::string port = read.required_text("port");
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await show.chain(std::move(port));
+               });
+    server.add("show.rules", Access::kRead,
+               with_port([&show](std::string port) { return show.rules(std::move(port)); }));
+    server.add("show.conns", Access::kRead,
+               [&show](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   std::string port = read.text("port");
+                   const std::uint64_t limit = read.count("limit", kRowsDefault);
+                   const std::uint64_t offset = read.count("offset", 0);
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await show.conns(std::move(port), limit, offset);
+               });
+    server.add("show.flows", Access::kRead,
+               [&show](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   const std::uint64_t top = read.count("top", kTopDefault);
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await show.flows(top);
+               });
+    server.add("show.drops", Access::kRead,
+               [&show](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   std::string port = read.text("port");
+                   const bool audit = read.flag("audit");
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await show.drops(std::move(port), audit);
+               });
+}
+
+// Learned state that this version does not have yet: nothing is there to be removed, and the name
+// is checked all the same.
+Answer nothing_learned(const json& params, const char* key) {
+    ParamReader read(params);
+    static_cast<void>(read.text(key));
+    if (const Status status = read.finish(); !status) { return status.error(); }
+    return json{{"removed", 0}};
+}
+
+void add_flush(admin::AdminServer& server, ShowService& show) {
+    server.add("flush.conns", Access::kChange,
+               with_port([&show](std::string port) { return show.flush_conns(std::move(port)); }));
+    server.add("flush.flows", Access::kChange,
+               [&show](const json&, const Peer&) -> AnswerLater { return show.flush_flows(); });
+    server.add("flush.macs", Access::kChange, [](const json& params, const Peer&) {
+        return nothing_learned(params, "port_group");
+    });
+    server.add("flush.bindings", Access::kChange,
+               [](const json& params, const Peer&) { return nothing_learned(params, "port"); });
+}
+
+Answer set_log_level(const json& params) {
+    ParamReader read(params);
+    const std::string level = read.required_text("level");
+    if (const Status status = read.finish(); !status) { return status.error(); }
+    const auto parsed = spdlog::level::from_str(level);
+    if (parsed == spdlog::level::off && level != "off") {
+        return Error{Errc::kInvalid,
+                     "log level \"" + level +
+                         "\" is not one of trace, debug, info, warn, error, critical, off",
+                     "level"};
+    }
+    spdlog::set_level(parsed);
+    return json{{"level", level}};
+}
+
+}  // namespace
+
+void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show) {
+    add_config(server, config);
+    add_show(server, show);
+    add_flush(server, show);
+    server.add("status", Access::kRead,
+               [&show](const json&, const Peer&) { return show.status(); });
+    server.add("health", Access::kRead,
+               [&show](const json&, const Peer&) { return show.health(); });
+    server.add("version", Access::kRead, [](const json&, const Peer&) -> Answer {
+        return json{{"version", kVersion}};
+    });
+    server.add("log-level", Access::kChange,
+               [](const json& params, const Peer&) { return set_log_level(params); });
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// Methods: the CLI's commands as JSON-RPC methods of the admin socket. Control thread.
+#pragma once
+
+#include "admin/server.h"
+#include "src/sluiced/config_service.h"
+#include "src/sluiced/show_service.h"
+
+namespace sluice::daemon {
+
+/// Adds every method. The services must outlive the server.
+void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show);
+
+}  // namespace sluice::daemon

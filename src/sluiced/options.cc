@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options: see options.h.
+#include "src/sluiced/options.h"
+
+#include <sched.h>
+
+#include <CLI/CLI.hpp>
+#include <charconv>
+#include <cstdio>
+#include <string_view>
+
+#include "sluice/base/limits.h"
+#include "src/sluiced/version.h"
+
+namespace sluice::daemon {
+namespace {
+
+cpu_set_t usable_cores() {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    sched_getaffinity(0, sizeof cpus, &cpus);
+    return cpus;
+}
+
+std::vector<int> last_core() {
+    const cpu_set_t cpus = usable_cores();
+    for (int core = CPU_SETSIZE - 1; core >= 0; --core) {
+        if (CPU_ISSET(static_cast<std::size_t>(core), &cpus)) { return {core}; }
+    }
+    return {0};
+}
+
+bool read_number(std::string_view& text, int& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || value < 0 || value >= CPU_SETSIZE) { return false; }
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return true;
+}
+
+Error core_error(const std::string& text, const std::string& why) {
+    return Error{Errc::kInvalid, "--workers " + text + ": " + why, "workers"};
+}
+
+Status refuse_unsupported(const std::string& source, const std::string& metrics) {
+    if (source != "local") {
+        return Error{Errc::kUnsupported, "--source " + source + ": only \"local\" is supported yet",
+                     ""};
+    }
+    if (!metrics.empty()) {
+        return Error{Errc::kUnsupported,
+                     "--metrics " + metrics + ": the metrics endpoint is not supported yet", ""};
+    }
+    return Ok{};
+}
+
+}  // namespace
+
+Result<std::vector<int>> parse_cores(const std::string& text) {
+    const cpu_set_t cpus = usable_cores();
+    std::vector<int> cores;
+    std::string_view rest = text;
+    while (true) {
+        int first = 0;
+        if (!read_number(rest, first)) {
+            return core_error(text, "expected a list of cores such as 1 or 2,4-6");
+        }
+        int last = first;
+        if (rest.starts_with('-')) {
+            rest.remove_prefix(1);
+            if (!read_number(rest, last) || last < first) {
+                return core_error(text, "expected a list of cores such as 1 or 2,4-6");
+            }
+        }
+        for (int core = first; core <= last; ++core) {
+            if (!CPU_ISSET(static_cast<std::size_t>(core), &cpus)) {
+                return core_error(
+                    text, "core " + std::to_string(core) + " is not one that this process may use");
+            }
+            if (std::find(cores.begin(), cores.end(), core) != cores.end()) {
+                return core_error(text, "core " + std::to_string(core) + " stands twice");
+            }
+            cores.push_back(core);
+        }
+        if (rest.empty()) { break; }
+        if (!rest.starts_with(',')) {
+            return core_error(text, "expected a list of cores such as 1 or 2,4-6");
+        }
+        rest.remove_prefix(1);
+    }
+    if (cores.size() > kWorkerMax) {
+        return core_error(text, "at most " + std::to_string(kWorkerMax) + " workers");
+    }
+    return cores;
+}
+
+CommandLine parse_command_line(int argc, char** argv) {
+    CommandLine line;
+    Options& options = line.options;
+    std::string workers;
+    std::string source = "local";
+    std::string metrics;
+    bool no_flow_cache = false;
+    CLI::App app{
+        "sluiced: host virtual switch for KVM.\n\n"
+        "Example: sluiced --socket /run/sluice/sluiced.sock --workers 2,3 --memory 1024"};
+    app.set_version_flag("--version", std::string("sluiced ") + kVersion);
+    app.add_option("--config", options.config,
+                   "what belongs to this host; a missing file counts as empty")
+        ->capture_default_str();
+    app.add_option("--socket", options.socket, "admin socket")->capture_default_str();
+    app.add_option("--state-dir", options.state_dir, "where the applied document is kept")
+        ->capture_default_str();
+    app.add_option("--source", source, "where the configuration comes from: local")
+        ->capture_default_str();
+    app.add_option("--workers", workers,
+                   "cores, one worker each: 1 or 2,4-6 (default: the last core)");
+    app.add_option("--memory", options.memory_mb, "MB of packet buffers")
+        ->capture_default_str()
+        ->check(CLI::Range(64, 1048576));
+    app.add_flag("--no-huge", options.no_huge, "4 KiB pages even if there are hugepages");
+    app.add_option("--eal", options.eal, "further arguments for DPDK's EAL");
+    app.add_flag("--no-flow-cache", no_flow_cache,
+                 "walk the chain for every packet (for comparison)");
+    app.add_option("--metrics", metrics, "ADDR:PORT of the metrics endpoint");
+    app.add_option("--log-level", options.log_level,
+                   "trace, debug, info, warn, error, critical, off")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "critical", "off"}));
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        line.exit_status = app.exit(error) == 0 ? 0 : 2;
+        return line;
+    }
+    options.flow_cache = !no_flow_cache;
+    Result<std::vector<int>> cores =
+        workers.empty() ? Result<std::vector<int>>(last_core()) : parse_cores(workers);
+    const Status supported = refuse_unsupported(source, metrics);
+    if (!cores || !supported) {
+        std::fprintf(stderr, "sluiced: %s\n",
+                     (!cores ? cores.error() : supported.error()).message.c_str());
+        line.exit_status = 2;
+        return line;
+    }
+    options.cores = std::move(cores).value();
+    return line;
+}
+
+}  // namespace sluice::daemon

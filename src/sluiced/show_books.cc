@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// show drops (and the audit), show workers, status, health.
+#include "src/sluiced/show_service.h"
+#include "src/sluiced/version.h"
+#include "src/sluiced/worker_requests.h"
+
+namespace sluice::daemon {
+namespace {
+
+using nlohmann::json;
+
+// Each worker copied its own books between two bursts; what one handed over and another has not
+// taken yet is held.
+Books sum_books(const std::vector<std::unique_ptr<datapath::FoldCommand>>& of_workers) {
+    Books books;
+    std::uint64_t handed_over = 0;
+    std::uint64_t taken_over = 0;
+    for (const auto& worker : of_workers) {
+        books.received += worker->received;
+        books.created += worker->created;
+        books.sent += worker->sent;
+        books.consumed += worker->consumed;
+        books.dropped += worker->dropped;
+        handed_over += worker->handed_over;
+        taken_over += worker->taken_over;
+    }
+    books.held = handed_over - taken_over;
+    return books;
+}
+
+}  // namespace
+
+AnswerLater ShowService::drops(std::string port, bool audit) {
+    if (audit) {
+        const Books books = sum_books(co_await run_on_workers<datapath::FoldCommand>(dataplane_));
+        co_return json{
+            {"received", books.received},        {"created", books.created}, {"sent", books.sent},
+            {"consumed", books.consumed},        {"dropped", books.dropped}, {"held", books.held},
+            {"unaccounted", books.unaccounted()}};
+    }
+    if (!port.empty()) {
+        const Result<PortIndex> index = index_of(port);
+        if (!index) { co_return index.error(); }
+        co_return drops_of(index.value());
+    }
+    json total = json::object();
+    for (std::uint16_t i = 0; i < kPortMax; ++i) {
+        for (const auto& [reason, count] : drops_of(PortIndex{i}).items()) {
+            total[reason] = total.value(reason, std::uint64_t{0}) + count.get<std::uint64_t>();
+        }
+    }
+    co_return total;
+}
+
+Answer ShowService::workers() const {
+    json rows = json::array();
+    const double uptime_ns = static_cast<double>(
+        std::chrono::nanoseconds(std::chrono::steady_clock::now() - started_).count());
+    for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+        const datapath::WorkerContext& context = std::as_const(dataplane_).worker(w).context();
+        const std::uint64_t packets = context.counters.received.get();
+        const std::uint64_t busy = context.counters.busy_cycles.get();
+        const auto slept = static_cast<double>(context.counters.slept_ns.get());
+        rows.push_back(
+            {{"worker", w},
+             {"core", options_.cores[w]},
+             {"busy_cycles", busy},
+             {"idle_cycles", context.counters.idle_cycles.get()},
+             {"packets", packets},
+             {"cycles_per_packet", packets == 0 ? 0 : busy / packets},
+             {"flows", context.flows.size()},
+             {"flow_misses", context.counters.flow_misses.get()},
+             {"ports", dataplane_.snapshot().worker_ports[w].size()},
+             {"sleep_percent", static_cast<int>(100.0 * slept / std::max(uptime_ns, 1.0))}});
+    }
+    return rows;
+}
+
+Answer ShowService::status() const {
+    std::uint64_t flows = 0;
+    for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+        flows += std::as_const(dataplane_).worker(w).context().flows.size();
+    }
+    const auto uptime = std::chrono::duration_cast<std::chrono::seconds>(
+        std::chrono::steady_clock::now() - started_);
+    return json{{"version", kVersion},
+                {"host", config_.document().host.name},
+                {"uptime_s", uptime.count()},
+                {"generation", config_.generation()},
+                {"source", {{"kind", "local"}, {"state", "live"}}},
+                {"workers", dataplane_.worker_count()},
+                {"ports", config_.document().ports.size()},
+                {"flows", flows},
+                {"connections", dataplane_.connections().size()},
+                {"flow_cache", options_.flow_cache}};
+}
+
+Answer ShowService::health() const {
+    json down = json::array();
+    for (const model::Port& port : config_.document().ports) {
+        const PortIndex index = config_.registries().ports.find(port.name);
+        const datapath::PortConfig* config = dataplane_.snapshot().port(index);
+        if (config != nullptr && config->is_enabled && !config->device->is_up()) {
+            down.push_back({{"port", port.name}, {"why", devices_.state_text(port.name)}});
+        }
+    }
+    return json{{"status", down.empty() ? "ok" : "ports_down"}, {"ports_down", down}};
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// show chain, show rules.
+#include "sluice/model/resolve.h"
+#include "src/host/compile_chains.h"
+#include "src/sluiced/show_service.h"
+#include "src/sluiced/worker_requests.h"
+
+namespace sluice::daemon {
+namespace {
+
+using nlohmann::json;
+
+const char* slot_state(const ChainProgram& chain, std::size_t slot) {
+    if (kSlots[slot].kind == SlotKind::kReserved) { return "reserved"; }
+    return chain.slots[slot] ? chain.slots[slot]->state() : "empty";
+}
+
+const char* action_text(model::DfwAction action) {
+    switch (action) {
+        case model::DfwAction::kAllow: return "allow";
+        case model::DfwAction::kDrop: return "drop";
+        case model::DfwAction::kReject: return "reject";
+    }
+    return "drop";
+}
+
+}  // namespace
+
+boost::asio::awaitable<void> ShowService::fold() {
+    co_await run_on_workers<datapath::FoldCommand>(dataplane_);
+}
+
+AnswerLater ShowService::chain(std::string port) {
+    co_await fold();
+    const Result<PortIndex> index = index_of(port);
+    if (!index) { co_return index.error(); }
+    const ChainProgram& program = *dataplane_.snapshot().port(index.value())->chain;
+    json slots = json::array();
+    for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
+        const auto figures = [&](std::size_t direction) {
+            return json{{"packets", sum(index.value(),
+                                        [=](const PortCounters& c) -> const Counter& {
+                                            return c.slots[slot][direction].packets;
+                                        })},
+                        {"drops", sum(index.value(), [=](const PortCounters& c) -> const Counter& {
+                             return c.slots[slot][direction].drops;
+                         })}};
+        };
+        slots.push_back({{"slot", slot},
+                         {"name", kSlots[slot].name},
+                         {"state", slot_state(program, slot)},
+                         {"on_failure", kSlots[slot].on_failure},
+                         {"from_vm", figures(0)},
+                         {"to_vm", figures(1)}});
+    }
+    co_return json{{"port", port}, {"slots", slots}};
+}
+
+// With a port: the rules that apply to it.
+AnswerLater ShowService::rules(std::string port) {
+    co_await fold();
+    if (!port.empty()) {
+        if (const Result<PortIndex> index = index_of(port); !index) { co_return index.error(); }
+    }
+    const model::Document& document = config_.document();
+    const model::Resolver resolver(document);
+    const auto applies = [&](const std::vector<std::string>& applied_to) {
+        if (port.empty()) { return true; }
+        for (const std::size_t i : resolver.ports(applied_to)) {
+            if (document.ports[i].name == port) { return true; }
+        }
+        return false;
+    };
+    json rows = json::array();
+    const auto add = [&](const std::string& section, const std::string& name, const char* action) {
+        RuleId id;
+        std::uint64_t hits = 0, packets = 0, bytes = 0;
+        id = config_.registries().rules.find({section, name});
+        for (unsigned w = 0; id.value != 0 && w < dataplane_.worker_count(); ++w) {
+            const RuleCounters& counters = dataplane_.worker(w).context().rules[rule_slot(id)];
+            hits += counters.hits.get();
+            packets += counters.packets.get();
+            bytes += counters.bytes.get();
+        }
+        rows.push_back({{"section", section},
+                        {"name", name},
+                        {"action", action},
+                        {"hits", hits},
+                        {"packets", packets},
+                        {"bytes", bytes}});
+    };
+    for (const model::Section& section : document.dfw.sections) {
+        for (const model::Rule& rule : section.rules) {
+            if (applies(rule.applied_to)) {
+                add(section.name, rule.name, action_text(rule.action));
+            }
+        }
+    }
+    add(host::kDefaultRule, host::kDefaultRule, action_text(document.dfw.default_action));
+    co_return rows;
+}
+
+std::string ShowService::rule_text(RuleId rule) const {
+    const auto* key = config_.registries().rules.name_of(rule);
+    if (key == nullptr) { return rule.value == 0 ? "" : "(deleted)"; }
+    return key->first == host::kDefaultRule ? key->first : key->first + "/" + key->second;
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// show ports, port, macs, switches, groups.
+#include <algorithm>
+
+#include "sluice/model/resolve.h"
+#include "sluice/net/address_text.h"
+#include "src/sluiced/show_service.h"
+
+namespace sluice::daemon {
+namespace {
+
+using datapath::PortConfig;
+using nlohmann::json;
+
+json ips_json(const std::vector<IpAddr>& ips) {
+    json list = json::array();
+    for (const IpAddr& ip : ips) { list.push_back(to_string(ip)); }
+    return list;
+}
+
+std::string vlan_text(const model::Vlan& vlan) {
+    if (vlan.mode == model::VlanMode::kNone) { return "none"; }
+    if (vlan.mode == model::VlanMode::kAccess) { return "access " + std::to_string(vlan.id); }
+    std::string text = "trunk";
+    for (const auto& range : vlan.ranges) {
+        text += " " + std::to_string(range.first) +
+                (range.last != range.first ? "-" + std::to_string(range.last) : "");
+    }
+    return text;
+}
+
+const char* spoofguard_text(model::SpoofGuard mode) {
+    switch (mode) {
+        case model::SpoofGuard::kOff: return "off";
+        case model::SpoofGuard::kAuto: return "auto";
+        case model::SpoofGuard::kManual: return "manual";
+    }
+    return "off";
+}
+
+bool is_up(const PortConfig& config) { return config.is_enabled && config.device->is_up(); }
+
+}  // namespace
+
+Result<PortIndex> ShowService::index_of(const std::string& port) const {
+    const PortIndex index = config_.registries().ports.find(port);
+    if (index == kNoPort || dataplane_.snapshot().port(index) == nullptr) {
+        return Error{Errc::kNotFound, "port " + port + " does not exist", "port " + port};
+    }
+    return index;
+}
+
+std::string ShowService::name_of(PortIndex index) const {
+    const PortConfig* config = dataplane_.snapshot().port(index);
+    return config == nullptr ? "" : config->name;
+}
+
+json ShowService::drops_of(PortIndex index) const {
+    json drops = json::object();
+    for (std::size_t reason = 1; reason < kDropReasonCount; ++reason) {
+        const std::uint64_t count = sum(
+            index, [reason](const PortCounters& c) -> const Counter& { return c.drops[reason]; });
+        if (count > 0) { drops[std::string(kDropReasons[reason].text)] = count; }
+    }
+    return drops;
+}
+
+json ShowService::port_row(PortIndex index, const PortConfig& config) const {
+    return {{"name", config.name},
+            {"port_group", config.port_group},
+            {"kind", "vhost"},
+            {"state", is_up(config) ? "up" : "down"},
+            {"mac", to_string(config.mac)},
+            {"ips", ips_json(config.ips)},
+            {"rx_packets",
+             sum(index, [](const PortCounters& c) -> const Counter& { return c.rx_packets; })},
+            {"rx_bytes",
+             sum(index, [](const PortCounters& c) -> const Counter& { return c.rx_bytes; })},
+            {"tx_packets",
+             sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_packets; })},
+            {"tx_bytes",
+             sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_bytes; })},
+            {"drops", drops_of(index)}};
+}
+
+Answer ShowService::ports() const {
+    json rows = json::array();
+    for (const model::Port& port : config_.document().ports) {
+        const PortIndex index = config_.registries().ports.find(port.name);
+        if (const PortConfig* config = dataplane_.snapshot().port(index)) {
+            rows.push_back(port_row(index, *config));
+        }
+    }
+    return rows;
+}
+
+Answer ShowService::port(const std::string& name) const {
+    const Result<PortIndex> index = index_of(name);
+    if (!index) { return index.error(); }
+    const PortConfig& config = *dataplane_.snapshot().port(index.value());
+    const model::Resolver resolver(config_.document());
+    const model::Port& port = *resolver.port(name);
+    const model::PortGroup& group = *resolver.port_group(port.port_group);
+    const model::Security security = model::effective_security(port, group);
+    json row = port_row(index.value(), config);
+    row["enabled"] = port.enabled;
+    row["switch"] = group.switch_name;
+    row["vlan"] = vlan_text(model::effective_vlan(port, group));
+    row["socket"] = port.socket;
+    row["socket_mode"] = port.socket_mode == model::SocketMode::kClient ? "client" : "server";
+    row["tags"] = port.tags;
+    row["security"] = {{"promiscuous", security.promiscuous},
+                       {"mac_changes", security.mac_changes},
+                       {"forged_transmits", security.forged_transmits}};
+    row["spoofguard"] = spoofguard_text(group.spoofguard);
+    row["worker"] = config.worker;
+    if (const datapath::VhostPort* device = devices_.find(name)) {
+        row["queues"] = device->queue_pairs();
+        row["features"] = {{"checksum", device->takes_partial_checksum()},
+                           {"tso4", device->takes_tso4()},
+                           {"tso6", device->takes_tso6()}};
+        row["detail"] = !port.enabled
+                            ? "disabled"
+                            : (device->is_broken() ? "the guest broke its ring; it is polled again "
+                                                     "after the guest sets it up anew"
+                                                   : devices_.state_text(name));
+    }
+    return row;
+}
+
+Answer ShowService::macs() const {
+    json rows = json::array();
+    for (const datapath::Domain& domain : dataplane_.snapshot().domains) {
+        for (const auto& entry : domain.macs.rows()) {
+            const PortConfig* config = dataplane_.snapshot().port(entry.port);
+            rows.push_back({{"mac", to_string(entry.mac)},
+                            {"port", config->name},
+                            {"port_group", config->port_group},
+                            {"switch", domain.switch_name},
+                            {"vlan", domain.vlan},
+                            {"source", "static"}});
+        }
+    }
+    return rows;
+}
+
+Answer ShowService::switches() const {
+    json rows = json::array();
+    for (const model::Switch& each : config_.document().switches) {
+        json groups = json::array();
+        std::size_t ports = 0;
+        for (const model::PortGroup& group : config_.document().port_groups) {
+            if (group.switch_name != each.name) { continue; }
+            groups.push_back(group.name);
+            ports += static_cast<std::size_t>(std::count_if(
+                config_.document().ports.begin(), config_.document().ports.end(),
+                [&](const model::Port& port) { return port.port_group == group.name; }));
+        }
+        rows.push_back(
+            {{"name", each.name}, {"mtu", each.mtu}, {"port_groups", groups}, {"ports", ports}});
+    }
+    return rows;
+}
+
+Answer ShowService::groups() const {
+    const model::Resolver resolver(config_.document());
+    json rows = json::array();
+    for (const model::Group& group : config_.document().groups) {
+        json members = json::array();
+        for (const std::size_t port : resolver.ports(group.name)) {
+            members.push_back(config_.document().ports[port].name);
+        }
+        json addresses = json::array();
+        for (const IpPrefix& prefix : resolver.addresses(group.name).prefixes) {
+            addresses.push_back(to_string(prefix));
+        }
+        rows.push_back({{"name", group.name},
+                        {"tags", group.tags},
+                        {"ports", members},
+                        {"addresses", addresses}});
+    }
+    return rows;
+}
+
+}  // namespace sluice::daemon

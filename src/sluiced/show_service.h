@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// ShowService: answers `show ...`, `status` and `flush ...` from what workers counted. Files: show_ports.cc, show_chain.cc
+// (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops, audit, workers, status). Control thread; figures that
+// flows carry are folded on the workers first, so that an answer is exact as of now.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "datapath/dataplane.h"
+#include "sluice/base/result.h"
+#include "src/sluiced/config_service.h"
+#include "src/sluiced/options.h"
+#include "src/sluiced/vhost_devices.h"
+
+namespace sluice::daemon {
+
+using Answer = Result<nlohmann::json>;
+using AnswerLater = boost::asio::awaitable<Result<nlohmann::json>>;
+
+class ShowService {
+public:
+    ShowService(datapath::Dataplane& dataplane, const ConfigService& config, const VhostDevices& devices, const Options& options)
+        : dataplane_(dataplane), config_(config), devices_(devices), options_(options) {}
+
+    // show_ports.cc
+    [[nodiscard]] Answer ports() const;
+    [[nodiscard]] Answer port(const std::string& name) const;
+    [[nodiscard]] Answer macs() const;
+    [[nodiscard]] Answer switches() const;
+    [[nodiscard]] Answer groups() const;
+    // show_chain.cc
+    [[nodiscard]] AnswerLater chain(std::string port);
+    [[nodiscard]] AnswerLater rules(std::string port);
+    // show_conns.cc
+    [[nodiscard]] AnswerLater conns(std::string port, std::uint64_t limit, std::uint64_t offset);
+    [[nodiscard]] AnswerLater flush_conns(std::string port);
+    // show_flows.cc
+    [[nodiscard]] AnswerLater flows(std::uint64_t top);
+    [[nodiscard]] AnswerLater flush_flows();
+    // show_books.cc
+    [[nodiscard]] AnswerLater drops(std::string port, bool audit);
+    [[nodiscard]] Answer workers() const;
+    [[nodiscard]] Answer status() const;
+    [[nodiscard]] Answer health() const;
+
+private:
+    [[nodiscard]] boost::asio::awaitable<void> fold();
+    [[nodiscard]] Result<PortIndex> index_of(const std::string& port) const;
+    [[nodiscard]] std::string name_of(PortIndex index) const;
+    [[nodiscard]] nlohmann::json port_row(PortIndex index, const datapath::PortConfig& config) const;
+    [[nodiscard]] nlohmann::json drops_of(PortIndex index) const;
+    [[nodiscard]] std::string rule_text(RuleId rule) const;
+    /// Sum of one figure of a port over all workers.
+    template <typename Figure>
+    [[nodiscard]] std::uint64_t sum(PortIndex index, Figure&& figure) const {
+        std::uint64_t total = 0;
+        for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+            const Counter& counter = figure(std::as_const(dataplane_).worker(w).context().ports[index.value]);
+            total += counter.get();
+        }
+        return total;
+    }
+
+    datapath::Dataplane& dataplane_;
+    const ConfigService& config_;
+    const VhostDevices& devices_;
+    const Options& options_;
+    const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace sluice::daemon

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// The property that lets programs be cached: with and without the flow cache, the same traffic under
+// the same changes of policy gives the same frames in the same order on every port, and the same
+// drops by reason. Two pipelines side by side; repeat a run with SLUICE_SEED, its length with
+// SLUICE_FRAMES.
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+
+#include "datapath/parse.h"
+#include "tests/packet/random_traffic.h"
+
+namespace sluice::test {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kFrames = 100'000;
+#else
+constexpr std::uint64_t kFrames = 1'000'000;
+#endif
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+std::uint64_t seed_of_clock() {
+    return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) & 0xffffffffffU;
+}
+
+std::string describe(const Bytes& bytes) {
+    ParsedFrame frame;
+    datapath::parse_frame(bytes.data(), static_cast<std::uint16_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()), PortIndex{0}, frame);
+    std::ostringstream out;
+    const FlowKey& key = frame.key;
+    out << bytes.size() << " bytes, class " << static_cast<int>(frame.frame_class) << ", to mac .." << static_cast<int>(key.destination_mac.bytes[5])
+        << ", type " << std::hex << key.ethertype.host() << std::dec << ", vlan " << key.vlan << ", ." << static_cast<int>(key.source_ip[15]) << " -> ."
+        << static_cast<int>(key.destination_ip[15]) << ", proto " << static_cast<int>(key.protocol) << ", ports " << key.source_port.host() << " -> "
+        << key.destination_port.host() << ", tcp flags " << static_cast<int>(frame.tcp_flags) << (frame.fragment ? ", fragment" : "");
+    return out.str();
+}
+
+PipelineOptions options_of(bool flow_cache, unsigned worker_count) {
+    PipelineOptions options;
+    options.flow_cache = flow_cache;
+    options.worker_count = worker_count;
+    options.seed = flow_cache ? 1 : 2;
+    return options;
+}
+
+/// Both pipelines, treated alike.
+class Twins {
+public:
+    Twins(std::uint64_t seed, unsigned worker_count)
+        : random_(seed),
+          policy_(seed + 1),
+          traffic_(seed + 2),
+          cached_(policy_.document(), options_of(true, worker_count)),
+          walked_(policy_.document(), options_of(false, worker_count)) {}
+
+    /// Sends a batch of frames to both, then changes something, perhaps. False at the first disagreement.
+    bool run_batch() {
+        batch_.clear();
+        for (unsigned count = 1 + below(48); count > 0; --count) {
+            Sending sending = traffic_.next();
+            if (policy_.has_port(sending.port)) { batch_.push_back(std::move(sending)); }
+        }
+        frame_count_ += batch_.size();
+        for (const Sending& sending : batch_) {
+            cached_.send(port_name(sending.port), sending.frame);
+            walked_.send(port_name(sending.port), sending.frame);
+        }
+        cached_.step();
+        walked_.step();
+        if (!agree()) { return false; }
+        pass_time();
+        meddle();
+        return true;
+    }
+
+    [[nodiscard]] std::uint64_t frame_count() const noexcept { return frame_count_; }
+    [[nodiscard]] std::uint64_t change_count() const noexcept { return change_count_; }
+    [[nodiscard]] const std::string& difference() const noexcept { return difference_; }
+    Pipeline& cached() noexcept { return cached_; }
+    Pipeline& walked() noexcept { return walked_; }
+
+private:
+    unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
+
+    template <typename Act>
+    void both(Act&& act) {
+        act(cached_);
+        act(walked_);
+    }
+
+    void pass_time() {
+        std::uint64_t ns = below(2000) * 1000U;
+        if (below(100) < 2) { ns = (1 + below(3000)) * kMillisecond; }
+        if (below(1000) < 3) { ns = (5 + below(100)) * kSecond; }
+        both([&](Pipeline& p) { p.advance(ns); });
+    }
+
+    void meddle() {
+        if (below(12) == 0) {
+            policy_.change();
+            ++change_count_;
+            both([&](Pipeline& p) { p.apply(policy_.document()); });
+        }
+        const unsigned what = below(500);
+        const std::string name = port_name(below(3));
+        if (what == 0) { both([](Pipeline& p) { p.flush_connections(); }); }
+        if (what == 1) { both([&](Pipeline& p) { p.flush_connections(name); }); }
+        if (what == 2) { both([](Pipeline& p) {
+            for (unsigned i = 0; i < p.dataplane().worker_count(); ++i) {
+                datapath::FlushFlows command;
+                p.run(i, command);
+            }
+        }); }
+        const bool on = below(2) == 0;
+        if (what == 3) { both([&](Pipeline& p) { p.port(name).up = on; }); }
+        if (what == 4) { both([&](Pipeline& p) { p.port(name).partial_checksum = on; }); }
+        if (what == 5) { both([&](Pipeline& p) { p.port(name).tso4 = on; }); }
+        const std::size_t burst = 1 + below(32);
+        if (what < 50) { both([&](Pipeline& p) { p.port(name).burst_max = burst; }); }
+        const std::size_t room = on ? SIZE_MAX : 100;
+        if (what == 6) { both([&](Pipeline& p) { p.port(name).room = room; }); }
+    }
+
+    bool agree() {
+        for (std::size_t i = 0; i < kUniverseSize; ++i) {
+            MemoryPort& x = cached_.port(port_name(i));
+            MemoryPort& y = walked_.port(port_name(i));
+            if (x.sent() != y.sent()) { return differ(port_name(i) + " was sent other frames: " + std::to_string(x.sent().size()) + " cached, " + std::to_string(y.sent().size()) + " walked"); }
+            x.clear_sent();
+            y.clear_sent();
+        }
+        for (std::size_t reason = 1; reason < kDropReasonCount; ++reason) {
+            const auto r = static_cast<DropReason>(reason);
+            const std::uint64_t x = cached_.drops(r);
+            const std::uint64_t y = walked_.drops(r);
+            if (x != y) { return differ("drops for " + std::string(to_string(r)) + ": " + std::to_string(x) + " cached, " + std::to_string(y) + " walked"); }
+        }
+        const std::uint32_t x = cached_.dataplane().connections().size();
+        const std::uint32_t y = walked_.dataplane().connections().size();
+        return x == y || differ("connections: " + std::to_string(x) + " cached, " + std::to_string(y) + " walked");
+    }
+
+    bool differ(const std::string& what) {
+        std::ostringstream out;
+        out << "frame " << frame_count_ << ", change " << change_count_ << ": " << what << "\nsince:\n";
+        for (const Sending& sending : batch_) { out << "  from " << port_name(sending.port) << ": " << describe(sending.frame.bytes) << "\n"; }
+        for (const auto reason : {DropReason::kTcpNoConnection, DropReason::kTcpState, DropReason::kTcpWindow, DropReason::kDfwDeny, DropReason::kIcmpNoConnection, DropReason::kConnectionLimit}) {
+            out << "  " << to_string(reason) << ": " << cached_.drops(reason) << " cached, " << walked_.drops(reason) << " walked\n";
+        }
+        out << policy_.document().dump(1);
+        difference_ = out.str();
+        return false;
+    }
+
+    std::mt19937_64 random_;
+    RandomPolicy policy_;
+    RandomTraffic traffic_;
+    Pipeline cached_, walked_;
+    std::vector<Sending> batch_;
+    std::uint64_t frame_count_ = 0, change_count_ = 0;
+    std::string difference_;
+};
+
+// Figures that people see: `show chain` counts alike, whichever way a packet went.
+void expect_equal_slots(Twins& twins) {
+    for (std::size_t i = 0; i < kUniverseSize; ++i) {
+        for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
+            for (const Direction direction : {Direction::kFromVm, Direction::kToVm}) {
+                const SlotFigures x = twins.cached().slot(port_name(i), slot, direction);
+                const SlotFigures y = twins.walked().slot(port_name(i), slot, direction);
+                EXPECT_TRUE(x == y) << port_name(i) << " slot " << slot << " direction " << static_cast<int>(direction) << ": " << x.packets << "/"
+                                    << x.drops << " cached, " << y.packets << "/" << y.drops << " walked";
+            }
+        }
+    }
+}
+
+void run(unsigned worker_count) {
+    const std::uint64_t seed = from_environment("SLUICE_SEED", seed_of_clock());
+    const std::uint64_t frames = from_environment("SLUICE_FRAMES", kFrames);
+    std::cout << "seed " << seed << "; repeat with SLUICE_SEED=" << seed << " SLUICE_FRAMES=" << frames << std::endl;
+    Twins twins(seed, worker_count);
+    while (twins.frame_count() < frames) {
+        ASSERT_TRUE(twins.run_batch()) << "seed " << seed << ", " << twins.difference();
+    }
+    const Books books = twins.cached().books();
+    std::cout << twins.frame_count() << " frames, " << twins.change_count() << " changes, " << books.sent << " sent, " << books.dropped << " dropped, "
+              << twins.cached().dataplane().worker(0).context().counters.flow_misses.get() << " misses on worker 0" << std::endl;
+    for (std::size_t reason = 1; reason < kDropReasonCount; ++reason) {
+        const std::uint64_t count = twins.cached().drops(static_cast<DropReason>(reason));
+        if (count > 0) { std::cout << "  " << to_string(static_cast<DropReason>(reason)) << " " << count; }
+    }
+    std::cout << std::endl;
+    EXPECT_TRUE(twins.cached().packets_conserved()) << "seed " << seed;
+    EXPECT_TRUE(twins.walked().packets_conserved()) << "seed " << seed;
+    EXPECT_GT(books.sent, frames / 5) << "seed " << seed << ": traffic that is all dropped shows nothing";
+    expect_equal_slots(twins);
+}
+
+TEST(AgreementOneWorker, CachedAndWalkedVerdictsAreTheSame) { run(1); }
+
+TEST(AgreementTwoWorkers, CachedAndWalkedVerdictsAreTheSame) { run(2); }
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// RandomPolicy: see random_policy.h.
+#include "tests/packet/random_policy.h"
+
+#include "sluice/net/address_text.h"
+
+namespace sluice::test {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kGroupOf[kUniverseSize] = {"plain", "plain", "plain", "a10", "trunk", "a10", "far"};
+constexpr const char* kItems[] = {"any",  "set1", "set2",        "red",         "plain",           "a10",
+                                  "p0",   "p1",   "10.0.0.0/30", "10.0.0.2",    "2001:db8::/126",  "2001:db8::1",
+                                  "blue", "p4",   "10.0.0.4/31", "192.0.2.0/24"};
+constexpr const char* kTargets[] = {"any", "red", "blue", "plain", "a10", "p0", "p1", "p2", "p4"};
+constexpr const char* kServices[] = {"any",     "tcp",        "udp",       "tcp/80", "tcp/443",         "tcp/20-100",      "tcp/80:1000-1003",
+                                     "udp/53",  "udp/50-60",  "udp/1000",  "icmp",   "icmp/8",          "icmp/0",          "icmpv6/128",
+                                     "icmpv6",  "ip/47",      "sctp/9000", "tcp/22", "udp/1002:5000",   "icmpv6/129"};
+constexpr const char* kMacs[] = {"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:00/ff:ff:ff:ff:ff:f0", "any", "any", "any"};
+
+}  // namespace
+
+std::string port_name(std::size_t index) { return "p" + std::to_string(index); }
+
+Vnic vnic_of(std::size_t index) {
+    const auto last = static_cast<std::uint8_t>(index + 1);
+    Vnic vnic{mac("02:00:00:00:00:00"), ip("10.0.0.0"), ip("2001:db8::")};
+    vnic.mac.bytes[5] = vnic.ip4.bytes[15] = vnic.ip6.bytes[15] = last;
+    return vnic;
+}
+
+RandomPolicy::RandomPolicy(std::uint64_t seed) : random_(seed) {
+    document_ = json_of(R"({
+        "switches": [{"name": "dvs0"}, {"name": "dvs1"}],
+        "port_groups": [{"name": "plain", "switch": "dvs0"},
+                        {"name": "a10", "switch": "dvs0", "vlan": {"mode": "access", "id": 10}},
+                        {"name": "trunk", "switch": "dvs0", "vlan": {"mode": "trunk", "ranges": ["1-12"]}},
+                        {"name": "far", "switch": "dvs1"}],
+        "address_sets": [{"name": "set1", "members": ["10.0.0.1", "2001:db8::2"]}, {"name": "set2", "members": ["10.0.0.0/29"]}],
+        "groups": [{"name": "red", "tags": {"colour": "red"}}, {"name": "blue", "tags": {"colour": "blue"}}],
+        "acls": [],
+        "dfw": {"default": "allow", "sections": [], "exclude": [],
+                "timeouts": {"tcp_syn_sent_s": 5, "tcp_established_s": 60, "udp_s": 3, "udp_stream_s": 8, "icmp_s": 3, "other_s": 4}}})");
+    document_["ports"] = json::array();
+    for (std::size_t i = 0; i < kUniverseSize; ++i) {
+        document_["ports"].push_back(port_of(port_name(i), kGroupOf[i], vnic_of(i)));
+        document_["ports"].back()["tags"] = {{"colour", i % 2 == 0 ? "red" : "blue"}};
+    }
+    is_present_.fill(true);
+}
+
+json& RandomPolicy::port() { return document_["ports"][below(static_cast<unsigned>(document_["ports"].size()))]; }
+
+json RandomPolicy::addresses() {
+    json list = json::array();
+    for (unsigned count = below(3); count > 0; --count) {
+        const std::string item = one_of(kItems);
+        if (item == "any" && !list.empty()) { continue; }
+        if (!list.empty() && list[0] == "any") { break; }
+        if (item[0] != 'p' || item.size() != 2 || is_present_[static_cast<std::size_t>(item[1] - '0')]) { list.push_back(item); }
+    }
+    return list;
+}
+
+json RandomPolicy::services() {
+    json list = json::array();
+    for (unsigned count = below(3); count > 0; --count) {
+        const std::string item = one_of(kServices);
+        if (item == "any" && !list.empty()) { continue; }
+        if (!list.empty() && list[0] == "any") { break; }
+        list.push_back(item);
+    }
+    return list;
+}
+
+json RandomPolicy::rule() {
+    json out = {{"name", "r" + std::to_string(names_++ % 1000)},
+                {"action", chance(60) ? "allow" : "drop"},
+                {"direction", one_of(std::array{"in", "out", "both"})},
+                {"source", addresses()},
+                {"destination", addresses()},
+                {"services", services()}};
+    const auto is_any = [](const json& list) {
+        return list.empty() || std::find(list.begin(), list.end(), "any") != list.end();
+    };
+    if (!is_any(out["source"]) && chance(15)) { out["negate_source"] = true; }
+    if (!is_any(out["destination"]) && chance(15)) { out["negate_destination"] = true; }
+    const std::string target = one_of(kTargets);
+    if (chance(40) && (target.size() != 2 || is_present_[static_cast<std::size_t>(target[1] - '0')])) { out["applied_to"] = json::array({target}); }
+    return out;
+}
+
+json RandomPolicy::section() {
+    json out = {{"name", "s" + std::to_string(names_++ % 1000)}, {"stateful", chance(70)}, {"tcp_strict", chance(60)}, {"rules", json::array()}};
+    for (unsigned count = 1 + below(4); count > 0; --count) { out["rules"].push_back(rule()); }
+    return out;
+}
+
+json RandomPolicy::acl() {
+    json out = {{"name", "acl" + std::to_string(names_++ % 1000)}, {"applied_to", {one_of(std::array{"any", "red", "blue", "plain"})}}, {"rules", json::array()}};
+    for (unsigned count = 1 + below(3); count > 0; --count) {
+        json rule = {{"name", "r" + std::to_string(names_++ % 1000)},
+                     {"action", chance(50) ? "permit" : "deny"},
+                     {"direction", one_of(std::array{"in", "out", "both"})},
+                     {"source", addresses()},
+                     {"destination", addresses()},
+                     {"services", services()}};
+        if (chance(20)) { rule["dscp"] = below(2) * 46; }
+        if (chance(10)) { rule["vlan"] = 10; }
+        if (chance(10)) { rule["source_mac"] = one_of(kMacs); }
+        if (chance(10)) { rule["ethertype"] = "0x0800"; }
+        out["rules"].push_back(rule);
+    }
+    return out;
+}
+
+void RandomPolicy::change_rules() {
+    json& dfw = document_["dfw"];
+    json& sections = dfw["sections"];
+    const unsigned what = below(10);
+    if (what == 0) { dfw["default"] = chance(65) ? "allow" : "drop"; }
+    if (what <= 2 && sections.size() < 4) { sections.insert(sections.begin(), section()); }
+    if (what == 3 && !sections.empty()) { sections.erase(below(static_cast<unsigned>(sections.size()))); }
+    if (what >= 4 && !sections.empty()) {
+        json& chosen = sections[below(static_cast<unsigned>(sections.size()))];
+        json& rules = chosen["rules"];
+        const unsigned at = below(static_cast<unsigned>(rules.size()));
+        if (what == 4) { rules.insert(rules.begin() + at, rule()); }
+        if (what == 5 && rules.size() > 1) { rules.erase(at); }
+        if (what == 6) { std::swap(rules[0], rules[at]); }
+        if (what == 7) { rules[at]["action"] = rules[at]["action"] == "allow" ? "drop" : "allow"; }
+        if (what == 8) { chosen["stateful"] = !chosen["stateful"].get<bool>(); }
+        if (what == 9) { chosen["tcp_strict"] = !chosen["tcp_strict"].get<bool>(); }
+    }
+}
+
+void RandomPolicy::change_ports() {
+    json& chosen = port();
+    const unsigned what = below(8);
+    if (what == 0) { chosen["enabled"] = chance(80); }
+    if (what == 1 && chance(30)) { chosen["overrides"] = {{"vlan", {{"mode", "none"}}}}; }
+    if (what == 2 && chance(30)) { chosen["overrides"] = {{"vlan", {{"mode", "access"}, {"id", chance(70) ? 10 : 3}}}}; }
+    if (what == 3) { chosen["overrides"] = {{"security", {{"promiscuous", chance(40)}, {"forged_transmits", chance(40)}}}}; }
+    if (what == 4) { chosen.erase("overrides"); }
+    if (what == 5) { chosen["tags"] = {{"colour", one_of(std::array{"red", "blue", "green"})}}; }
+    if (what == 6) { document_["dfw"]["exclude"] = chance(60) ? json::array() : json::array({one_of(std::array{"red", "blue", "a10"})}); }
+    if (what == 7) { document_["switches"][0]["mtu"] = chance(30) ? 900 : 1500; }
+}
+
+void RandomPolicy::change_groups() {
+    json& chosen = group();
+    const unsigned what = below(8);
+    if (what == 0) { chosen["spoofguard"] = chance(35) ? "manual" : "off"; }
+    if (what == 1) { chosen["guards"] = {{"dhcp_server", chance(50)}, {"dhcp_client", chance(30)}, {"ra", chance(50)}, {"non_ip", chance(30)}, {"bpdu", chance(50)}}; }
+    if (what == 2) { chosen["limits"] = {{"arp_pps", one_of(std::array{0, 5, 50})}, {"broadcast_pps", one_of(std::array{0, 0, 20})}, {"flows", one_of(std::array{0, 0, 1, 5, 40})}}; }
+    if (what == 3) { chosen["security"] = {{"forged_transmits", chance(40)}}; }
+    if (what == 4) { document_["address_sets"][0]["members"] = chance(50) ? json{"10.0.0.1", "10.0.0.3"} : json{"10.0.0.0/30", "2001:db8::/125"}; }
+    if (what == 5) { document_["acls"] = chance(40) ? json::array() : json::array({acl(), acl()}); }
+    if (what == 6) {
+        document_["dfw"]["limits"] = {{"connections_per_port", one_of(std::array{0, 0, 10, 100})}, {"half_open_per_port", one_of(std::array{0, 0, 3})}};
+    }
+    if (what == 7) { document_["dfw"]["timeouts"]["udp_s"] = 1 + below(5); }
+}
+
+void RandomPolicy::change_once() {
+    const unsigned what = below(12);
+    if (what < 6) { return change_rules(); }
+    if (what < 8) { return change_ports(); }
+    if (what < 11) { return change_groups(); }
+    // One of the two ports that no rule names comes or goes.
+    const std::size_t index = chance(50) ? 3 : 5;
+    json& ports = document_["ports"];
+    if (!is_present_[index]) {
+        ports.push_back(port_of(port_name(index), kGroupOf[index], vnic_of(index)));
+    } else {
+        for (std::size_t i = 0; i < ports.size(); ++i) {
+            if (ports[i]["name"] == port_name(index)) {
+                ports.erase(i);
+                break;
+            }
+        }
+    }
+    is_present_[index] = !is_present_[index];
+}
+
+void RandomPolicy::change() {
+    for (unsigned count = 1 + below(3); count > 0; --count) { change_once(); }
+}
+
+}  // namespace sluice::test

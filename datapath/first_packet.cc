@@ -126,6 +126,9 @@ void Composer::run() noexcept {
         const bool composed = compose();  // Once more, without the connection that just ended.
         SLUICE_ASSERT(composed);
     }
+    // A reply may have come this far by its connection only, and be dropped earlier, for another reason, once that is gone.
+    const bool is_reply = is_party && view.side == ConnectionSide::kResponder;
+    if (is_reply && program.ending == Ending::kDrop) { program.flags |= kProgramTransient; }
 }
 
 bool Composer::compose() noexcept {

@@ -5,6 +5,7 @@
 #include <rte_vhost.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <map>
 #include <mutex>
@@ -38,7 +39,7 @@ void on_destroy_device(int vid) {
 }
 
 int on_vring_state_changed(int vid, std::uint16_t ring, int is_enabled) {
-    if (VhostPort* port = port_of(vid)) { port->ring_changed(vid, ring, is_enabled != 0); }
+    if (VhostPort* port = port_of(vid)) { port->ring_changed(ring, is_enabled != 0); }
     return 0;
 }
 
@@ -64,6 +65,25 @@ Status registration_error(const std::string& path, const char* what) {
     return Error{Errc::kIo, "vhost: " + path + ": " + what, ""};
 }
 
+// The library's thread polls the sockets that it knew when its last poll() began, for up to a second: a new listener would
+// be heard that late. A connection of its own wakes it, so we give it one, to a socket that we close again.
+void wake_library(const std::string& path) {
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (listener < 0 || path.size() >= sizeof address.sun_path) { return; }
+    path.copy(address.sun_path, path.size());
+    static const rte_vhost_device_ops kNoCallbacks{};
+    if (bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 && listen(listener, 1) == 0 &&
+        rte_vhost_driver_register(path.c_str(), RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT) == 0) {
+        rte_vhost_driver_callback_register(path.c_str(), &kNoCallbacks);
+        rte_vhost_driver_start(path.c_str());
+        rte_vhost_driver_unregister(path.c_str());
+    }
+    close(listener);
+    unlink(path.c_str());
+}
+
 }  // namespace
 
 std::uint64_t offered_features() noexcept {
@@ -84,7 +104,8 @@ Status register_vhost(VhostPort& port) {
     if (rte_vhost_driver_register(path.c_str(), 0) != 0) {
         return Error{Errc::kIo, "vhost: " + path + ": the vhost library refused the path", ""};
     }
-    if (rte_vhost_driver_set_features(path.c_str(), offered_features()) != 0) { return registration_error(path, "can't set features"); }
+    // Setting features outright would turn the library's own rings off.
+    if (rte_vhost_driver_disable_features(path.c_str(), ~offered_features()) != 0) { return registration_error(path, "can't choose features"); }
     {
         const std::lock_guard lock(g_mutex);
         ports()[path] = &port;
@@ -94,6 +115,7 @@ Status register_vhost(VhostPort& port) {
         ports().erase(path);
         return registration_error(path, "can't listen");
     }
+    wake_library(path + ".wake");
     return Ok{};
 }
 

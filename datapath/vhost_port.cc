@@ -36,7 +36,6 @@ void VhostPort::attached(int vid) {
     std::uint64_t features = 0;
     rte_vhost_get_negotiated_features(vid, &features);
     features_.store(features, std::memory_order_relaxed);
-    for (std::uint16_t ring = 0; ring < kVhostQueuePairMax * 2U; ++ring) { rte_vhost_enable_guest_notification(vid, ring, 0); }
     if (hooks_.on_attached) { hooks_.on_attached(*this, vid); }
     epoch_.fetch_add(1, std::memory_order_release);
     vid_.store(vid, std::memory_order_release);
@@ -51,13 +50,13 @@ void VhostPort::detached() {
     if (hooks_.on_detached) { hooks_.on_detached(*this); }
 }
 
-void VhostPort::ring_changed(int vid, std::uint16_t ring, bool is_enabled) {
+// The library holds the rings' locks here: none of its functions may be called.
+void VhostPort::ring_changed(std::uint16_t ring, bool is_enabled) {
     if (ring >= kVhostQueuePairMax * 2U) { return; }
     const std::uint32_t bit = 1U << ring;
     enabled_rings_ = is_enabled ? enabled_rings_ | bit : enabled_rings_ & ~bit;
     unsigned pairs = 0;
     while (pairs < kVhostQueuePairMax && (enabled_rings_ >> rx_ring(pairs) & 3U) == 3U) { ++pairs; }
-    if (is_enabled) { rte_vhost_enable_guest_notification(vid, ring, 0); }
     pair_count_.store(pairs, std::memory_order_relaxed);
     epoch_.fetch_add(1, std::memory_order_release);
 }
@@ -71,6 +70,7 @@ void VhostPort::enter_epoch(int vid) noexcept {
         rings_[pair] = RingState{};
         rte_vhost_get_vring_base(vid, tx_ring(pair), &rings_[pair].next_avail, &used);
     }
+    want_kicks(false);  // We poll.
 }
 
 // The library took descriptors that gave no frame (no room for a header, an address outside of the guest's memory...).

@@ -54,7 +54,7 @@ public:
     // librte_vhost's thread, by way of vhost_callbacks.cc.
     void attached(int vid);
     void detached();
-    void ring_changed(int vid, std::uint16_t ring, bool is_enabled);
+    void ring_changed(std::uint16_t ring, bool is_enabled);
 
 private:
     VhostPort(std::string path, rte_mempool* pool, VhostHooks hooks);

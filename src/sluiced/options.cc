@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <string_view>
@@ -39,6 +40,22 @@ bool read_number(std::string_view& text, int& value) {
 
 Error core_error(const std::string& text, const std::string& why) {
     return Error{Errc::kInvalid, "--workers " + text + ": " + why, "workers"};
+}
+
+// "--eal" takes a value that begins with dashes, which CLI11 would read as another option: joined by "=" it does not.
+// In reverse order, as CLI11 wants a vector.
+std::vector<std::string> joined_arguments(int argc, char** argv) {
+    std::vector<std::string> arguments;
+    for (int i = 1; i < argc; ++i) {
+        if (std::string_view(argv[i]) == "--eal" && i + 1 < argc) {
+            arguments.push_back(std::string("--eal=") + argv[i + 1]);
+            ++i;
+        } else {
+            arguments.emplace_back(argv[i]);
+        }
+    }
+    std::reverse(arguments.begin(), arguments.end());
+    return arguments;
 }
 
 Status refuse_unsupported(const std::string& source, const std::string& metrics) {
@@ -127,7 +144,7 @@ CommandLine parse_command_line(int argc, char** argv) {
         ->capture_default_str()
         ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "critical", "off"}));
     try {
-        app.parse(argc, argv);
+        app.parse(joined_arguments(argc, argv));
     } catch (const CLI::ParseError& error) {
         line.exit_status = app.exit(error) == 0 ? 0 : 2;
         return line;

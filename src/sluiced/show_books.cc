@@ -45,7 +45,8 @@ AnswerLater ShowService::drops(std::string port, bool audit) {
     }
     json total = json::object();
     for (std::uint16_t i = 0; i < kPortMax; ++i) {
-        for (const auto& [reason, count] : drops_of(PortIndex{i}).items()) {
+        const json drops = drops_of(PortIndex{i});
+        for (const auto& [reason, count] : drops.items()) {
             total[reason] = total.value(reason, std::uint64_t{0}) + count.get<std::uint64_t>();
         }
     }

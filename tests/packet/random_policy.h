@@ -23,7 +23,7 @@ class RandomPolicy {
 public:
     explicit RandomPolicy(std::uint64_t seed);
 
-    /// Changes one to three things.
+    /// Changes one to three things; now and then begins anew, lest everything end up forbidden.
     void change();
     [[nodiscard]] const nlohmann::json& document() const noexcept { return document_; }
     [[nodiscard]] bool has_port(std::size_t index) const { return is_present_[index]; }
@@ -42,6 +42,7 @@ private:
     [[nodiscard]] nlohmann::json rule();
     [[nodiscard]] nlohmann::json section();
     [[nodiscard]] nlohmann::json acl();
+    void reset();
     void change_rules();
     void change_ports();
     void change_groups();

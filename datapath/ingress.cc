@@ -32,9 +32,16 @@ DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) n
     return DropReason::kNone;
 }
 
-// A program that holds only while there is no connection (or none tracked) is checked against the connections.
+bool is_alive(WorkerContext& context, ConnectionHandle handle) noexcept {
+    const Connection* record = context.connections.get(handle);
+    return record != nullptr && context.now_ns < __atomic_load_n(&record->expires_ns, __ATOMIC_RELAXED);
+}
+
+// A program that holds only while there is no connection (or none tracked) is checked against the connections; one that tracks a
+// connection needs it alive: what opens the next one is decided in order of arrival, like all that opens one.
 bool wants_decision(WorkerContext& context, const Packet& packet, const FlowState& state) noexcept {
-    if ((state.program.flags & kProgramRecheck) == 0) [[likely]] { return false; }
+    if (state.program.tracked) [[likely]] { return !is_alive(context, state.program.connection); }
+    if ((state.program.flags & kProgramRecheck) == 0) { return false; }
     if (state.program.domain == kNoDomain) { return false; }
     const DomainId domain = context.snapshot->domains[state.program.domain].id;
     return context.connections.find(tuple_of(packet.frame.key, domain), context.now_ns).is_set();

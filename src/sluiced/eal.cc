@@ -8,6 +8,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -79,6 +80,27 @@ rte_mempool* make_pool(unsigned buffers, bool uses_hugepages) {
     return pool;
 }
 
+// Beside the admin socket. What daemons that were killed left there is cleared away.
+Result<std::string> make_runtime_dir(const std::string& socket) {
+    namespace fs = std::filesystem;
+    const std::string start = ".sluiced-";
+    std::error_code error;
+    const fs::path beside = fs::absolute(socket, error).parent_path();
+    fs::create_directories(beside, error);
+    for (const auto& entry : fs::directory_iterator(beside, error)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with(start) && !fs::exists("/proc/" + name.substr(start.size()))) {
+            std::error_code ignored;
+            fs::remove_all(entry.path(), ignored);
+        }
+    }
+    const fs::path folder = beside / (start + std::to_string(getpid()));
+    if (mkdir(folder.c_str(), 0700) != 0) {
+        return Error{Errc::kIo, "can't make the folder " + folder.string() + ": " + std::strerror(errno), ""};
+    }
+    return folder.string();
+}
+
 int init_eal(std::vector<std::string> arguments) {
     std::vector<char*> argv;
     for (std::string& argument : arguments) { argv.push_back(argument.data()); }
@@ -89,6 +111,10 @@ int init_eal(std::vector<std::string> arguments) {
 
 Result<std::unique_ptr<Eal>> Eal::start(const Options& options) {
     std::unique_ptr<Eal> eal(new Eal);
+    Result<std::string> folder = make_runtime_dir(options.socket);
+    if (!folder) { return folder.error(); }
+    eal->runtime_dir_ = std::move(folder).value();
+    setenv("RUNTIME_DIRECTORY", eal->runtime_dir_.c_str(), 1);  // DPDK's own files go there, too.
     const std::string prefix = "sluice_" + std::to_string(getpid());
     eal->uses_hugepages_ = !options.no_huge && free_hugepage_mb() >= options.memory_mb;
     if (!eal->uses_hugepages_ && !options.no_huge) {
@@ -109,27 +135,14 @@ Result<std::unique_ptr<Eal>> Eal::start(const Options& options) {
                          std::to_string(options.memory_mb) + " MB: " + rte_strerror(rte_errno),
                      ""};
     }
-    const std::filesystem::path beside = std::filesystem::absolute(options.socket).parent_path();
-    std::error_code error;
-    std::filesystem::create_directories(beside, error);
-    std::string folder = (beside / ".sluiced-XXXXXX").string();
-    if (mkdtemp(folder.data()) == nullptr) {
-        return Error{Errc::kIo, "can't make a folder like " + folder + ": " + std::strerror(errno),
-                     ""};
-    }
-    eal->runtime_dir_ = folder;
     return eal;
 }
 
 Eal::~Eal() {
-    std::error_code ignored;
-    if (!runtime_dir_.empty()) { std::filesystem::remove_all(runtime_dir_, ignored); }
-    const std::string dpdk_dir = rte_eal_get_runtime_dir();
     rte_mempool_free(pool_);
     rte_eal_cleanup();
-    if (dpdk_dir.find("sluice_" + std::to_string(getpid())) != std::string::npos) {
-        std::filesystem::remove_all(dpdk_dir, ignored);
-    }
+    std::error_code ignored;
+    if (!runtime_dir_.empty()) { std::filesystem::remove_all(runtime_dir_, ignored); }
 }
 
 }  // namespace sluice::daemon

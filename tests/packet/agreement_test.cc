@@ -138,7 +138,7 @@ private:
                 p.run(i, command);
             }
         }); }
-        const bool on = below(2) == 0;
+        const bool on = below(5) != 0;
         if (what == 3) { both([&](Pipeline& p) { p.port(name).up = on; }); }
         if (what == 4) { both([&](Pipeline& p) { p.port(name).partial_checksum = on; }); }
         if (what == 5) { both([&](Pipeline& p) { p.port(name).tso4 = on; }); }
@@ -219,7 +219,7 @@ void run(unsigned worker_count) {
     std::cout << std::endl;
     EXPECT_TRUE(twins.cached().packets_conserved()) << "seed " << seed;
     EXPECT_TRUE(twins.walked().packets_conserved()) << "seed " << seed;
-    EXPECT_GT(books.sent, frames / 5) << "seed " << seed << ": traffic that is all dropped shows nothing";
+    EXPECT_GT(books.sent, frames / 10) << "seed " << seed << ": traffic that is all dropped shows nothing";
     expect_equal_slots(twins);
 }
 

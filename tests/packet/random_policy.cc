@@ -159,7 +159,7 @@ void RandomPolicy::change_groups() {
     if (what == 3) { chosen["security"] = {{"forged_transmits", chance(40)}}; }
     if (what == 4) { document_["address_sets"][0]["members"] = chance(50) ? json{"10.0.0.1", "10.0.0.3"} : json{"10.0.0.0/30", "2001:db8::/125"}; }
     if (what == 5) { document_["acls"] = chance(40) ? json::array() : json::array({acl(), acl()}); }
-    if (what == 6 && std::getenv("NOLIM") == nullptr) {
+    if (what == 6) {
         document_["dfw"]["limits"] = {{"connections_per_port", one_of(std::array{0, 0, 10, 100})}, {"half_open_per_port", one_of(std::array{0, 0, 3})}};
     }
     if (what == 7) { document_["dfw"]["timeouts"]["udp_s"] = 1 + below(5); }

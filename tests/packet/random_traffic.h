@@ -37,7 +37,7 @@ private:
 
     [[nodiscard]] unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
     [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
-    [[nodiscard]] std::size_t any_port() { return chance(60) ? below(3) : below(kUniverseSize); }
+    [[nodiscard]] std::size_t any_port() { return chance(75) ? below(3) : below(kUniverseSize); }
     [[nodiscard]] std::size_t other_port(std::size_t port);
     [[nodiscard]] Path path(std::size_t from, std::size_t to, bool is_v6);
     void restart(Talk& talk);

@@ -21,10 +21,13 @@ int report(const Failure& failure, bool as_json, const Streams& streams) {
     if (as_json) {
         const json error{
             {"code", failure.code}, {"message", failure.message}, {"object", failure.object}};
-        streams.out << json{{"error", error}}.dump(-1, ' ', false, kReplaceBadUtf8) << '\n'
-                    << std::flush;
+        // On both: a script that reads answers finds it where they come, one that watches errors there.
+        const std::string text = json{{"error", error}}.dump(-1, ' ', false, kReplaceBadUtf8);
+        streams.out << text << '\n' << std::flush;
+        streams.err << text << '\n' << std::flush;
+    } else {
+        streams.err << "sluice: " << printable(failure.message) << '\n' << std::flush;
     }
-    streams.err << "sluice: " << printable(failure.message) << '\n' << std::flush;
     return failure.code == "usage" ? kExitUsage : kExitFailed;
 }
 

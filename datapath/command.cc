@@ -55,7 +55,10 @@ bool ListFlows::step(WorkerContext& context) noexcept {
     for (; at_ < end; ++at_) {
         if (!context.flows.is_live(at_)) { continue; }
         const FlowEntry& entry = context.flows.entry(at_);
-        if (rows.size() == row_count_max_ && (rows.empty() || entry.state.packets <= rows.front().state.packets)) { continue; }
+        if (rows.size() == row_count_max_ &&
+            (rows.empty() || entry.state.packets <= rows.front().state.packets)) {
+            continue;
+        }
         rows.push_back(Row{entry.key, entry.state});
         std::push_heap(rows.begin(), rows.end(), fewer);
         if (rows.size() > row_count_max_) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// WorkerCommand: what control asks of a worker: fold figures, flush connections, list flows. Handed over by a bounded ring,
-// run in small pieces between bursts, so that a long one never stalls packets. Made and destroyed by control.
+// WorkerCommand: what control asks of a worker: fold figures, flush connections, list flows. Handed
+// over by a bounded ring, run in small pieces between bursts, so that a long one never stalls
+// packets. Made and destroyed by control.
 #pragma once
 
 #include <atomic>
@@ -21,24 +22,29 @@ public:
     /// worker: does a piece of the work. True when all is done.
     [[nodiscard]] virtual bool step(WorkerContext& context) noexcept = 0;
 
-    [[nodiscard]] bool is_finished() const noexcept { return finished_.load(std::memory_order_acquire); }  ///< control
-    void finish() noexcept { finished_.store(true, std::memory_order_release); }                          ///< worker
+    [[nodiscard]] bool is_finished() const noexcept {
+        return finished_.load(std::memory_order_acquire);
+    }                                                                             ///< control
+    void finish() noexcept { finished_.store(true, std::memory_order_release); }  ///< worker
 
 private:
     std::atomic<bool> finished_{false};
 };
 
-/// Folds the figures of every flow, then copies the worker's books: after it, show commands are exact as of now.
+/// Folds the figures of every flow, then copies the worker's books: after it, show commands are
+/// exact as of now.
 class FoldCommand final : public WorkerCommand {
 public:
     [[nodiscard]] bool step(WorkerContext& context) noexcept override;
-    std::uint64_t received = 0, created = 0, sent = 0, consumed = 0, dropped = 0, handed_over = 0, taken_over = 0;
+    std::uint64_t received = 0, created = 0, sent = 0, consumed = 0, dropped = 0, handed_over = 0,
+                  taken_over = 0;
 
 private:
     std::uint32_t at_ = 0;
 };
 
-/// Closes connections: all, or those that one vNIC opened or answers. One worker runs it for the whole table.
+/// Closes connections: all, or those that one vNIC opened or answers. One worker runs it for the
+/// whole table.
 class FlushConnections final : public WorkerCommand {
 public:
     explicit FlushConnections(PortIndex port = kNoPort) : port_(port) {}
@@ -67,9 +73,12 @@ public:
         FlowKey key;
         FlowState state;
     };
-    explicit ListFlows(std::size_t row_count_max) : row_count_max_(row_count_max) { rows.reserve(row_count_max + 1); }
+    explicit ListFlows(std::size_t row_count_max) : row_count_max_(row_count_max) {
+        rows.reserve(row_count_max + 1);
+    }
     [[nodiscard]] bool step(WorkerContext& context) noexcept override;
-    std::vector<Row> rows;  ///< Unordered, the largest seen. Reserved beforehand: the worker does not allocate.
+    std::vector<Row>
+        rows;  ///< Unordered, the largest seen. Reserved beforehand: the worker does not allocate.
     std::uint32_t now_ms = 0;
 
 private:

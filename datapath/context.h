@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// WorkerContext: all that one worker owns, and what it borrows for the running poll. The stages (ingress, first_packet,
-// steps, inspect, replicate, output) are functions over it, one a file. Thread: its worker only, counters excepted.
+// WorkerContext: all that one worker owns, and what it borrows for the running poll. The stages
+// (ingress, first_packet, steps, inspect, replicate, output) are functions over it, one a file.
+// Thread: its worker only, counters excepted.
 #pragma once
 
 #include <array>
@@ -35,9 +36,9 @@ struct Packet {
     std::uint32_t index = kNoFlow;  ///< Flow-table entry, also while it is stale.
     FragmentResult fragment;        ///< Of a fragment.
     bool is_related = false;        ///< ICMP error that quotes a live connection.
-    FlowState* flow = nullptr;   ///< In the table, or `scratch`.
-    FlowState scratch;           ///< Program of a packet that is not cached.
-    RuleId rule_from, rule_to;   ///< Of `scratch`.
+    FlowState* flow = nullptr;      ///< In the table, or `scratch`.
+    FlowState scratch;              ///< Program of a packet that is not cached.
+    RuleId rule_from, rule_to;      ///< Of `scratch`.
 };
 
 /// What a worker is made with.
@@ -62,18 +63,18 @@ struct WorkerContext {
     std::uint64_t now_ns = 0;            ///< Of the running poll.
     std::uint32_t now_ms = 0;
 
-    WorkerCounters counters;             // worker: rw, control: ro
-    std::vector<PortCounters> ports;     // worker: rw, control: ro; by PortIndex
+    WorkerCounters counters;          // worker: rw, control: ro
+    std::vector<PortCounters> ports;  // worker: rw, control: ro; by PortIndex
     LazyMemory rule_memory;
-    RuleCounters* rules;                 // worker: rw, control: ro; by rule_slot()
-    std::vector<ChainState> chains;      // by PortIndex
+    RuleCounters* rules;             // worker: rw, control: ro; by rule_slot()
+    std::vector<ChainState> chains;  // by PortIndex
 
-    std::array<Packet, kBurstMax> burst; // Of the running burst.
-    std::vector<TxBuffer> tx;            // by PortIndex
-    std::vector<PortIndex> tx_dirty;     // Ports with frames in `tx`.
-    std::vector<TxBuffer> handover;      // by worker
-    std::vector<rte_ring*> to_worker;    // by worker: single producer (this one), single consumer
-    std::vector<rte_ring*> from_worker;  // by worker
+    std::array<Packet, kBurstMax> burst;  // Of the running burst.
+    std::vector<TxBuffer> tx;             // by PortIndex
+    std::vector<PortIndex> tx_dirty;      // Ports with frames in `tx`.
+    std::vector<TxBuffer> handover;       // by worker
+    std::vector<rte_ring*> to_worker;     // by worker: single producer (this one), single consumer
+    std::vector<rte_ring*> from_worker;   // by worker
 };
 
 }  // namespace sluice::datapath

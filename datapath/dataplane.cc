@@ -34,7 +34,8 @@ std::unique_ptr<const Snapshot> empty_snapshot(unsigned worker_count) {
 
 Dataplane::Dataplane(const DataplaneOptions& options)
     : arena_(ConnectionTable::arena_bytes(options.connection_capacity)),
-      connections_(std::make_unique<ConnectionTable>(arena_.get(), options.connection_capacity, options.worker_count, options.seed)),
+      connections_(std::make_unique<ConnectionTable>(arena_.get(), options.connection_capacity,
+                                                     options.worker_count, options.seed)),
       current_(empty_snapshot(options.worker_count)),
       published_(current_.get()),
       rcu_(make_rcu(options.worker_count)) {
@@ -55,12 +56,14 @@ Dataplane::Dataplane(const DataplaneOptions& options)
 }
 
 void Dataplane::make_rings(unsigned count) {
-    static std::atomic<unsigned> made{0};  // Names are the process's, and it may have several dataplanes.
+    static std::atomic<unsigned> made{
+        0};  // Names are the process's, and it may have several dataplanes.
     for (unsigned from = 0; from < count; ++from) {
         for (unsigned to = 0; to < count; ++to) {
             if (from == to) { continue; }
             const std::string name = "sluice_frames_" + std::to_string(made.fetch_add(1));
-            rte_ring* ring = rte_ring_create(name.c_str(), kWorkerQueueFrames, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+            rte_ring* ring = rte_ring_create(name.c_str(), kWorkerQueueFrames, SOCKET_ID_ANY,
+                                             RING_F_SP_ENQ | RING_F_SC_DEQ);
             if (ring == nullptr) { throw std::bad_alloc(); }
             rings_.push_back(ring);
             workers_[from]->context().to_worker[to] = ring;
@@ -86,7 +89,9 @@ std::uint64_t Dataplane::publish(std::unique_ptr<const Snapshot> next) {
     return token;
 }
 
-bool Dataplane::is_settled(std::uint64_t token) const noexcept { return rte_rcu_qsbr_check(rcu_, token, false) == 1; }
+bool Dataplane::is_settled(std::uint64_t token) const noexcept {
+    return rte_rcu_qsbr_check(rcu_, token, false) == 1;
+}
 
 void Dataplane::reclaim() {
     while (!retired_.empty() && is_settled(retired_.front().token)) { retired_.pop_front(); }
@@ -99,7 +104,8 @@ bool Dataplane::submit(unsigned worker, WorkerCommand& command) noexcept {
 }
 
 std::size_t Dataplane::poll_once(unsigned worker, std::uint64_t now_ns) noexcept {
-    const std::size_t moved = workers_[worker]->poll_once(*published_.load(std::memory_order_acquire), now_ns);
+    const std::size_t moved =
+        workers_[worker]->poll_once(*published_.load(std::memory_order_acquire), now_ns);
     rte_rcu_qsbr_quiescent(rcu_, worker);
     return moved;
 }
@@ -119,7 +125,8 @@ void Dataplane::synchronize() const noexcept {
 
 void Dataplane::wake(unsigned worker) const noexcept {
     const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(wake_fds_[worker], &one, sizeof one);  // Full means awake already.
+    [[maybe_unused]] const ssize_t written =
+        write(wake_fds_[worker], &one, sizeof one);  // Full means awake already.
 }
 
 }  // namespace sluice::datapath

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dataplane: the workers of this process with what they share: the published snapshot and its reclamation (rte_rcu_qsbr),
-// the rings between workers, the connection arena. Control thread, except where said.
+// Dataplane: the workers of this process with what they share: the published snapshot and its
+// reclamation (rte_rcu_qsbr), the rings between workers, the connection arena. Control thread,
+// except where said.
 #pragma once
 
 #include <atomic>
@@ -50,7 +51,8 @@ public:
     std::size_t poll_once(unsigned worker, std::uint64_t now_ns) noexcept;
     /// worker: goes on line (its lookups hold snapshots) and off line (asleep or ended).
     void set_online(unsigned worker, bool is_online) noexcept;
-    /// Any thread: waits until every worker passed a quiescent state; asleep ones count as passed. For librte_vhost's thread.
+    /// Any thread: waits until every worker passed a quiescent state; asleep ones count as passed.
+    /// For librte_vhost's thread.
     void synchronize() const noexcept;
 
     /// eventfd that wakes a sleeping worker. Any thread writes, the worker reads.
@@ -59,7 +61,9 @@ public:
 
     [[nodiscard]] Worker& worker(unsigned index) noexcept { return *workers_[index]; }
     [[nodiscard]] const Worker& worker(unsigned index) const noexcept { return *workers_[index]; }
-    [[nodiscard]] unsigned worker_count() const noexcept { return static_cast<unsigned>(workers_.size()); }
+    [[nodiscard]] unsigned worker_count() const noexcept {
+        return static_cast<unsigned>(workers_.size());
+    }
     [[nodiscard]] ConnectionTable& connections() noexcept { return *connections_; }
 
 private:
@@ -74,8 +78,8 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<rte_ring*> rings_;
     std::vector<int> wake_fds_;
-    std::unique_ptr<const Snapshot> current_;    // control
-    std::atomic<const Snapshot*> published_;     // control: w, worker: r
+    std::unique_ptr<const Snapshot> current_;  // control
+    std::atomic<const Snapshot*> published_;   // control: w, worker: r
     std::deque<Retired> retired_;
     rte_rcu_qsbr* rcu_;
 };

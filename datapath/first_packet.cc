@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// First packet: composes a program from the source vNIC's chain, switching, the destination vNIC's chain and the connection.
-// Also called for packets whose program is stale. With a connection, every decision judges it again by its opener's key, so
-// a rule change ends what it no longer allows at the next packet, whichever direction that has.
+// First packet: composes a program from the source vNIC's chain, switching, the destination vNIC's
+// chain and the connection. Also called for packets whose program is stale. With a connection,
+// every decision judges it again by its opener's key, so a rule change ends what it no longer
+// allows at the next packet, whichever direction that has.
 #include "datapath/checksum.h"
 #include "datapath/stages.h"
 #include "sluice/base/assert.h"
@@ -19,19 +20,24 @@ void fill_view(const Connection& record, ConnectionSide side, ConnectionView& vi
     view.responder_stateful = (flags & kConnResponderStateful) != 0;
     FlowKey& key = view.opener_key;
     __builtin_memcpy(key.source_ip, opener_is_a ? tuple.ip_a : tuple.ip_b, sizeof key.source_ip);
-    __builtin_memcpy(key.destination_ip, opener_is_a ? tuple.ip_b : tuple.ip_a, sizeof key.destination_ip);
+    __builtin_memcpy(key.destination_ip, opener_is_a ? tuple.ip_b : tuple.ip_a,
+                     sizeof key.destination_ip);
     key.protocol = tuple.protocol;
-    key.flags = static_cast<std::uint8_t>((tuple.family == IpFamily::kV4 ? kKeyIpv4 : kKeyIpv6) | kKeyPorts);
+    key.flags = static_cast<std::uint8_t>((tuple.family == IpFamily::kV4 ? kKeyIpv4 : kKeyIpv6) |
+                                          kKeyPorts);
     key.source_port = opener_is_a ? tuple.port_a : tuple.port_b;
     key.destination_port = opener_is_a ? tuple.port_b : tuple.port_a;
-    if (tuple.protocol == 1 || tuple.protocol == 58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
+    if (tuple.protocol == 1 ||
+        tuple.protocol ==
+            58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
         std::swap(key.source_port, key.destination_port);
     }
 }
 
 // One composition: the inputs and what comes of them.
 struct Composer {
-    Composer(WorkerContext& c, Packet& p, const PortConfig& port) noexcept : context(c), packet(p), in(port), key(p.frame.key) {}
+    Composer(WorkerContext& c, Packet& p, const PortConfig& port) noexcept
+        : context(c), packet(p), in(port), key(p.frame.key) {}
 
     WorkerContext& context;
     Packet& packet;
@@ -41,8 +47,8 @@ struct Composer {
     TupleOfFrame tuple;
     bool may_track = false;  // Unicast IP: the kinds of frame that connections are made of.
     bool has_connection = false;
-    bool is_party = false;   // It runs between the two vNICs of the connection.
-    ConnectionView view{};   // Meaningful if has_connection.
+    bool is_party = false;  // It runs between the two vNICs of the connection.
+    ConnectionView view{};  // Meaningful if has_connection.
     Program program;
     RuleId rule_from, rule_to;
 
@@ -62,8 +68,12 @@ private:
     void refuse_open(DropReason reason, const Decision& from) noexcept;
     void count_hit(RuleId rule) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
-    [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept { return port.chain->slots[kSlotDfw] != nullptr; }
-    [[nodiscard]] DecideInput input(Direction direction) const noexcept { return {key, direction, is_party ? &view : nullptr}; }
+    [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept {
+        return port.chain->slots[kSlotDfw] != nullptr;
+    }
+    [[nodiscard]] DecideInput input(Direction direction) const noexcept {
+        return {key, direction, is_party ? &view : nullptr};
+    }
 };
 
 void Composer::set_drop(DropReason reason) noexcept {
@@ -71,7 +81,8 @@ void Composer::set_drop(DropReason reason) noexcept {
     program.reason = reason;
 }
 
-// Whether slot 2 judged this packet of a connection by the opener's key: then its verdict is one on the connection.
+// Whether slot 2 judged this packet of a connection by the opener's key: then its verdict is one on
+// the connection.
 bool Composer::judged_by_opener(Direction direction) const noexcept {
     if (view.side == ConnectionSide::kOpener) { return true; }
     return direction == Direction::kFromVm ? view.responder_stateful : view.opener_stateful;
@@ -94,8 +105,9 @@ bool Composer::set_chain_drop(const Decision& decision, Direction direction) noe
     return true;
 }
 
-// A frame with a connection's tuple that runs between other vNICs (a forged address) is tracked like the rest, but judged by its
-// own key, and what is decided of it says nothing on the connection: else one vNIC's policy could end what another's allows.
+// A frame with a connection's tuple that runs between other vNICs (a forged address) is tracked
+// like the rest, but judged by its own key, and what is decided of it says nothing on the
+// connection: else one vNIC's policy could end what another's allows.
 void Composer::find_connection() noexcept {
     may_track = key.is_ip() && !key.destination_mac.is_group();
     if (!may_track) { return; }
@@ -126,7 +138,8 @@ void Composer::run() noexcept {
         const bool composed = compose();  // Once more, without the connection that just ended.
         SLUICE_ASSERT(composed);
     }
-    // A reply may have come this far by its connection only, and be dropped earlier, for another reason, once that is gone.
+    // A reply may have come this far by its connection only, and be dropped earlier, for another
+    // reason, once that is gone.
     const bool is_reply = is_party && view.side == ConnectionSide::kResponder;
     if (is_reply && program.ending == Ending::kDrop) { program.flags |= kProgramTransient; }
 }
@@ -140,7 +153,8 @@ bool Composer::compose() noexcept {
     program.output = kNoPort;
     if (from.verdict == Verdict::kDrop) { return set_chain_drop(from, Direction::kFromVm); }
     if (!switch_frame()) { return true; }
-    if (program.output == kNoPort) {  // Replicated: no connection, every copy is judged at its own port.
+    if (program.output ==
+        kNoPort) {  // Replicated: no connection, every copy is judged at its own port.
         rule_from = from.rule;
         program.flags |= kProgramHitsByPacket;
         return true;
@@ -185,7 +199,9 @@ bool Composer::enter_destination(const PortConfig& out, const Decision& from) no
         return true;
     }
     program.flags |= kProgramHitsByPacket;
-    if (is_party) { context.connections.close(context.options.index, program.connection); }  // Nobody tracks it any more.
+    if (is_party) {
+        context.connections.close(context.options.index, program.connection);
+    }  // Nobody tracks it any more.
     if (may_track && (has_firewall(in) || has_firewall(out))) { program.flags |= kProgramRecheck; }
     return true;
 }
@@ -195,7 +211,9 @@ void Composer::set_ending(const PortConfig& out) noexcept {
     for (const PortIndex member : domain->promiscuous) {
         if (member != key.port && member != program.output) { program.ending = Ending::kMirrored; }
     }
-    if (const auto step = egress_vlan_step(out, *domain, key)) { program.steps[program.step_count++] = *step; }
+    if (const auto step = egress_vlan_step(out, *domain, key)) {
+        program.steps[program.step_count++] = *step;
+    }
 }
 
 void Composer::attach_connection(const Decision& from, const Decision& to) noexcept {
@@ -207,8 +225,8 @@ void Composer::attach_connection(const Decision& from, const Decision& to) noexc
     program.tracked = program.ending != Ending::kDrop;
 }
 
-// The rules that let a live connection through may be others than at its opening. Only the opener's packets say so: how a reply
-// is judged depends on what is recorded here, and must not change it.
+// The rules that let a live connection through may be others than at its opening. Only the opener's
+// packets say so: how a reply is judged depends on what is recorded here, and must not change it.
 void Composer::rejudge_connection(const Decision& from, const Decision& to) noexcept {
     if (!is_party || program.side != ConnectionSide::kOpener) { return; }
     RejudgeRequest request;
@@ -224,7 +242,8 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     const ParsedFrame& frame = packet.frame;
     if (!tuple.may_open) {
         refuse_open(DropReason::kIcmpNoConnection, from);
-        program.flags = static_cast<std::uint8_t>((program.flags & ~kProgramTransient) | kProgramRecheck);  // The key alone says so.
+        program.flags = static_cast<std::uint8_t>((program.flags & ~kProgramTransient) |
+                                                  kProgramRecheck);  // The key alone says so.
         return;
     }
     if (frame.l4_checksum == L4Checksum::kUnknown && !l4_checksum_ok(*packet.mbuf, frame)) {
@@ -234,8 +253,12 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     ParsedFrame whole;
     if (frame.fragment) {
         program.connection = ConnectionHandle{};
-        if (!packet.fragment.complete) { return; }  // Goes on, judged by the rules; opens nothing yet.
-        if (!context.fragments.whole(packet.fragment.datagram, whole)) { return refuse_open(DropReason::kFragmentNoHead, from); }
+        if (!packet.fragment.complete) {
+            return;
+        }  // Goes on, judged by the rules; opens nothing yet.
+        if (!context.fragments.whole(packet.fragment.datagram, whole)) {
+            return refuse_open(DropReason::kFragmentNoHead, from);
+        }
         opening = &whole;
     }
     OpenRequest request;
@@ -248,7 +271,8 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     request.responder_stateful = to.stateful;
     request.tcp_strict = (!from.stateful || from.tcp_strict) && (!to.stateful || to.tcp_strict);
     request.judged_generation = context.snapshot->generation;
-    const OpenResult opened = context.connections.open(context.options.index, request, *opening, context.now_ns);
+    const OpenResult opened =
+        context.connections.open(context.options.index, request, *opening, context.now_ns);
     if (!opened.handle.is_set()) { return refuse_open(opened.reason, from); }
     program.connection = opened.handle;
     program.side = context.connections.side_of(opened.handle, tuple);
@@ -256,7 +280,8 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     if (to.rule != from.rule) { count_hit(to.rule); }
 }
 
-// This packet can't open the connection that its key may have: charged to the firewall that asked for one.
+// This packet can't open the connection that its key may have: charged to the firewall that asked
+// for one.
 void Composer::refuse_open(DropReason reason, const Decision& from) noexcept {
     set_drop(reason);
     program.drop_slot = static_cast<std::uint8_t>(kSlotDfw);
@@ -274,7 +299,8 @@ bool drops(const Program& program) noexcept { return program.ending == Ending::k
 
 // A stale entry keeps its place if the new program belongs to the same list of its port.
 void cache(WorkerContext& context, Packet& packet, const Composer& composed) noexcept {
-    if (packet.index != kNoFlow && drops(context.flows.entry(packet.index).state.program) != drops(composed.program)) {
+    if (packet.index != kNoFlow &&
+        drops(context.flows.entry(packet.index).state.program) != drops(composed.program)) {
         context.flows.remove(packet.index);
         packet.index = kNoFlow;
     }
@@ -294,7 +320,8 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
 
 }  // namespace
 
-bool view_connection(WorkerContext& context, ConnectionHandle handle, ConnectionSide side, ConnectionView& view) noexcept {
+bool view_connection(WorkerContext& context, ConnectionHandle handle, ConnectionSide side,
+                     ConnectionView& view) noexcept {
     Connection record;
     if (!context.connections.snapshot(handle, record)) { return false; }
     fill_view(record, side, view);
@@ -323,9 +350,12 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     composer.run();
     packet.flow = &packet.scratch;
     const bool may_cache = context.options.flow_cache && !packet.frame.fragment;
-    if (may_cache && (composer.program.flags & kProgramTransient) == 0) { cache(context, packet, composer); }
+    if (may_cache && (composer.program.flags & kProgramTransient) == 0) {
+        cache(context, packet, composer);
+    }
     if (packet.flow != &packet.scratch) { return; }
-    if (packet.index != kNoFlow) {  // A transient verdict says nothing on the cached program, but that one is stale.
+    if (packet.index != kNoFlow) {  // A transient verdict says nothing on the cached program, but
+                                    // that one is stale.
         context.flows.remove(packet.index);
         packet.index = kNoFlow;
     }

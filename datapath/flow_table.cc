@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// FlowTable: see flow_table.h. Tags of a bucket are compared at once (SSE2). An empty way has tag 0.
+// FlowTable: see flow_table.h. Tags of a bucket are compared at once (SSE2). An empty way has tag
+// 0.
 #include "datapath/flow_table.h"
 
 #include <emmintrin.h>
@@ -14,9 +15,11 @@
 namespace sluice::datapath {
 
 LazyMemory::LazyMemory(std::size_t bytes) : memory_(nullptr), bytes_(bytes) {
-    memory_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    memory_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory_ == MAP_FAILED) { throw std::bad_alloc(); }
-    madvise(memory_, bytes, MADV_HUGEPAGE);  // A wish: without it the table works, with more TLB misses.
+    madvise(memory_, bytes,
+            MADV_HUGEPAGE);  // A wish: without it the table works, with more TLB misses.
 }
 
 LazyMemory::~LazyMemory() { munmap(memory_, bytes_); }
@@ -30,12 +33,14 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
 }
 
 std::uint32_t bucket_count(std::uint32_t capacity) noexcept {
-    return std::bit_ceil(std::max(capacity / 4U, 16U));  // Half full at capacity: nearly all keys sit in their first bucket.
+    return std::bit_ceil(std::max(
+        capacity / 4U, 16U));  // Half full at capacity: nearly all keys sit in their first bucket.
 }
 
 }  // namespace
 
-FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::uint64_t seed, Retire retire, void* context)
+FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::uint64_t seed,
+                     Retire retire, void* context)
     : capacity_(std::bit_ceil(std::max(capacity, 64U))),
       bucket_mask_(bucket_count(capacity_) - 1U),
       bucket_memory_(sizeof(Bucket) * (std::size_t{bucket_mask_} + 1U)),
@@ -52,7 +57,9 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
         seed = mix(seed + 0x9e3779b97f4a7c15ULL, 0xd6e8feb86659fd93ULL);
         word = seed | 1U;
     }
-    for (std::size_t i = 0; i < lists_.size(); ++i) { lists_[i].quota = i % 2U == 0 ? capacity_ : kNegativeFlowsPerPort; }
+    for (std::size_t i = 0; i < lists_.size(); ++i) {
+        lists_[i].quota = i % 2U == 0 ? capacity_ : kNegativeFlowsPerPort;
+    }
 }
 
 // Seeded multiply-and-fold over four independent lanes, so that a guest can't aim at a bucket.
@@ -76,7 +83,8 @@ std::uint32_t FlowTable::first_bucket(std::uint64_t hash) const noexcept {
 }
 
 std::uint32_t FlowTable::second_bucket(std::uint64_t hash) const noexcept {
-    return (static_cast<std::uint32_t>(hash) ^ (std::uint32_t{tag_of(hash)} * 0x5bd1e995U | 1U)) & bucket_mask_;
+    return (static_cast<std::uint32_t>(hash) ^ (std::uint32_t{tag_of(hash)} * 0x5bd1e995U | 1U)) &
+           bucket_mask_;
 }
 
 std::uint32_t FlowTable::match_mask(const Bucket& bucket, std::uint16_t tag) noexcept {
@@ -85,7 +93,9 @@ std::uint32_t FlowTable::match_mask(const Bucket& bucket, std::uint16_t tag) noe
     return static_cast<std::uint32_t>(_mm_movemask_epi8(equal));  // Two bits a way.
 }
 
-void FlowTable::prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&buckets_[first_bucket(hash)]); }
+void FlowTable::prefetch_bucket(std::uint64_t hash) const noexcept {
+    __builtin_prefetch(&buckets_[first_bucket(hash)]);
+}
 
 std::uint32_t FlowTable::candidate(std::uint64_t hash) const noexcept {
     const Bucket& bucket = buckets_[first_bucket(hash)];
@@ -97,15 +107,19 @@ std::uint32_t FlowTable::candidate(std::uint64_t hash) const noexcept {
     return index;
 }
 
-std::uint32_t FlowTable::find_in(const Bucket& bucket, const FlowKey& key, std::uint16_t tag) const noexcept {
-    for (std::uint32_t mask = match_mask(bucket, tag); mask != 0; mask &= mask - 1U, mask &= mask - 1U) {
-        const std::uint32_t index = bucket.indexes[static_cast<unsigned>(std::countr_zero(mask)) / 2U];
+std::uint32_t FlowTable::find_in(const Bucket& bucket, const FlowKey& key,
+                                 std::uint16_t tag) const noexcept {
+    for (std::uint32_t mask = match_mask(bucket, tag); mask != 0;
+         mask &= mask - 1U, mask &= mask - 1U) {
+        const std::uint32_t index =
+            bucket.indexes[static_cast<unsigned>(std::countr_zero(mask)) / 2U];
         if (entries_[index].key == key) { return index; }
     }
     return kNoFlow;
 }
 
-std::uint32_t FlowTable::find(const FlowKey& key, std::uint64_t hash, std::uint32_t candidate) const noexcept {
+std::uint32_t FlowTable::find(const FlowKey& key, std::uint64_t hash,
+                              std::uint32_t candidate) const noexcept {
     if (candidate != kNoFlow && entries_[candidate].key == key) [[likely]] { return candidate; }
     const std::uint16_t tag = tag_of(hash);
     const std::uint32_t index = find_in(buckets_[first_bucket(hash)], key, tag);
@@ -123,7 +137,8 @@ bool FlowTable::place(std::uint64_t hash, std::uint32_t index) noexcept {
             return true;
         }
     }
-    return false;  // Both full of other flows: this one stays uncached rather than push out another vNIC's.
+    return false;  // Both full of other flows: this one stays uncached rather than push out another
+                   // vNIC's.
 }
 
 std::uint32_t FlowTable::take_free() noexcept {
@@ -151,8 +166,16 @@ void FlowTable::push_front(List& list, std::uint32_t index) noexcept {
 
 void FlowTable::unlink(List& list, std::uint32_t index) noexcept {
     const FlowCold& cold = cold_[index];
-    if (cold.previous != kNoFlow) { cold_[cold.previous].next = cold.next; } else { list.head = cold.next; }
-    if (cold.next != kNoFlow) { cold_[cold.next].previous = cold.previous; } else { list.tail = cold.previous; }
+    if (cold.previous != kNoFlow) {
+        cold_[cold.previous].next = cold.next;
+    } else {
+        list.head = cold.next;
+    }
+    if (cold.next != kNoFlow) {
+        cold_[cold.next].previous = cold.previous;
+    } else {
+        list.tail = cold.previous;
+    }
     --list.count;
 }
 
@@ -168,7 +191,8 @@ void FlowTable::evict_one(List& list) noexcept {
     remove(list.tail);
 }
 
-std::uint32_t FlowTable::insert(const FlowKey& key, std::uint64_t hash, const Program& program) noexcept {
+std::uint32_t FlowTable::insert(const FlowKey& key, std::uint64_t hash,
+                                const Program& program) noexcept {
     const std::size_t is_drop = program.ending == Ending::kDrop ? 1U : 0U;
     List& list = lists_[std::size_t{key.port.value} * 2U + is_drop];
     if (list.count >= list.quota && list.count > 0) { evict_one(list); }
@@ -227,7 +251,9 @@ void FlowTable::sweep(std::uint32_t budget, std::uint32_t now_ms, std::uint32_t 
     for (; budget > 0 && fresh_ > 0; --budget) {
         if (sweep_at_ >= fresh_) { sweep_at_ = 0; }
         const std::uint32_t index = sweep_at_++;
-        if (is_live(index) && now_ms - entries_[index].state.last_used_ms >= idle_ms) { remove(index); }
+        if (is_live(index) && now_ms - entries_[index].state.last_used_ms >= idle_ms) {
+            remove(index);
+        }
         if (sweep_at_ >= fresh_) { break; }
     }
     end_burst();
@@ -238,7 +264,8 @@ void FlowTable::set_quota(PortIndex port, std::uint32_t flow_count_max) noexcept
 }
 
 std::uint32_t FlowTable::size_of_port(PortIndex port) const noexcept {
-    return lists_[std::size_t{port.value} * 2U].count + lists_[std::size_t{port.value} * 2U + 1U].count;
+    return lists_[std::size_t{port.value} * 2U].count +
+           lists_[std::size_t{port.value} * 2U + 1U].count;
 }
 
 }  // namespace sluice::datapath

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// FlowTable: exact-match cache from FlowKey to FlowState, one a worker, never shared. Buckets of eight tags and indexes
-// (one cache line) point into a dense array of entries (two lines each) and a cold array that only insertion, folding
-// and eviction touch. Each key has two buckets. A port has a quota of flows, and a small one of its own for programs that
-// drop; an insertion beyond it evicts within it, least recently inserted first with a second chance if used since.
-// An evicted entry's memory is reused only after end_burst(), so pointers of the running burst stay valid.
+// FlowTable: exact-match cache from FlowKey to FlowState, one a worker, never shared. Buckets of
+// eight tags and indexes (one cache line) point into a dense array of entries (two lines each) and
+// a cold array that only insertion, folding and eviction touch. Each key has two buckets. A port
+// has a quota of flows, and a small one of its own for programs that drop; an insertion beyond it
+// evicts within it, least recently inserted first with a second chance if used since. An evicted
+// entry's memory is reused only after end_burst(), so pointers of the running burst stay valid.
 // Thread: its worker. No allocation after construction.
 #pragma once
 
@@ -54,32 +55,42 @@ public:
     using Retire = void (*)(void* context, std::uint32_t index);
 
     /// @param capacity  entries, rounded up to a power of two, at most 2^23
-    FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::uint64_t seed, Retire retire, void* context);
+    FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::uint64_t seed, Retire retire,
+              void* context);
 
     [[nodiscard]] std::uint64_t hash(const FlowKey& key) const noexcept;
 
     // The three stages of a burst's lookup.
     void prefetch_bucket(std::uint64_t hash) const noexcept;
-    /// Index of the first entry in the first bucket whose tag agrees, kNoFlow if none; prefetches it.
+    /// Index of the first entry in the first bucket whose tag agrees, kNoFlow if none; prefetches
+    /// it.
     [[nodiscard]] std::uint32_t candidate(std::uint64_t hash) const noexcept;
     /// The entry of `key`, kNoFlow if none. `candidate` is tried first.
-    [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash, std::uint32_t candidate) const noexcept;
+    [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash,
+                                     std::uint32_t candidate) const noexcept;
 
-    /// Adds a flow that is not there. Evicts within the port's quota. kNoFlow if there is no room (then it is not cached).
-    [[nodiscard]] std::uint32_t insert(const FlowKey& key, std::uint64_t hash, const Program& program) noexcept;
+    /// Adds a flow that is not there. Evicts within the port's quota. kNoFlow if there is no room
+    /// (then it is not cached).
+    [[nodiscard]] std::uint32_t insert(const FlowKey& key, std::uint64_t hash,
+                                       const Program& program) noexcept;
     void remove(std::uint32_t index) noexcept;
     /// Memory of entries removed since the last call becomes free.
     void end_burst() noexcept;
 
-    /// Removes up to `budget` entries from the sweep's place on that were idle for idle_ms. Call when no burst runs.
+    /// Removes up to `budget` entries from the sweep's place on that were idle for idle_ms. Call
+    /// when no burst runs.
     void sweep(std::uint32_t budget, std::uint32_t now_ms, std::uint32_t idle_ms) noexcept;
 
     void set_quota(PortIndex port, std::uint32_t flow_count_max) noexcept;
     [[nodiscard]] FlowEntry& entry(std::uint32_t index) noexcept { return entries_[index]; }
     [[nodiscard]] FlowCold& cold(std::uint32_t index) noexcept { return cold_[index]; }
-    [[nodiscard]] bool is_live(std::uint32_t index) const noexcept { return cold_[index].previous != kFree; }
+    [[nodiscard]] bool is_live(std::uint32_t index) const noexcept {
+        return cold_[index].previous != kFree;
+    }
     /// True if the entry, found in this burst, was removed in this burst.
-    [[nodiscard]] bool is_forgotten(std::uint32_t index) const noexcept { return entries_[index].key.side == kForgotten; }
+    [[nodiscard]] bool is_forgotten(std::uint32_t index) const noexcept {
+        return entries_[index].key.side == kForgotten;
+    }
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint32_t size_of_port(PortIndex port) const noexcept;
@@ -88,8 +99,9 @@ public:
 
 private:
     static constexpr std::uint32_t kWays = 8;
-    static constexpr std::uint32_t kFree = 0xfffffffeU;  // FlowCold::previous of an entry that is not live.
-    static constexpr KeySide kForgotten{0xff};           // FlowKey::side of one: equals no frame's key.
+    static constexpr std::uint32_t kFree =
+        0xfffffffeU;                            // FlowCold::previous of an entry that is not live.
+    static constexpr KeySide kForgotten{0xff};  // FlowKey::side of one: equals no frame's key.
 
     struct alignas(64) Bucket {
         std::uint16_t tags[kWays];
@@ -110,7 +122,8 @@ private:
     [[nodiscard]] std::uint32_t first_bucket(std::uint64_t hash) const noexcept;
     [[nodiscard]] std::uint32_t second_bucket(std::uint64_t hash) const noexcept;
     [[nodiscard]] static std::uint32_t match_mask(const Bucket& bucket, std::uint16_t tag) noexcept;
-    [[nodiscard]] std::uint32_t find_in(const Bucket& bucket, const FlowKey& key, std::uint16_t tag) const noexcept;
+    [[nodiscard]] std::uint32_t find_in(const Bucket& bucket, const FlowKey& key,
+                                        std::uint16_t tag) const noexcept;
     [[nodiscard]] bool place(std::uint64_t hash, std::uint32_t index) noexcept;
     [[nodiscard]] std::uint32_t take_free() noexcept;
     void evict_one(List& list) noexcept;
@@ -128,12 +141,12 @@ private:
     Bucket* buckets_;
     FlowEntry* entries_;
     FlowCold* cold_;
-    std::uint32_t fresh_ = 0;       // Next never-used entry.
-    std::uint32_t free_ = kNoFlow;  // Free list through FlowCold::next.
-    std::uint32_t limbo_ = kNoFlow; // Removed in this burst.
+    std::uint32_t fresh_ = 0;        // Next never-used entry.
+    std::uint32_t free_ = kNoFlow;   // Free list through FlowCold::next.
+    std::uint32_t limbo_ = kNoFlow;  // Removed in this burst.
     std::uint32_t size_ = 0;
     std::uint32_t sweep_at_ = 0;
-    std::vector<List> lists_;       // [port * 2 + is_drop]
+    std::vector<List> lists_;  // [port * 2 + is_drop]
     Retire retire_;
     void* context_;
 };

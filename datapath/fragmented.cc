@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fragmented: fragments on their way past the flow table. Each is decided by its key, which the fragment stage completed with
-// the head's ports. The connection step sees the datagram once, when its last piece has come: no connection exists until a
-// fragmented first datagram is complete, and nothing that was dropped in pieces counts.
+// Fragmented: fragments on their way past the flow table. Each is decided by its key, which the
+// fragment stage completed with the head's ports. The connection step sees the datagram once, when
+// its last piece has come: no connection exists until a fragmented first datagram is complete, and
+// nothing that was dropped in pieces counts.
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -10,13 +11,16 @@ namespace {
 // A piece that can't belong to a connection, nor to a datagram that opens one.
 bool is_stray(const Packet& packet) noexcept {
     const Program& program = packet.flow->program;
-    return !program.connection.is_set() && packet.frame.key.protocol == 6 && packet.frame.l4_offset != 0 &&
+    return !program.connection.is_set() && packet.frame.key.protocol == 6 &&
+           packet.frame.l4_offset != 0 &&
            (packet.frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpRst | kTcpFin)) != kTcpSyn;
 }
 
 DropReason track_whole(WorkerContext& context, Packet& packet) noexcept {
     ParsedFrame whole;
-    if (!context.fragments.whole(packet.fragment.datagram, whole)) { return DropReason::kFragmentNoHead; }
+    if (!context.fragments.whole(packet.fragment.datagram, whole)) {
+        return DropReason::kFragmentNoHead;
+    }
     const Program& program = packet.flow->program;
     TrackWork work{&whole, program.connection, program.side, TrackResult::kPass, DropReason::kNone};
     context.connections.track({&work, 1}, context.now_ns);

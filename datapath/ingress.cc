@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ingress: one burst from a port to its end, in stages over the whole burst so that memory latency is paid once a burst:
-//   admit (parse, size, hash; buckets prefetched) -> candidates (entries prefetched) -> resolve (program, in
-//   order of arrival) -> connection step -> VLAN steps and endings, in order of arrival.
+// Ingress: one burst from a port to its end, in stages over the whole burst so that memory latency
+// is paid once a burst:
+//   admit (parse, size, hash; buckets prefetched) -> candidates (entries prefetched) -> resolve
+//   (program, in order of arrival) -> connection step -> VLAN steps and endings, in order of
+//   arrival.
 #include <rte_mbuf.h>
 
 #include "datapath/checksum.h"
@@ -17,12 +19,17 @@ constexpr std::uint32_t kTagBytes = 4;
 DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) noexcept {
     ParsedFrame& frame = packet.frame;
     if (!in.is_enabled) { return DropReason::kPortDisabled; }
-    if (packet.mbuf->ol_flags != 0 && frame.frame_class != FrameClass::kBad) { convert_offload(*packet.mbuf, frame); }
+    if (packet.mbuf->ol_flags != 0 && frame.frame_class != FrameClass::kBad) {
+        convert_offload(*packet.mbuf, frame);
+    }
     if (frame.frame_class == FrameClass::kBad) { return frame.reason; }
     const std::uint32_t size_max = in.frame_size_max + (frame.key.has(kKeyTagged) ? kTagBytes : 0U);
-    if (frame.frame_size > size_max && (packet.mbuf->ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return DropReason::kOversizeFrame; }
+    if (frame.frame_size > size_max && (packet.mbuf->ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) {
+        return DropReason::kOversizeFrame;
+    }
     if (in.has_group_limits && frame.key.destination_mac.is_group()) {
-        const DropReason reason = meter_group_frame(*in.chain, frame, context.chains[frame.key.port.value], context.now_ns);
+        const DropReason reason = meter_group_frame(
+            *in.chain, frame, context.chains[frame.key.port.value], context.now_ns);
         if (reason != DropReason::kNone) {
             count_slots(context, frame.key.port, Direction::kFromVm, 1U << kSlotSwsec, 1);
             count_slot_drop(context, frame.key.port, Direction::kFromVm, kSlotSwsec);
@@ -34,11 +41,13 @@ DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) n
 
 bool is_alive(WorkerContext& context, ConnectionHandle handle) noexcept {
     const Connection* record = context.connections.get(handle);
-    return record != nullptr && context.now_ns < __atomic_load_n(&record->expires_ns, __ATOMIC_RELAXED);
+    return record != nullptr &&
+           context.now_ns < __atomic_load_n(&record->expires_ns, __ATOMIC_RELAXED);
 }
 
-// A program that holds only while there is no connection (or none tracked) is checked against the connections; one that tracks a
-// connection needs it alive: what opens the next one is decided in order of arrival, like all that opens one.
+// A program that holds only while there is no connection (or none tracked) is checked against the
+// connections; one that tracks a connection needs it alive: what opens the next one is decided in
+// order of arrival, like all that opens one.
 bool wants_decision(WorkerContext& context, const Packet& packet, const FlowState& state) noexcept {
     if (state.program.tracked) [[likely]] { return !is_alive(context, state.program.connection); }
     if ((state.program.flags & kProgramRecheck) == 0) { return false; }
@@ -55,10 +64,13 @@ bool resolve(WorkerContext& context, Packet& packet) noexcept {
         return reason == DropReason::kNone;
     }
     if (packet.frame.frame_class == FrameClass::kInspect) { return true; }
-    packet.index = context.options.flow_cache ? context.flows.find(packet.frame.key, packet.hash, packet.candidate) : kNoFlow;
+    packet.index = context.options.flow_cache
+                       ? context.flows.find(packet.frame.key, packet.hash, packet.candidate)
+                       : kNoFlow;
     if (packet.index != kNoFlow) {
         FlowState& state = context.flows.entry(packet.index).state;
-        if (still_holds(context, packet.frame.key, state) && !wants_decision(context, packet, state)) [[likely]] {
+        if (still_holds(context, packet.frame.key, state) &&
+            !wants_decision(context, packet, state)) [[likely]] {
             packet.flow = &state;
             state.last_used_ms = context.now_ms;
             return true;
@@ -72,15 +84,18 @@ bool resolve(WorkerContext& context, Packet& packet) noexcept {
 
 TrackWork track_work(const Packet& packet) noexcept {
     const Program& program = packet.flow->program;
-    return TrackWork{&packet.frame, program.connection, program.side, TrackResult::kPass, DropReason::kNone};
+    return TrackWork{&packet.frame, program.connection, program.side, TrackResult::kPass,
+                     DropReason::kNone};
 }
 
-// The connection ended since the program was made: decide again, a few times at most. A packet before this one may have
-// replaced the program, or forgotten it.
+// The connection ended since the program was made: decide again, a few times at most. A packet
+// before this one may have replaced the program, or forgotten it.
 TrackWork track_again(WorkerContext& context, Packet& packet) noexcept {
     TrackWork work;
     for (std::uint32_t tries = 0; tries < kRecheckMax; ++tries) {
-        if (context.options.flow_cache) { packet.index = context.flows.find(packet.frame.key, packet.hash, kNoFlow); }
+        if (context.options.flow_cache) {
+            packet.index = context.flows.find(packet.frame.key, packet.hash, kNoFlow);
+        }
         decide_packet(context, packet);
         packet.flow->last_used_ms = context.now_ms;
         if (!packet.flow->program.tracked) { return TrackWork{}; }
@@ -96,7 +111,8 @@ TrackWork track_again(WorkerContext& context, Packet& packet) noexcept {
 void count_carried(WorkerContext& context, Packet& packet) noexcept {
     FlowState& state = *packet.flow;
     if (packet.flow == &packet.scratch) {
-        account(context, packet.frame.key.port, state.program, packet.rule_from, packet.rule_to, 1, packet.frame.frame_size);
+        account(context, packet.frame.key.port, state.program, packet.rule_from, packet.rule_to, 1,
+                packet.frame.frame_size);
         return;
     }
     ++state.packets;
@@ -119,8 +135,11 @@ void drop_untracked(WorkerContext& context, Packet& packet, DropReason reason) n
 
 void end_drop(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
-    const PortIndex port = program.drop_direction == Direction::kFromVm ? packet.frame.key.port : program.output;
-    if (port != kNoPort) { count_slot_drop(context, port, program.drop_direction, program.drop_slot); }
+    const PortIndex port =
+        program.drop_direction == Direction::kFromVm ? packet.frame.key.port : program.output;
+    if (port != kNoPort) {
+        count_slot_drop(context, port, program.drop_direction, program.drop_slot);
+    }
     drop(context, packet.mbuf, program.reason);
 }
 
@@ -128,11 +147,15 @@ void end_copies(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     const std::size_t copies = replicate(context, packet, program, program.output);
     if (program.ending == Ending::kMirrored && program.output != kNoPort) {
-        if (!run_vlan_steps(*packet.mbuf, program)) { return drop(context, packet.mbuf, DropReason::kNoBuffer); }
+        if (!run_vlan_steps(*packet.mbuf, program)) {
+            return drop(context, packet.mbuf, DropReason::kNoBuffer);
+        }
         return output(context, packet.mbuf, program.output);
     }
     if (copies > 0) { return consume(context, packet.mbuf); }
-    drop(context, packet.mbuf, program.ending == Ending::kReplicate ? DropReason::kNoDestination : DropReason::kUnknownUnicast);
+    drop(context, packet.mbuf,
+         program.ending == Ending::kReplicate ? DropReason::kNoDestination
+                                              : DropReason::kUnknownUnicast);
 }
 
 void finish(WorkerContext& context, Packet& packet) noexcept {
@@ -158,7 +181,8 @@ struct Burst {
     static constexpr std::uint8_t kNoWork = 0xff;
 };
 
-void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress, std::span<rte_mbuf*> frames, Burst& burst) noexcept {
+void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress,
+                 std::span<rte_mbuf*> frames, Burst& burst) noexcept {
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < frames.size(); ++i) {
         Packet& packet = context.burst[i];
@@ -187,7 +211,8 @@ void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress
 void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
     for (std::size_t i = 0; i < burst.count; ++i) {
         Packet& packet = *burst.packets[i];
-        packet.candidate = context.options.flow_cache ? context.flows.candidate(packet.hash) : kNoFlow;
+        packet.candidate =
+            context.options.flow_cache ? context.flows.candidate(packet.hash) : kNoFlow;
     }
     for (std::size_t i = 0; i < burst.count; ++i) {
         Packet& packet = *burst.packets[i];
@@ -196,7 +221,10 @@ void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
             burst.packets[i] = nullptr;
             continue;
         }
-        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect || !packet.flow->program.tracked) { continue; }
+        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect ||
+            !packet.flow->program.tracked) {
+            continue;
+        }
         burst.work_of[i] = static_cast<std::uint8_t>(burst.work_count);
         burst.work[burst.work_count++] = track_work(packet);
     }
@@ -212,7 +240,9 @@ void finish_burst(WorkerContext& context, Burst& burst) noexcept {
         }
         if (burst.work_of[i] != Burst::kNoWork) {
             TrackWork work = burst.work[burst.work_of[i]];
-            if (work.result == TrackResult::kStale) [[unlikely]] { work = track_again(context, packet); }
+            if (work.result == TrackResult::kStale) [[unlikely]] {
+                work = track_again(context, packet);
+            }
             if (work.result == TrackResult::kDrop) [[unlikely]] {
                 drop_untracked(context, packet, work.reason);
                 continue;
@@ -224,7 +254,8 @@ void finish_burst(WorkerContext& context, Burst& burst) noexcept {
 
 }  // namespace
 
-void process_burst(WorkerContext& context, PortIndex ingress, std::span<rte_mbuf*> frames) noexcept {
+void process_burst(WorkerContext& context, PortIndex ingress,
+                   std::span<rte_mbuf*> frames) noexcept {
     const PortConfig* in = context.snapshot->port(ingress);
     Burst burst;
     admit_burst(context, *in, ingress, frames, burst);

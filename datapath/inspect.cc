@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inspect: frames that are conversations with the switch (ARP, ND, DHCP, MLD, ICMP errors...). Each walks both chains'
-// inspect() and is switched at once; nothing is cached. Slot 1's rate limits bound what a vNIC can cost here.
+// Inspect: frames that are conversations with the switch (ARP, ND, DHCP, MLD, ICMP errors...). Each
+// walks both chains' inspect() and is switched at once; nothing is cached. Slot 1's rate limits
+// bound what a vNIC can cost here.
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
 namespace {
 
 // One vNIC's chain. False: dropped.
-bool pass_chain(WorkerContext& context, Packet& packet, const PortConfig& port, PortIndex index, Direction direction) noexcept {
+bool pass_chain(WorkerContext& context, Packet& packet, const PortConfig& port, PortIndex index,
+                Direction direction) noexcept {
     ChainState* state = direction == Direction::kFromVm ? &context.chains[index.value] : nullptr;
-    const Decision decision = inspect(*port.chain, packet.frame, direction, state, packet.is_related, context.now_ns);
+    const Decision decision =
+        inspect(*port.chain, packet.frame, direction, state, packet.is_related, context.now_ns);
     count_slots(context, index, direction, decision.decided, 1);
     if (decision.verdict == Verdict::kPass) { return true; }
     count_slot_drop(context, index, direction, decision.slot);
@@ -17,7 +20,8 @@ bool pass_chain(WorkerContext& context, Packet& packet, const PortConfig& port, 
     return false;
 }
 
-void send_copies(WorkerContext& context, Packet& packet, Ending ending, std::uint16_t domain, DropReason if_none) noexcept {
+void send_copies(WorkerContext& context, Packet& packet, Ending ending, std::uint16_t domain,
+                 DropReason if_none) noexcept {
     Program program;
     program.ending = ending;
     program.domain = domain;
@@ -28,7 +32,8 @@ void send_copies(WorkerContext& context, Packet& packet, Ending ending, std::uin
     }
 }
 
-void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_index, PortIndex egress) noexcept {
+void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_index,
+                  PortIndex egress) noexcept {
     const Domain& domain = context.snapshot->domains[domain_index];
     const PortConfig& out = *context.snapshot->port(egress);
     if (!out.is_enabled) { return drop(context, packet.mbuf, DropReason::kPortDisabled); }
@@ -37,15 +42,21 @@ void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_i
     program.domain = domain_index;
     if (!domain.promiscuous.empty()) { replicate(context, packet, program, egress); }
     if (!pass_chain(context, packet, out, egress, Direction::kToVm)) { return; }
-    if (const auto step = egress_vlan_step(out, domain, packet.frame.key)) { program.steps[program.step_count++] = *step; }
-    if (!run_vlan_steps(*packet.mbuf, program)) { return drop(context, packet.mbuf, DropReason::kNoBuffer); }
+    if (const auto step = egress_vlan_step(out, domain, packet.frame.key)) {
+        program.steps[program.step_count++] = *step;
+    }
+    if (!run_vlan_steps(*packet.mbuf, program)) {
+        return drop(context, packet.mbuf, DropReason::kNoBuffer);
+    }
     output(context, packet.mbuf, egress);
 }
 
-// False: dropped. An error that quotes no connection goes on: slot 2 of each vNIC says what that means.
+// False: dropped. An error that quotes no connection goes on: slot 2 of each vNIC says what that
+// means.
 bool relate_icmp_error(WorkerContext& context, Packet& packet, DomainId domain) noexcept {
     if (packet.frame.inspect_kind != InspectKind::kIcmpError) { return true; }
-    const DropReason reason = judge_icmp_error(context.connections, packet.frame, domain, context.now_ns);
+    const DropReason reason =
+        judge_icmp_error(context.connections, packet.frame, domain, context.now_ns);
     packet.is_related = reason == DropReason::kNone;
     if (reason != DropReason::kBadIcmp) { return true; }
     drop(context, packet.mbuf, reason);
@@ -63,11 +74,15 @@ void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
     if (!relate_icmp_error(context, packet, domain.id)) { return; }
     if (!pass_chain(context, packet, in, key.port, Direction::kFromVm)) { return; }
     if (key.destination_mac.is_group()) {
-        if (is_reserved_group(key.destination_mac)) { return drop(context, packet.mbuf, DropReason::kReservedMac); }
+        if (is_reserved_group(key.destination_mac)) {
+            return drop(context, packet.mbuf, DropReason::kReservedMac);
+        }
         return send_copies(context, packet, Ending::kReplicate, index, DropReason::kNoDestination);
     }
     const PortIndex egress = domain.macs.find(key.destination_mac);
-    if (egress == kNoPort) { return send_copies(context, packet, Ending::kMirrored, index, DropReason::kUnknownUnicast); }
+    if (egress == kNoPort) {
+        return send_copies(context, packet, Ending::kMirrored, index, DropReason::kUnknownUnicast);
+    }
     if (egress == key.port) { return drop(context, packet.mbuf, DropReason::kSamePort); }
     send_unicast(context, packet, index, egress);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Offload: software checksum for receivers without VIRTIO_NET_F_GUEST_CSUM. l2_len, l3_len and the type flags were set by
-// parse's convert_offload() from our own parse.
+// Offload: software checksum for receivers without VIRTIO_NET_F_GUEST_CSUM. l2_len, l3_len and the
+// type flags were set by parse's convert_offload() from our own parse.
 #include "datapath/offload.h"
 
 #include <rte_mbuf.h>

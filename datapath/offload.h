@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Offload: what a frame still owes when it leaves. A receiver that takes partial checksums and segmentation requests gets
-// them whole; for one that doesn't the checksum is finished here. Thread: the worker that polls the egress port.
+// Offload: what a frame still owes when it leaves. A receiver that takes partial checksums and
+// segmentation requests gets them whole; for one that doesn't the checksum is finished here.
+// Thread: the worker that polls the egress port.
 #pragma once
 
 #include "datapath/port.h"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output: the end of every frame. Frames wait in a buffer a port until the end of the poll, so that a guest is handed full
-// bursts; frames for a port that another worker polls go there through a ring. Drops are charged to frame->port, the ingress.
-// The egress port travels in hash.fdir.hi, the choice of receive queue in hash.rss.
+// Output: the end of every frame. Frames wait in a buffer a port until the end of the poll, so that
+// a guest is handed full bursts; frames for a port that another worker polls go there through a
+// ring. Drops are charged to frame->port, the ingress. The egress port travels in hash.fdir.hi, the
+// choice of receive queue in hash.rss.
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -12,7 +13,8 @@ namespace sluice::datapath {
 namespace {
 
 // Frames that can't leave with the offload they carry are dropped here; the rest keep their order.
-std::uint16_t finish_offloads(WorkerContext& context, TxBuffer& buffer, const Port& device) noexcept {
+std::uint16_t finish_offloads(WorkerContext& context, TxBuffer& buffer,
+                              const Port& device) noexcept {
     std::uint16_t kept = 0;
     for (std::uint16_t i = 0; i < buffer.count; ++i) {
         rte_mbuf* frame = buffer.frames[i];
@@ -43,7 +45,8 @@ void send_buffer(WorkerContext& context, PortIndex egress) noexcept {
     std::uint16_t sent = 0;
     if (is_up) {
         buffer.count = finish_offloads(context, buffer, *port->device);
-        sent = buffer.count > 0 ? port->device->send({buffer.frames.data(), buffer.count}) : std::uint16_t{0};
+        sent = buffer.count > 0 ? port->device->send({buffer.frames.data(), buffer.count})
+                                : std::uint16_t{0};
     }
     if (sent > 0) {
         count_sent(context, egress, {buffer.frames.data(), sent});
@@ -69,9 +72,12 @@ void send_handover(WorkerContext& context, unsigned worker) noexcept {
     TxBuffer& buffer = context.handover[worker];
     if (buffer.count == 0) { return; }
     auto* const objects = reinterpret_cast<void**>(buffer.frames.data());
-    const unsigned queued = rte_ring_sp_enqueue_burst(context.to_worker[worker], objects, buffer.count, nullptr);
+    const unsigned queued =
+        rte_ring_sp_enqueue_burst(context.to_worker[worker], objects, buffer.count, nullptr);
     context.counters.handed_over.add(queued);
-    for (unsigned i = queued; i < buffer.count; ++i) { drop(context, buffer.frames[i], DropReason::kWorkerQueueFull); }
+    for (unsigned i = queued; i < buffer.count; ++i) {
+        drop(context, buffer.frames[i], DropReason::kWorkerQueueFull);
+    }
     buffer.count = 0;
 }
 
@@ -93,7 +99,8 @@ void output(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept 
     if (buffer.count == kBurstMax) { send_handover(context, port->worker); }
 }
 
-void count_drop(WorkerContext& context, PortIndex ingress, DropReason reason, std::uint64_t count) noexcept {
+void count_drop(WorkerContext& context, PortIndex ingress, DropReason reason,
+                std::uint64_t count) noexcept {
     context.ports[ingress.value].drops[static_cast<std::size_t>(reason)].add(count);
     context.counters.dropped.add(count);
 }
@@ -114,7 +121,9 @@ void flush_output(WorkerContext& context) noexcept {
         send_buffer(context, egress);
     }
     context.tx_dirty.clear();
-    for (unsigned worker = 0; worker < context.options.worker_count; ++worker) { send_handover(context, worker); }
+    for (unsigned worker = 0; worker < context.options.worker_count; ++worker) {
+        send_handover(context, worker);
+    }
 }
 
 std::size_t take_handed_over(WorkerContext& context) noexcept {
@@ -122,7 +131,8 @@ std::size_t take_handed_over(WorkerContext& context) noexcept {
     for (rte_ring* ring : context.from_worker) {
         if (ring == nullptr) { continue; }
         std::array<rte_mbuf*, kBurstMax> frames;
-        const unsigned count = rte_ring_sc_dequeue_burst(ring, reinterpret_cast<void**>(frames.data()), kBurstMax, nullptr);
+        const unsigned count = rte_ring_sc_dequeue_burst(
+            ring, reinterpret_cast<void**>(frames.data()), kBurstMax, nullptr);
         context.counters.taken_over.add(count);
         for (unsigned i = 0; i < count; ++i) {
             const PortIndex egress{static_cast<std::uint16_t>(frames[i]->hash.fdir.hi)};

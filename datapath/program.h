@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Program: what a flow's first packet was decided to need, composed from both chains and the switch: a few steps and an
-// ending. Every later packet of the flow runs it after one lookup. Owned by one worker's flow table.
+// Program: what a flow's first packet was decided to need, composed from both chains and the
+// switch: a few steps and an ending. Every later packet of the flow runs it after one lookup. Owned
+// by one worker's flow table.
 #pragma once
 
 #include <array>
@@ -27,7 +28,8 @@ struct Step {
 enum class Ending : std::uint8_t {
     kDrop,       ///< `reason`, at slot `drop_slot` or outside the chain.
     kOutput,     ///< To port `output`.
-    kReplicate,  ///< To every member of the domain but the ingress; each copy looks up its own half by egress port.
+    kReplicate,  ///< To every member of the domain but the ingress; each copy looks up its own half
+                 ///< by egress port.
     kMirrored,   ///< To port `output` and a copy to each promiscuous member.
 };
 
@@ -35,9 +37,10 @@ inline constexpr std::uint8_t kNoSlot = 0xff;
 
 /// Bits of Program::flags.
 enum ProgramFlag : std::uint8_t {
-    kProgramRecheck = 1U << 0U,      ///< Dropped by a firewall rule for want of a connection: holds only as long as there is none.
-    kProgramHitsByPacket = 1U << 1U, ///< The rules count packets as hits (no connection).
-    kProgramTransient = 1U << 2U,    ///< Judged with the packet's contents: never cached.
+    kProgramRecheck = 1U << 0U,  ///< Dropped by a firewall rule for want of a connection: holds
+                                 ///< only as long as there is none.
+    kProgramHitsByPacket = 1U << 1U,  ///< The rules count packets as hits (no connection).
+    kProgramTransient = 1U << 2U,     ///< Judged with the packet's contents: never cached.
 };
 
 struct Program {
@@ -49,7 +52,7 @@ struct Program {
     Direction drop_direction = Direction::kFromVm;
     std::uint8_t flags = 0;
     std::uint8_t step_count = 0;
-    bool tracked = false;            ///< Has a kConnection step (always the first one).
+    bool tracked = false;  ///< Has a kConnection step (always the first one).
     PortIndex output = kNoPort;
     std::uint16_t domain = 0;        ///< Index into the snapshot's domains.
     std::uint16_t decided_from = 0;  ///< Slots of the source vNIC that judged it.
@@ -63,7 +66,7 @@ struct alignas(64) FlowState {
     Program program;
     std::uint64_t packets = 0;  ///< Carried (not dropped by a step).
     std::uint64_t bytes = 0;
-    std::uint32_t generation = 0;    ///< Snapshot generation at which it was last known to hold.
+    std::uint32_t generation = 0;  ///< Snapshot generation at which it was last known to hold.
     std::uint32_t last_used_ms = 0;
     std::uint32_t reserved[2] = {};
 };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replicate: broadcast, multicast and promiscuous copies. The source half of the frame's way was decided once; each copy
-// looks up its destination half by egress port (FlowKey::copy_port), except inspected frames and copies of a tracked flow,
-// which are decided each time. A copy is a real copy: steps rewrite it.
+// Replicate: broadcast, multicast and promiscuous copies. The source half of the frame's way was
+// decided once; each copy looks up its destination half by egress port (FlowKey::copy_port), except
+// inspected frames and copies of a tracked flow, which are decided each time. A copy is a real
+// copy: steps rewrite it.
 #include <rte_mbuf.h>
 
 #include "datapath/stages.h"
@@ -14,11 +15,12 @@ struct Half {
     RuleId rule;
 };
 
-Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig& out, PortIndex egress, std::uint16_t domain,
-                 const ConnectionView* view) noexcept {
+Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig& out,
+                 PortIndex egress, std::uint16_t domain, const ConnectionView* view) noexcept {
     const bool is_inspected = packet.frame.frame_class == FrameClass::kInspect;
     const Decision decision =
-        is_inspected ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related, context.now_ns)
+        is_inspected ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
+                               packet.is_related, context.now_ns)
                      : decide(*out.chain, DecideInput{packet.frame.key, Direction::kToVm, view});
     Half half;
     half.program.output = egress;
@@ -33,15 +35,16 @@ Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig&
         return half;
     }
     half.program.ending = Ending::kOutput;
-    if (const auto step = egress_vlan_step(out, context.snapshot->domains[domain], packet.frame.key)) {
+    if (const auto step =
+            egress_vlan_step(out, context.snapshot->domains[domain], packet.frame.key)) {
         half.program.steps[half.program.step_count++] = *step;
     }
     return half;
 }
 
 // The destination half from the flow table, decided and inserted on a miss.
-Program cached_half(WorkerContext& context, const Packet& packet, const PortConfig& out, PortIndex egress,
-                    std::uint16_t domain) noexcept {
+Program cached_half(WorkerContext& context, const Packet& packet, const PortConfig& out,
+                    PortIndex egress, std::uint16_t domain) noexcept {
     FlowKey key = packet.frame.key;
     key.side = KeySide::kEgressCopy;
     key.copy_port = egress.value;
@@ -55,7 +58,8 @@ Program cached_half(WorkerContext& context, const Packet& packet, const PortConf
         const Half half = decide_half(context, packet, out, egress, domain, nullptr);
         index = context.flows.insert(key, hash, half.program);
         if (index == kNoFlow) {
-            account(context, key.port, half.program, RuleId{}, half.rule, 1, packet.frame.frame_size);
+            account(context, key.port, half.program, RuleId{}, half.rule, 1,
+                    packet.frame.frame_size);
             return half.program;
         }
         context.flows.cold(index).rule_to = half.rule;
@@ -91,12 +95,16 @@ void send_copy(WorkerContext& context, const Packet& packet, const Program& half
 
 }  // namespace
 
-std::size_t replicate(WorkerContext& context, const Packet& packet, const Program& program, PortIndex except) noexcept {
+std::size_t replicate(WorkerContext& context, const Packet& packet, const Program& program,
+                      PortIndex except) noexcept {
     const Domain& domain = context.snapshot->domains[program.domain];
-    const auto& members = program.ending == Ending::kReplicate ? domain.members : domain.promiscuous;
+    const auto& members =
+        program.ending == Ending::kReplicate ? domain.members : domain.promiscuous;
     ConnectionView view{};
-    const bool has_view = program.tracked && view_connection(context, program.connection, program.side, view);
-    const bool may_cache = context.options.flow_cache && !has_view && packet.frame.frame_class == FrameClass::kFlow;
+    const bool has_view =
+        program.tracked && view_connection(context, program.connection, program.side, view);
+    const bool may_cache =
+        context.options.flow_cache && !has_view && packet.frame.frame_class == FrameClass::kFlow;
     std::size_t count = 0;
     for (const PortIndex egress : members) {
         if (egress == packet.frame.key.port || egress == except) { continue; }  // Split horizon.
@@ -106,8 +114,10 @@ std::size_t replicate(WorkerContext& context, const Packet& packet, const Progra
             send_copy(context, packet, cached_half(context, packet, out, egress, program.domain));
             continue;
         }
-        const Half half = decide_half(context, packet, out, egress, program.domain, has_view ? &view : nullptr);
-        account(context, packet.frame.key.port, half.program, RuleId{}, half.rule, 1, packet.frame.frame_size);
+        const Half half =
+            decide_half(context, packet, out, egress, program.domain, has_view ? &view : nullptr);
+        account(context, packet.frame.key.port, half.program, RuleId{}, half.rule, 1,
+                packet.frame.frame_size);
         send_copy(context, packet, half.program);
     }
     return count;

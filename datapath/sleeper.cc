@@ -17,7 +17,8 @@ Sleeper::~Sleeper() {
 void Sleeper::add(int fd) noexcept {
     epoll_event event{};
     event.events = EPOLLIN | EPOLLET;
-    epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);  // A descriptor that can't be polled: that guest is polled every 1 ms.
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, fd,
+              &event);  // A descriptor that can't be polled: that guest is polled every 1 ms.
 }
 
 void Sleeper::rebuild(const Snapshot& snapshot) noexcept {
@@ -34,12 +35,16 @@ void Sleeper::rebuild(const Snapshot& snapshot) noexcept {
 
 void Sleeper::arm(const Snapshot& snapshot) noexcept {
     std::uint64_t sum = std::uint64_t{snapshot.generation} << 32U;
-    for (const PortIndex port : snapshot.worker_ports[worker_]) { sum += snapshot.port(port)->device->kick_epoch(); }
+    for (const PortIndex port : snapshot.worker_ports[worker_]) {
+        sum += snapshot.port(port)->device->kick_epoch();
+    }
     if (epoll_ < 0 || sum != built_for_) {
         rebuild(snapshot);
         built_for_ = sum;
     }
-    for (const PortIndex port : snapshot.worker_ports[worker_]) { snapshot.port(port)->device->want_kicks(true); }
+    for (const PortIndex port : snapshot.worker_ports[worker_]) {
+        snapshot.port(port)->device->want_kicks(true);
+    }
 }
 
 void Sleeper::wait() noexcept {
@@ -54,7 +59,9 @@ void Sleeper::wait() noexcept {
 }
 
 void Sleeper::disarm(const Snapshot& snapshot) noexcept {
-    for (const PortIndex port : snapshot.worker_ports[worker_]) { snapshot.port(port)->device->want_kicks(false); }
+    for (const PortIndex port : snapshot.worker_ports[worker_]) {
+        snapshot.port(port)->device->want_kicks(false);
+    }
 }
 
 }  // namespace sluice::datapath

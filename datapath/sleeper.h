@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sleeper: how an idle worker waits. One epoll set holds the worker's own eventfd and the guests' kick eventfds, edge-triggered:
-// nobody reads a guest's descriptor, which could block. The set is made anew when a port's rings change, because a closed
-// descriptor whose file the guest still holds would stay in it. Thread: its worker.
+// Sleeper: how an idle worker waits. One epoll set holds the worker's own eventfd and the guests'
+// kick eventfds, edge-triggered: nobody reads a guest's descriptor, which could block. The set is
+// made anew when a port's rings change, because a closed descriptor whose file the guest still
+// holds would stay in it. Thread: its worker.
 #pragma once
 
 #include <cstdint>

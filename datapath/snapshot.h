@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Snapshot: everything that workers need of the configuration, immutable, published by one pointer and reclaimed when
-// every worker has passed a quiescent state (rte_rcu_qsbr). Built on the control thread by src/host/compile.
-// Epochs: `generation` grows with every snapshot; policy_epoch and Domain::epoch say at which generation that part last
-// changed. A program that is older than the snapshot, but not than its parts, still holds and is restamped.
+// Snapshot: everything that workers need of the configuration, immutable, published by one pointer
+// and reclaimed when every worker has passed a quiescent state (rte_rcu_qsbr). Built on the control
+// thread by src/host/compile. Epochs: `generation` grows with every snapshot; policy_epoch and
+// Domain::epoch say at which generation that part last changed. A program that is older than the
+// snapshot, but not than its parts, still holds and is restamped.
 #pragma once
 
 #include <algorithm>
@@ -31,11 +32,14 @@ public:
     };
     MacTable() = default;
     explicit MacTable(std::vector<Row> rows) : rows_(std::move(rows)) {
-        std::sort(rows_.begin(), rows_.end(), [](const Row& a, const Row& b) { return a.mac < b.mac; });
+        std::sort(rows_.begin(), rows_.end(),
+                  [](const Row& a, const Row& b) { return a.mac < b.mac; });
     }
     /// Port that owns `mac`, kNoPort if none.
     [[nodiscard]] PortIndex find(const MacAddr& mac) const noexcept {
-        const auto at = std::lower_bound(rows_.begin(), rows_.end(), mac, [](const Row& row, const MacAddr& m) { return row.mac < m; });
+        const auto at =
+            std::lower_bound(rows_.begin(), rows_.end(), mac,
+                             [](const Row& row, const MacAddr& m) { return row.mac < m; });
         return at != rows_.end() && at->mac == mac ? at->port : kNoPort;
     }
     [[nodiscard]] const std::vector<Row>& rows() const noexcept { return rows_; }
@@ -46,9 +50,9 @@ private:
 
 /// One layer-2 domain: a switch and a VLAN.
 struct Domain {
-    DomainId id;               ///< For the life of the process; connections are keyed by it.
+    DomainId id;  ///< For the life of the process; connections are keyed by it.
     std::string switch_name;
-    std::uint16_t vlan = 0;    ///< 0 = untagged.
+    std::uint16_t vlan = 0;  ///< 0 = untagged.
     std::uint32_t epoch = 0;
     MacTable macs;
     std::vector<PortIndex> members;      ///< In document order.
@@ -72,11 +76,12 @@ struct PortConfig {
     std::string port_group;
     MacAddr mac;
     std::vector<IpAddr> ips;
-    unsigned worker = 0;              ///< Index of the worker that polls it.
-    std::uint32_t frame_size_max = 0; ///< Bytes without tag; larger only as a segmentation request.
-    std::uint32_t flow_quota = 0;     ///< 0 = none.
-    bool has_group_limits = false;    ///< broadcast_pps or multicast_pps is set.
-    std::string shape;                ///< Digest of switching settings: equal shapes switch alike.
+    unsigned worker = 0;  ///< Index of the worker that polls it.
+    std::uint32_t frame_size_max =
+        0;                          ///< Bytes without tag; larger only as a segmentation request.
+    std::uint32_t flow_quota = 0;   ///< 0 = none.
+    bool has_group_limits = false;  ///< broadcast_pps or multicast_pps is set.
+    std::string shape;              ///< Digest of switching settings: equal shapes switch alike.
     std::uint32_t policy_epoch = 0;
     PortVlan vlan;
     std::shared_ptr<const ChainProgram> chain;
@@ -86,9 +91,9 @@ struct PortConfig {
 struct Snapshot {
     std::uint32_t generation = 0;  ///< Of snapshots; not the document's.
     bool reads_dscp = false;       ///< Some vNIC's policy reads DSCP; else keys carry none.
-    std::vector<std::optional<PortConfig>> ports;     ///< By PortIndex.
+    std::vector<std::optional<PortConfig>> ports;  ///< By PortIndex.
     std::vector<Domain> domains;
-    std::vector<std::vector<PortIndex>> worker_ports; ///< Ports that each worker polls.
+    std::vector<std::vector<PortIndex>> worker_ports;  ///< Ports that each worker polls.
     ConnectionTimeouts timeouts{};
     ConnectionLimits limits{};
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps: the VLAN rewrites. The frame's headers lie in its first segment and the frame is not shared.
+// Steps: the VLAN rewrites. The frame's headers lie in its first segment and the frame is not
+// shared.
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
@@ -18,7 +19,9 @@ bool pop_tag(rte_mbuf& frame) noexcept {
     auto* start = rte_pktmbuf_mtod(&frame, std::uint8_t*);
     std::memmove(start + kTagBytes, start, kMacBytes);
     rte_pktmbuf_adj(&frame, kTagBytes);
-    if (frame.l2_len >= kTagBytes) { frame.l2_len = static_cast<std::uint8_t>(frame.l2_len - kTagBytes) & 0x7fU; }
+    if (frame.l2_len >= kTagBytes) {
+        frame.l2_len = static_cast<std::uint8_t>(frame.l2_len - kTagBytes) & 0x7fU;
+    }
     return true;
 }
 
@@ -28,7 +31,9 @@ bool push_tag(rte_mbuf& frame, std::uint16_t vid) noexcept {
     std::memmove(start, start + kTagBytes, kMacBytes);
     const rte_be16_t tag[2] = {rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN), rte_cpu_to_be_16(vid)};
     std::memcpy(start + kMacBytes, tag, sizeof tag);
-    if (frame.l2_len != 0) { frame.l2_len = static_cast<std::uint8_t>(frame.l2_len + kTagBytes) & 0x7fU; }
+    if (frame.l2_len != 0) {
+        frame.l2_len = static_cast<std::uint8_t>(frame.l2_len + kTagBytes) & 0x7fU;
+    }
     return true;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// WorkerThread: see thread.h. Time spent is counted in TSC cycles: busy polls moved frames, idle ones did not.
+// WorkerThread: see thread.h. Time spent is counted in TSC cycles: busy polls moved frames, idle
+// ones did not.
 #include "datapath/thread.h"
 
 #include <pthread.h>
@@ -18,7 +19,8 @@ constexpr std::uint64_t kAwakeNs = 1000000;  // Without work for so long: sleep.
 std::uint64_t now_ns() noexcept {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC, &time);  // By the vDSO: no system call.
-    return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U + static_cast<std::uint64_t>(time.tv_nsec);
+    return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U +
+           static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 void pin(int core) noexcept {
@@ -65,8 +67,9 @@ void WorkerThread::run() noexcept {
     rte_thread_unregister();
 }
 
-// Arms the guests' kicks, looks once more, then sleeps off line, so that nobody waits for this worker's quiescent state.
-// Returns true if frames were moved. Back on line the first poll takes the newest snapshot: the old one, and its ports, may be gone.
+// Arms the guests' kicks, looks once more, then sleeps off line, so that nobody waits for this
+// worker's quiescent state. Returns true if frames were moved. Back on line the first poll takes
+// the newest snapshot: the old one, and its ports, may be gone.
 bool WorkerThread::sleep(Sleeper& sleeper) noexcept {
     bool moved = true;
     WorkerContext& context = dataplane_.worker(worker_).context();

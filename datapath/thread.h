@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// WorkerThread: runs one worker on one core: polls while there is work, sleeps after 1 ms without, wakes on a guest's kick,
-// on control's wish, and at the latest after 1 ms.
+// WorkerThread: runs one worker on one core: polls while there is work, sleeps after 1 ms without,
+// wakes on a guest's kick, on control's wish, and at the latest after 1 ms.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// VhostPort: see vhost_port.h. Ring numbers: pair p has the guest's receive ring 2p and its transmit ring 2p + 1.
+// VhostPort: see vhost_port.h. Ring numbers: pair p has the guest's receive ring 2p and its
+// transmit ring 2p + 1.
 #include "datapath/vhost_port.h"
 
 #include <rte_mbuf.h>
@@ -13,8 +14,12 @@
 namespace sluice::datapath {
 namespace {
 
-constexpr std::uint16_t rx_ring(unsigned pair) noexcept { return static_cast<std::uint16_t>(pair * 2U); }
-constexpr std::uint16_t tx_ring(unsigned pair) noexcept { return static_cast<std::uint16_t>(pair * 2U + 1U); }
+constexpr std::uint16_t rx_ring(unsigned pair) noexcept {
+    return static_cast<std::uint16_t>(pair * 2U);
+}
+constexpr std::uint16_t tx_ring(unsigned pair) noexcept {
+    return static_cast<std::uint16_t>(pair * 2U + 1U);
+}
 
 // Polls without a frame after which a ring that holds descriptors counts as broken.
 constexpr std::uint16_t kStuckPolls = 256;
@@ -24,7 +29,8 @@ constexpr std::uint16_t kStuckPolls = 256;
 VhostPort::VhostPort(std::string path, rte_mempool* pool, VhostHooks hooks)
     : path_(std::move(path)), pool_(pool), hooks_(std::move(hooks)) {}
 
-Result<std::shared_ptr<VhostPort>> VhostPort::open(const std::string& path, rte_mempool* pool, VhostHooks hooks) {
+Result<std::shared_ptr<VhostPort>> VhostPort::open(const std::string& path, rte_mempool* pool,
+                                                   VhostHooks hooks) {
     std::shared_ptr<VhostPort> port(new VhostPort(path, pool, std::move(hooks)));
     if (Status status = register_vhost(*port); !status) { return status.error(); }
     return port;
@@ -73,8 +79,10 @@ void VhostPort::enter_epoch(int vid) noexcept {
     want_kicks(false);  // We poll.
 }
 
-// The library took descriptors that gave no frame (no room for a header, an address outside of the guest's memory...).
-void VhostPort::count_broken(int vid, unsigned pair, std::uint16_t received, ReceiveResult& result) noexcept {
+// The library took descriptors that gave no frame (no room for a header, an address outside of the
+// guest's memory...).
+void VhostPort::count_broken(int vid, unsigned pair, std::uint16_t received,
+                             ReceiveResult& result) noexcept {
     RingState& ring = rings_[pair];
     std::uint16_t avail = 0;
     std::uint16_t used = 0;
@@ -86,15 +94,22 @@ void VhostPort::count_broken(int vid, unsigned pair, std::uint16_t received, Rec
     }
 }
 
-// Descriptors wait, buffers are there, and still no frame comes: the library stands before a chain that it can't walk.
+// Descriptors wait, buffers are there, and still no frame comes: the library stands before a chain
+// that it can't walk.
 void VhostPort::notice_stuck(int vid, unsigned pair, ReceiveResult& result) noexcept {
     RingState& ring = rings_[pair];
     if (++ring.empty_polls < kStuckPolls) { return; }
     ring.empty_polls = 0;
-    if (rte_vhost_rx_queue_count(vid, tx_ring(pair)) == 0 || rte_mempool_avail_count(pool_) < kBurstMax) { return; }
+    if (rte_vhost_rx_queue_count(vid, tx_ring(pair)) == 0 ||
+        rte_mempool_avail_count(pool_) < kBurstMax) {
+        return;
+    }
     std::uint16_t avail = 0;
     std::uint16_t used = 0;
-    if (rte_vhost_get_vring_base(vid, tx_ring(pair), &avail, &used) != 0 || avail != ring.next_avail) { return; }
+    if (rte_vhost_get_vring_base(vid, tx_ring(pair), &avail, &used) != 0 ||
+        avail != ring.next_avail) {
+        return;
+    }
     rte_mbuf* late = nullptr;  // A frame may have come between the last poll and the question.
     if (rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, &late, 1) == 1) {
         rte_pktmbuf_free(late);
@@ -104,9 +119,10 @@ void VhostPort::notice_stuck(int vid, unsigned pair, ReceiveResult& result) noex
     ++result.broken_count;
 }
 
-std::uint16_t VhostPort::receive_queue(int vid, unsigned pair, std::span<rte_mbuf*> frames, ReceiveResult& result) noexcept {
-    const std::uint16_t count =
-        rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, frames.data(), static_cast<std::uint16_t>(frames.size()));
+std::uint16_t VhostPort::receive_queue(int vid, unsigned pair, std::span<rte_mbuf*> frames,
+                                       ReceiveResult& result) noexcept {
+    const std::uint16_t count = rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, frames.data(),
+                                                        static_cast<std::uint16_t>(frames.size()));
     if (count > 0) [[likely]] {
         rings_[pair].empty_polls = 0;
         count_broken(vid, pair, count, result);
@@ -123,10 +139,12 @@ ReceiveResult VhostPort::receive(std::span<rte_mbuf*> frames) noexcept {
     if (vid < 0 || pairs == 0) { return result; }
     if (seen_epoch_ != epoch_.load(std::memory_order_relaxed)) [[unlikely]] { enter_epoch(vid); }
     const std::uint32_t broken = broken_.load(std::memory_order_relaxed);
-    for (unsigned i = 0; i < pairs && result.frame_count < frames.size(); ++i) {  // Fair: another pair comes first each time.
+    for (unsigned i = 0; i < pairs && result.frame_count < frames.size();
+         ++i) {  // Fair: another pair comes first each time.
         const unsigned pair = (next_pair_ + i) % pairs;
         if ((broken >> pair & 1U) != 0) { continue; }
-        const std::uint16_t count = receive_queue(vid, pair, frames.subspan(result.frame_count), result);
+        const std::uint16_t count =
+            receive_queue(vid, pair, frames.subspan(result.frame_count), result);
         result.frame_count = static_cast<std::uint16_t>(result.frame_count + count);
     }
     if (pairs > 1) { next_pair_ = (next_pair_ + 1U) % pairs; }
@@ -138,13 +156,15 @@ std::uint16_t VhostPort::send(std::span<rte_mbuf*> frames) noexcept {
     const unsigned pairs = pair_count_.load(std::memory_order_relaxed);
     if (vid < 0 || pairs == 0) { return 0; }
     if (pairs == 1) [[likely]] {
-        return rte_vhost_enqueue_burst(vid, rx_ring(0), frames.data(), static_cast<std::uint16_t>(frames.size()));
+        return rte_vhost_enqueue_burst(vid, rx_ring(0), frames.data(),
+                                       static_cast<std::uint16_t>(frames.size()));
     }
     return send_spread(vid, pairs, frames);
 }
 
 // One flow keeps to one ring; taken frames are gathered in front, the rest behind.
-std::uint16_t VhostPort::send_spread(int vid, unsigned pairs, std::span<rte_mbuf*> frames) noexcept {
+std::uint16_t VhostPort::send_spread(int vid, unsigned pairs,
+                                     std::span<rte_mbuf*> frames) noexcept {
     std::array<rte_mbuf*, kBurstMax> taken;
     std::array<rte_mbuf*, kBurstMax> refused;
     std::uint16_t taken_count = 0;
@@ -155,7 +175,9 @@ std::uint16_t VhostPort::send_spread(int vid, unsigned pairs, std::span<rte_mbuf
         for (rte_mbuf* frame : frames) {
             if ((std::uint64_t{frame->hash.rss} * pairs >> 32U) == pair) { mine[count++] = frame; }
         }
-        const std::uint16_t sent = count > 0 ? rte_vhost_enqueue_burst(vid, rx_ring(pair), mine.data(), count) : std::uint16_t{0};
+        const std::uint16_t sent =
+            count > 0 ? rte_vhost_enqueue_burst(vid, rx_ring(pair), mine.data(), count)
+                      : std::uint16_t{0};
         std::copy_n(mine.begin(), sent, taken.begin() + taken_count);
         std::copy(mine.begin() + sent, mine.begin() + count, refused.begin() + refused_count);
         taken_count = static_cast<std::uint16_t>(taken_count + sent);
@@ -172,7 +194,9 @@ std::size_t VhostPort::kick_fds(std::span<int> room) noexcept {
     std::size_t count = 0;
     for (unsigned pair = 0; vid >= 0 && pair < pairs && count < room.size(); ++pair) {
         rte_vhost_vring ring{};
-        if (rte_vhost_get_vhost_vring(vid, tx_ring(pair), &ring) == 0 && ring.kickfd >= 0) { room[count++] = ring.kickfd; }
+        if (rte_vhost_get_vhost_vring(vid, tx_ring(pair), &ring) == 0 && ring.kickfd >= 0) {
+            room[count++] = ring.kickfd;
+        }
     }
     return count;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// VhostPort: a vNIC over librte_vhost, split rings. The library listens on a private socket path; src/relay connects to it
-// for each guest that attaches. Threads: receive/send/kicks by the worker that polls the port; attach and detach by the
-// library's thread, which waits in detach until every worker has let go (device ids are reused).
+// VhostPort: a vNIC over librte_vhost, split rings. The library listens on a private socket path;
+// src/relay connects to it for each guest that attaches. Threads: receive/send/kicks by the worker
+// that polls the port; attach and detach by the library's thread, which waits in detach until every
+// worker has let go (device ids are reused).
 #pragma once
 
 #include <array>
@@ -23,33 +24,46 @@ class VhostPort;
 
 /// What the surroundings give a port, and are told. Called on librte_vhost's thread.
 struct VhostHooks {
-    std::function<void()> synchronize;                       ///< Waits until no worker uses what it used before.
-    std::function<void(VhostPort&, int vid)> on_attached;    ///< Rings are ready; before workers see them.
-    std::function<void(VhostPort&)> on_detached;             ///< After workers let go.
+    std::function<void()> synchronize;  ///< Waits until no worker uses what it used before.
+    std::function<void(VhostPort&, int vid)>
+        on_attached;                              ///< Rings are ready; before workers see them.
+    std::function<void(VhostPort&)> on_detached;  ///< After workers let go.
 };
 
 class VhostPort final : public Port {
 public:
     /// Registers `path` (shorter than sun_path) with the library and starts listening. control.
-    [[nodiscard]] static Result<std::shared_ptr<VhostPort>> open(const std::string& path, rte_mempool* pool, VhostHooks hooks);
+    [[nodiscard]] static Result<std::shared_ptr<VhostPort>> open(const std::string& path,
+                                                                 rte_mempool* pool,
+                                                                 VhostHooks hooks);
     /// Unregisters; the peer is cut off. control, when no snapshot holds the port.
     ~VhostPort() override;
 
     [[nodiscard]] ReceiveResult receive(std::span<rte_mbuf*> frames) noexcept override;
     [[nodiscard]] std::uint16_t send(std::span<rte_mbuf*> frames) noexcept override;
-    [[nodiscard]] bool is_up() const noexcept override { return pair_count_.load(std::memory_order_relaxed) > 0; }
+    [[nodiscard]] bool is_up() const noexcept override {
+        return pair_count_.load(std::memory_order_relaxed) > 0;
+    }
     [[nodiscard]] bool takes_partial_checksum() const noexcept override { return has_feature(1); }
     [[nodiscard]] bool takes_tso4() const noexcept override { return has_feature(7); }
     [[nodiscard]] bool takes_tso6() const noexcept override { return has_feature(8); }
-    [[nodiscard]] std::uint32_t kick_epoch() const noexcept override { return epoch_.load(std::memory_order_acquire); }
+    [[nodiscard]] std::uint32_t kick_epoch() const noexcept override {
+        return epoch_.load(std::memory_order_acquire);
+    }
     [[nodiscard]] std::size_t kick_fds(std::span<int> room) noexcept override;
     void want_kicks(bool wanted) noexcept override;
 
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
-    [[nodiscard]] unsigned queue_pairs() const noexcept { return pair_count_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t features() const noexcept { return features_.load(std::memory_order_relaxed); }
+    [[nodiscard]] unsigned queue_pairs() const noexcept {
+        return pair_count_.load(std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t features() const noexcept {
+        return features_.load(std::memory_order_relaxed);
+    }
     /// A guest broke its ring: it is not polled until the guest sets it up again. Any thread.
-    [[nodiscard]] bool is_broken() const noexcept { return broken_.load(std::memory_order_relaxed) != 0; }
+    [[nodiscard]] bool is_broken() const noexcept {
+        return broken_.load(std::memory_order_relaxed) != 0;
+    }
 
     // librte_vhost's thread, by way of vhost_callbacks.cc.
     void attached(int vid);
@@ -58,30 +72,35 @@ public:
 
 private:
     VhostPort(std::string path, rte_mempool* pool, VhostHooks hooks);
-    [[nodiscard]] bool has_feature(unsigned bit) const noexcept { return (features() >> bit & 1U) != 0; }
-    [[nodiscard]] std::uint16_t receive_queue(int vid, unsigned pair, std::span<rte_mbuf*> frames, ReceiveResult& result) noexcept;
-    void count_broken(int vid, unsigned pair, std::uint16_t received, ReceiveResult& result) noexcept;
+    [[nodiscard]] bool has_feature(unsigned bit) const noexcept {
+        return (features() >> bit & 1U) != 0;
+    }
+    [[nodiscard]] std::uint16_t receive_queue(int vid, unsigned pair, std::span<rte_mbuf*> frames,
+                                              ReceiveResult& result) noexcept;
+    void count_broken(int vid, unsigned pair, std::uint16_t received,
+                      ReceiveResult& result) noexcept;
     void notice_stuck(int vid, unsigned pair, ReceiveResult& result) noexcept;
     void enter_epoch(int vid) noexcept;
-    [[nodiscard]] std::uint16_t send_spread(int vid, unsigned pairs, std::span<rte_mbuf*> frames) noexcept;
+    [[nodiscard]] std::uint16_t send_spread(int vid, unsigned pairs,
+                                            std::span<rte_mbuf*> frames) noexcept;
 
     /// What the worker remembers of one guest transmit ring.
     struct RingState {
-        std::uint16_t next_avail = 0;   // Index of the next descriptor that the library will take.
+        std::uint16_t next_avail = 0;  // Index of the next descriptor that the library will take.
         std::uint16_t empty_polls = 0;
     };
 
     const std::string path_;
     rte_mempool* const pool_;
     const VhostHooks hooks_;
-    std::atomic<int> vid_{-1};                    // library: w, worker: r
-    std::atomic<unsigned> pair_count_{0};         // library: w, any: r
-    std::atomic<std::uint64_t> features_{0};      // library: w, any: r
-    std::atomic<std::uint32_t> epoch_{0};         // library: w, worker: r
-    std::atomic<std::uint32_t> broken_{0};        // worker: rw, control: ro; bit a pair
-    std::uint32_t enabled_rings_ = 0;             // library
-    std::uint32_t seen_epoch_ = 0;                // worker
-    unsigned next_pair_ = 0;                      // worker
+    std::atomic<int> vid_{-1};                           // library: w, worker: r
+    std::atomic<unsigned> pair_count_{0};                // library: w, any: r
+    std::atomic<std::uint64_t> features_{0};             // library: w, any: r
+    std::atomic<std::uint32_t> epoch_{0};                // library: w, worker: r
+    std::atomic<std::uint32_t> broken_{0};               // worker: rw, control: ro; bit a pair
+    std::uint32_t enabled_rings_ = 0;                    // library
+    std::uint32_t seen_epoch_ = 0;                       // worker
+    unsigned next_pair_ = 0;                             // worker
     std::array<RingState, kVhostQueuePairMax> rings_{};  // worker
 };
 

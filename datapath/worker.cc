@@ -17,7 +17,10 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
     : options(o),
       flows(
           o.flow_capacity, kPortMax, o.seed,
-          [](void* context, std::uint32_t index) { fold(*static_cast<WorkerContext*>(context), index); }, this),
+          [](void* context, std::uint32_t index) {
+              fold(*static_cast<WorkerContext*>(context), index);
+          },
+          this),
       fragments({}, o.seed),
       connections(*o.connections),
       ports(kPortMax),
@@ -32,17 +35,25 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
 }
 
 Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {
-    static std::atomic<unsigned> made{0};  // Names are the process's, and it may have several dataplanes.
+    static std::atomic<unsigned> made{
+        0};  // Names are the process's, and it may have several dataplanes.
     const std::string name = "sluice_cmd_" + std::to_string(made.fetch_add(1));
-    commands_ = rte_ring_create(name.c_str(), kWorkerCommandMax * 2U, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-    if (commands_ == nullptr) { throw std::runtime_error("worker: command ring: " + std::string(rte_strerror(rte_errno))); }
+    commands_ = rte_ring_create(name.c_str(), kWorkerCommandMax * 2U, SOCKET_ID_ANY,
+                                RING_F_SP_ENQ | RING_F_SC_DEQ);
+    if (commands_ == nullptr) {
+        throw std::runtime_error("worker: command ring: " + std::string(rte_strerror(rte_errno)));
+    }
 }
 
 Worker::~Worker() { rte_ring_free(commands_); }
 
-bool Worker::submit(WorkerCommand& command) noexcept { return rte_ring_sp_enqueue(commands_, &command) == 0; }
+bool Worker::submit(WorkerCommand& command) noexcept {
+    return rte_ring_sp_enqueue(commands_, &command) == 0;
+}
 
-bool Worker::has_command() const noexcept { return running_ != nullptr || rte_ring_count(commands_) > 0; }
+bool Worker::has_command() const noexcept {
+    return running_ != nullptr || rte_ring_count(commands_) > 0;
+}
 
 void Worker::enter_snapshot(const Snapshot& snapshot) noexcept {
     context_.snapshot = &snapshot;
@@ -83,13 +94,14 @@ void Worker::run_command() noexcept {
     done->finish();  // From here on it is control's again.
 }
 
-// A pass over the flows takes about four seconds, over the connections about sixteen: both notice expiry exactly when they
-// are used, so that this only returns memory.
+// A pass over the flows takes about four seconds, over the connections about sixteen: both notice
+// expiry exactly when they are used, so that this only returns memory.
 void Worker::age() noexcept {
     if (context_.now_ms == aged_ms_) { return; }
     aged_ms_ = context_.now_ms;
     context_.flows.sweep(context_.flows.high_water() / 4096U + 8U, context_.now_ms, kFlowIdleMs);
-    context_.connections.sweep(context_.options.index, context_.connections.size() / 16384U + 8U, context_.now_ns);
+    context_.connections.sweep(context_.options.index, context_.connections.size() / 16384U + 8U,
+                               context_.now_ns);
 }
 
 std::size_t Worker::poll_once(const Snapshot& snapshot, std::uint64_t now_ns) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Worker: polls its ports, runs what control asks, ages its tables. poll_once(now) is the whole of it: the thread in
-// thread.cc calls it in a loop; tests call it with a clock of their own.
+// Worker: polls its ports, runs what control asks, ages its tables. poll_once(now) is the whole of
+// it: the thread in thread.cc calls it in a loop; tests call it with a clock of their own.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ public:
     Worker(const Worker&) = delete;
     Worker& operator=(const Worker&) = delete;
 
-    /// One round over ports, handed-over frames, commands and ageing. `snapshot` stays valid during the call.
+    /// One round over ports, handed-over frames, commands and ageing. `snapshot` stays valid during
+    /// the call.
     /// @return frames that were moved
     std::size_t poll_once(const Snapshot& snapshot, std::uint64_t now_ns) noexcept;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compile: a checked document becomes the snapshot that workers read. Pure but for the registries, which only grow here; runs
-// on the compile helper thread, one change at a time. What did not change keeps its epoch, so that its flows keep their programs.
+// Compile: a checked document becomes the snapshot that workers read. Pure but for the registries,
+// which only grow here; runs on the compile helper thread, one change at a time. What did not
+// change keeps its epoch, so that its flows keep their programs.
 #pragma once
 
 #include <functional>
@@ -25,12 +26,15 @@ using DeviceSource = std::function<Result<std::shared_ptr<datapath::Port>>(const
 
 struct Compiled {
     std::unique_ptr<datapath::Snapshot> snapshot;
-    std::set<RuleId> rules;  ///< In use: for RuleRegistry::keep_only() once the snapshot is in force.
+    std::set<RuleId>
+        rules;  ///< In use: for RuleRegistry::keep_only() once the snapshot is in force.
 };
 
 /// @param previous  what runs now; epochs of unchanged parts and workers of ports are taken from it
-/// @return kLimit if the document needs more ports or layer-2 domains than there can be, or what `devices` returned
-[[nodiscard]] Result<Compiled> compile(const model::Document& document, const datapath::Snapshot& previous, unsigned worker_count,
+/// @return kLimit if the document needs more ports or layer-2 domains than there can be, or what
+/// `devices` returned
+[[nodiscard]] Result<Compiled> compile(const model::Document& document,
+                                       const datapath::Snapshot& previous, unsigned worker_count,
                                        Registries& registries, const DeviceSource& devices);
 
 }  // namespace sluice::host

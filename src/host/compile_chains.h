@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compile chains: ACLs, switch security and the firewall of a document become one ChainProgram a port, shared by ports with
-// the same policy. Runs on the compile helper thread.
+// Compile chains: ACLs, switch security and the firewall of a document become one ChainProgram a
+// port, shared by ports with the same policy. Runs on the compile helper thread.
 #pragma once
 
 #include <memory>
@@ -23,6 +23,7 @@ struct ChainSet {
 /// Section name of the default rule, whose own name is the same.
 inline constexpr const char* kDefaultRule = "default";
 
-[[nodiscard]] ChainSet compile_chains(const model::Document& document, const model::Resolver& resolver, RuleRegistry& registry);
+[[nodiscard]] ChainSet compile_chains(const model::Document& document,
+                                      const model::Resolver& resolver, RuleRegistry& registry);
 
 }  // namespace sluice::host

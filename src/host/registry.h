@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registries: numbers for names, stable as long as the name lives, so that flows, connections and counters keep their
-// meaning over changes. Control side; one change at a time.
+// Registries: numbers for names, stable as long as the name lives, so that flows, connections and
+// counters keep their meaning over changes. Control side; one change at a time.
 #pragma once
 
 #include <deque>
@@ -16,8 +16,8 @@
 
 namespace sluice::host {
 
-/// Port name -> PortIndex. A freed index is used again last of all, and only after release() said that workers and
-/// connections have forgotten it.
+/// Port name -> PortIndex. A freed index is used again last of all, and only after release() said
+/// that workers and connections have forgotten it.
 class PortRegistry {
 public:
     /// Index of `name`, a new one if it has none. kNoPort if all are taken.
@@ -26,7 +26,9 @@ public:
     [[nodiscard]] PortIndex find(const std::string& name) const;
     void release(const std::string& name);
     /// Names that have an index.
-    [[nodiscard]] const std::map<std::string, PortIndex>& names() const noexcept { return by_name_; }
+    [[nodiscard]] const std::map<std::string, PortIndex>& names() const noexcept {
+        return by_name_;
+    }
 
 private:
     std::map<std::string, PortIndex> by_name_;
@@ -44,8 +46,8 @@ private:
     std::uint32_t fresh_ = 1;
 };
 
-/// (section, rule) -> RuleId. A slot is used again with another generation, oldest first, so that a late count for a deleted
-/// rule can't be taken for another's soon.
+/// (section, rule) -> RuleId. A slot is used again with another generation, oldest first, so that a
+/// late count for a deleted rule can't be taken for another's soon.
 class RuleRegistry {
 public:
     using Key = std::pair<std::string, std::string>;  ///< Section and rule; ACLs as "acl NAME".
@@ -57,7 +59,9 @@ public:
     /// Section and rule of an id; nullptr if it is free.
     [[nodiscard]] const Key* name_of(RuleId id) const;
     /// Slots freed since the last call: their counters start from zero.
-    [[nodiscard]] std::vector<std::uint32_t> take_freed_slots() { return std::exchange(freed_, {}); }
+    [[nodiscard]] std::vector<std::uint32_t> take_freed_slots() {
+        return std::exchange(freed_, {});
+    }
 
 private:
     std::map<Key, RuleId> by_name_;

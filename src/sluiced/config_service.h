@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigService: the running document: apply, diff, export, rollback. A change is checked whole, its devices made, compiled on
-// the helper thread, written to disk, and only then published; what fails before leaves everything as it was.
-// Control thread; the admin server runs changes one at a time.
+// ConfigService: the running document: apply, diff, export, rollback. A change is checked whole,
+// its devices made, compiled on the helper thread, written to disk, and only then published; what
+// fails before leaves everything as it was. Control thread; the admin server runs changes one at a
+// time.
 #pragma once
 
 #include <utility>
@@ -24,11 +25,13 @@ class ConfigService {
 public:
     ConfigService(datapath::Dataplane& dataplane, VhostDevices& devices, agent::LocalStore& store);
 
-    /// Reads the host's own file (--config; may be missing) and the stored document, and makes them run. Before workers start.
+    /// Reads the host's own file (--config; may be missing) and the stored document, and makes them
+    /// run. Before workers start.
     [[nodiscard]] Status load(const std::string& config_path);
 
     /// `document` as JSON. {"changed","generation"}
-    [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> apply(nlohmann::json document, bool dry_run);
+    [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> apply(nlohmann::json document,
+                                                                       bool dry_run);
     [[nodiscard]] Result<nlohmann::json> diff(const nlohmann::json& document) const;
     [[nodiscard]] nlohmann::ordered_json export_json() const;
     [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> rollback();
@@ -38,11 +41,13 @@ public:
     [[nodiscard]] const host::Registries& registries() const noexcept { return registries_; }
 
 private:
-    [[nodiscard]] Result<model::Document> read(const nlohmann::json& document, bool check_folders) const;
+    [[nodiscard]] Result<model::Document> read(const nlohmann::json& document,
+                                               bool check_folders) const;
     [[nodiscard]] Result<nlohmann::json> with_own_objects(nlohmann::json document) const;
     [[nodiscard]] Result<host::Compiled> compile(const model::Document& document);
     void start_running(host::Compiled compiled, model::Document next);
-    [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token, std::set<RuleId> rules);
+    [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
+                                                              std::set<RuleId> rules);
 
     datapath::Dataplane& dataplane_;
     VhostDevices& devices_;
@@ -50,8 +55,8 @@ private:
     boost::asio::thread_pool helper_{1};  // Compiles and writes files.
     host::Registries registries_;
     model::Document running_;
-    nlohmann::json own_;                  // Objects of the host's own file.
-    nlohmann::json applied_;              // What was applied, without them.
+    nlohmann::json own_;      // Objects of the host's own file.
+    nlohmann::json applied_;  // What was applied, without them.
     std::uint64_t generation_ = 0;
 };
 

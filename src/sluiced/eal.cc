@@ -62,14 +62,15 @@ std::vector<std::string> eal_arguments(const Options& options, bool use_hugepage
     return arguments;
 }
 
-// rte_pktmbuf_pool_create() would give each buffer a 4 KiB page of its own where there are no hugepages, to suit devices
-// that read memory themselves; there are none then.
+// rte_pktmbuf_pool_create() would give each buffer a 4 KiB page of its own where there are no
+// hugepages, to suit devices that read memory themselves; there are none then.
 rte_mempool* make_pool(unsigned buffers, bool uses_hugepages) {
     const unsigned flags = uses_hugepages ? 0U : unsigned{RTE_MEMPOOL_F_NO_IOVA_CONTIG};
     rte_pktmbuf_pool_private sizes{};
     sizes.mbuf_data_room_size = RTE_MBUF_DEFAULT_BUF_SIZE;
-    rte_mempool* pool = rte_mempool_create_empty("sluice_frames", buffers, sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE, kPoolCache,
-                                                 sizeof sizes, SOCKET_ID_ANY, flags);
+    rte_mempool* pool = rte_mempool_create_empty("sluice_frames", buffers,
+                                                 sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE,
+                                                 kPoolCache, sizeof sizes, SOCKET_ID_ANY, flags);
     if (pool == nullptr) { return nullptr; }
     rte_pktmbuf_pool_init(pool, &sizes);
     if (rte_mempool_populate_default(pool) < 0) {
@@ -96,7 +97,8 @@ Result<std::string> make_runtime_dir(const std::string& socket) {
     }
     const fs::path folder = beside / (start + std::to_string(getpid()));
     if (mkdir(folder.c_str(), 0700) != 0) {
-        return Error{Errc::kIo, "can't make the folder " + folder.string() + ": " + std::strerror(errno), ""};
+        return Error{Errc::kIo,
+                     "can't make the folder " + folder.string() + ": " + std::strerror(errno), ""};
     }
     return folder.string();
 }

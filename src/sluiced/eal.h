@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Eal: DPDK's environment for one daemon: hugepages where there are enough, else 4 KiB pages with a warning; its own file
-// prefix, so that daemons run beside each other; removed again at the end. Main thread, before any other.
+// Eal: DPDK's environment for one daemon: hugepages where there are enough, else 4 KiB pages with a
+// warning; its own file prefix, so that daemons run beside each other; removed again at the end.
+// Main thread, before any other.
 #pragma once
 
 #include <memory>

@@ -42,8 +42,8 @@ Error core_error(const std::string& text, const std::string& why) {
     return Error{Errc::kInvalid, "--workers " + text + ": " + why, "workers"};
 }
 
-// "--eal" takes a value that begins with dashes, which CLI11 would read as another option: joined by "=" it does not.
-// In reverse order, as CLI11 wants a vector.
+// "--eal" takes a value that begins with dashes, which CLI11 would read as another option: joined
+// by "=" it does not. In reverse order, as CLI11 wants a vector.
 std::vector<std::string> joined_arguments(int argc, char** argv) {
     std::vector<std::string> arguments;
     for (int i = 1; i < argc; ++i) {

@@ -15,10 +15,10 @@ struct Options {
     std::string config = "/etc/sluice/host.json";
     std::string socket = "/run/sluice/sluiced.sock";
     std::string state_dir = "/var/lib/sluice";
-    std::vector<int> cores;         ///< One worker each, in this order. Never empty after parsing.
-    unsigned memory_mb = 256;       ///< Of DPDK: packet buffers and rings.
+    std::vector<int> cores;    ///< One worker each, in this order. Never empty after parsing.
+    unsigned memory_mb = 256;  ///< Of DPDK: packet buffers and rings.
     bool no_huge = false;
-    std::string eal;                ///< More EAL arguments, separated by blanks.
+    std::string eal;  ///< More EAL arguments, separated by blanks.
     bool flow_cache = true;
     std::string log_level = "info";
 };
@@ -26,7 +26,8 @@ struct Options {
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.
 [[nodiscard]] Result<std::vector<int>> parse_cores(const std::string& text);
 
-/// Either options, or the exit status of a command line that was answered (--help, --version) or refused.
+/// Either options, or the exit status of a command line that was answered (--help, --version) or
+/// refused.
 struct CommandLine {
     Options options;
     std::optional<int> exit_status;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ShowService: answers `show ...`, `status` and `flush ...` from what workers counted. Files: show_ports.cc, show_chain.cc
-// (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops, audit, workers, status). Control thread; figures that
-// flows carry are folded on the workers first, so that an answer is exact as of now.
+// ShowService: answers `show ...`, `status` and `flush ...` from what workers counted. Files:
+// show_ports.cc, show_chain.cc (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops,
+// audit, workers, status). Control thread; figures that flows carry are folded on the workers
+// first, so that an answer is exact as of now.
 #pragma once
 
 #include <utility>
@@ -23,7 +24,8 @@ using AnswerLater = boost::asio::awaitable<Result<nlohmann::json>>;
 
 class ShowService {
 public:
-    ShowService(datapath::Dataplane& dataplane, const ConfigService& config, const VhostDevices& devices, const Options& options)
+    ShowService(datapath::Dataplane& dataplane, const ConfigService& config,
+                const VhostDevices& devices, const Options& options)
         : dataplane_(dataplane), config_(config), devices_(devices), options_(options) {}
 
     // show_ports.cc
@@ -51,7 +53,8 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> fold();
     [[nodiscard]] Result<PortIndex> index_of(const std::string& port) const;
     [[nodiscard]] std::string name_of(PortIndex index) const;
-    [[nodiscard]] nlohmann::json port_row(PortIndex index, const datapath::PortConfig& config) const;
+    [[nodiscard]] nlohmann::json port_row(PortIndex index,
+                                          const datapath::PortConfig& config) const;
     [[nodiscard]] nlohmann::json drops_of(PortIndex index) const;
     [[nodiscard]] std::string rule_text(RuleId rule) const;
     /// Sum of one figure of a port over all workers.
@@ -59,7 +62,8 @@ private:
     [[nodiscard]] std::uint64_t sum(PortIndex index, Figure&& figure) const {
         std::uint64_t total = 0;
         for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
-            const Counter& counter = figure(std::as_const(dataplane_).worker(w).context().ports[index.value]);
+            const Counter& counter =
+                figure(std::as_const(dataplane_).worker(w).context().ports[index.value]);
             total += counter.get();
         }
         return total;

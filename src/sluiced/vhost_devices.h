@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// VhostDevices: the vhost-user devices of the configured ports: a VhostPort on a private socket for each, and the relay that
-// brings its guest there. Also guards guest memory against truncation. Control thread; hooks run on librte_vhost's thread.
+// VhostDevices: the vhost-user devices of the configured ports: a VhostPort on a private socket for
+// each, and the relay that brings its guest there. Also guards guest memory against truncation.
+// Control thread; hooks run on librte_vhost's thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -18,7 +19,8 @@ namespace sluice::daemon {
 
 class VhostDevices {
 public:
-    VhostDevices(boost::asio::io_context& io, datapath::Dataplane& dataplane, rte_mempool* pool, std::string runtime_dir);
+    VhostDevices(boost::asio::io_context& io, datapath::Dataplane& dataplane, rte_mempool* pool,
+                 std::string runtime_dir);
     ~VhostDevices();
 
     /// Makes the devices that `document` needs and that are not there. Nothing is attached yet.

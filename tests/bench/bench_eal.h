@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What benchmarks share: an EAL of their own (hugepages where there are any), a pool, a folder, pinning, the clock.
+// What benchmarks share: an EAL of their own (hugepages where there are any), a pool, a folder,
+// pinning, the clock.
 #pragma once
 
 #include <pthread.h>
@@ -32,7 +33,8 @@ inline void pin_to_core(std::size_t core) {
 inline std::uint64_t now_ns() {
     timespec time{};
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U + static_cast<std::uint64_t>(time.tv_nsec);
+    return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U +
+           static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 /// The daemon's own start of DPDK, in a temporary folder.

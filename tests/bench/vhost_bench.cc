@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// vhost_bench: cycles a packet from one vhost-user guest to another, on one worker core, with the load on another core:
+// vhost_bench: cycles a packet from one vhost-user guest to another, on one worker core, with the
+// load on another core:
 //   floor    frames are taken from one port and given to the other, nothing else is done
 //   empty    the whole datapath, no policy beyond the port's own MAC
 //   slots    slots 0, 1 and 2 active on both vNICs: an ACL, SpoofGuard manual, a stateful policy
-// The three take turns, round after round, so that a noisy machine disturbs them alike; medians are printed, and what each
-// costs over the floor. The worker is the bottleneck: it must be busy, and a run in which it is not is left out.
+// The three take turns, round after round, so that a noisy machine disturbs them alike; medians are
+// printed, and what each costs over the floor. The worker is the bottleneck: it must be busy, and a
+// run in which it is not is left out.
 //     vhost_bench [ROUNDS [SECONDS [FLOWS...]]]
 #include <pthread.h>
 #include <rte_cycles.h>
@@ -72,7 +74,9 @@ public:
     /// Cycles a packet of one run; 0 if the worker was not busy.
     double run(Mode mode, std::size_t flows, double seconds) {
         if (mode != Mode::kFloor) { publish(mode == Mode::kSlots ? kGuarded : kPlain); }
-        flood(mode, flows, std::max(seconds / 4, static_cast<double>(flows) / 1e6));  // Warm: every flow once, at least.
+        flood(mode, flows,
+              std::max(seconds / 4,
+                       static_cast<double>(flows) / 1e6));  // Warm: every flow once, at least.
         return flood(mode, flows, seconds);
     }
 
@@ -92,15 +96,19 @@ private:
 
     static void start(frontend::FrontEnd& guest) {
         if (const auto opened = guest.open(); !opened) { fail(opened.error().message); }
-        if (const auto started = guest.start(std::chrono::seconds(5)); !started) { fail(started.error().message); }
+        if (const auto started = guest.start(std::chrono::seconds(5)); !started) {
+            fail(started.error().message);
+        }
     }
 
     void publish(const char* text) {
         const auto document = agent::parse_document(text);
         if (!document) { fail(document.error().message); }
-        auto compiled = host::compile(document.value(), dataplane_->snapshot(), 1, registries_, [this](const model::Port& port) {
-            return Result<std::shared_ptr<datapath::Port>>(ports_[port.name == "a" ? 0 : 1]);
-        });
+        auto compiled = host::compile(
+            document.value(), dataplane_->snapshot(), 1, registries_,
+            [this](const model::Port& port) {
+                return Result<std::shared_ptr<datapath::Port>>(ports_[port.name == "a" ? 0 : 1]);
+            });
         if (!compiled) { fail(compiled.error().message); }
         const std::uint64_t token = dataplane_->publish(std::move(compiled.value().snapshot));
         while (!dataplane_->is_settled(token)) { std::this_thread::yield(); }
@@ -108,10 +116,13 @@ private:
     }
 
     static std::vector<frontend::FloodFrame> frames(std::size_t flows) {
-        // Ethernet, IPv4, UDP: 60 bytes, which is 64 on the wire. Ports make the flows; beyond 64 k the destination port too.
+        // Ethernet, IPv4, UDP: 60 bytes, which is 64 on the wire. Ports make the flows; beyond 64 k
+        // the destination port too.
         std::vector<frontend::FloodFrame> all(flows);
         for (std::size_t i = 0; i < flows; ++i) {
-            std::vector<std::uint8_t> f{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0x66, 0xbc, 10, 0, 0, 1, 10, 0, 0, 2};
+            std::vector<std::uint8_t> f{2,    0,    0,    0, 0, 2,  2,  0, 0, 0, 0,  1,
+                                        8,    0,    0x45, 0, 0, 46, 0,  1, 0, 0, 64, 17,
+                                        0x66, 0xbc, 10,   0, 0, 1,  10, 0, 0, 2};
             const std::size_t source = 1024 + i % 60000;
             const std::size_t destination = 5000 + i / 60000;
             for (const std::size_t value : {source, destination, std::size_t{26}, std::size_t{0}}) {
@@ -131,12 +142,14 @@ private:
         std::atomic<bool> never{false};
         frontend::FloodOptions options;
         options.seconds = seconds;
-        const frontend::FloodPort ports[] = {{guests_[0].get(), frames_, 0, 0}, {guests_[1].get(), {}, 0, 0}};
+        const frontend::FloodPort ports[] = {{guests_[0].get(), frames_, 0, 0},
+                                             {guests_[1].get(), {}, 0, 0}};
         const auto result = frontend::flood(ports, options, never);
         if (!result) { fail(result.error().message); }
         const auto moved = static_cast<double>(packets_ - packets);
         const auto worked = static_cast<double>(busy_cycles_ - busy);
-        const double share = worked / std::max(1.0, worked + static_cast<double>(idle_cycles_ - idle));
+        const double share =
+            worked / std::max(1.0, worked + static_cast<double>(idle_cycles_ - idle));
         return moved < 1000 || share < 0.5 ? 0 : worked / moved;
     }
 
@@ -196,8 +209,10 @@ void print_row(std::size_t flows, std::vector<double> (&figures)[kModes]) {
         std::vector<double> sorted = figures[m];
         std::sort(sorted.begin(), sorted.end());
         const double middle = median(figures[m]);
-        std::printf("%8zu flows  %-12s %7.0f cycles/packet  (%.0f-%.0f)  %+7.0f over the floor  %5.2f x\n", flows, kModeNames[m], middle,
-                    sorted.front(), sorted.back(), middle - floor, floor > 0 ? middle / floor : 0);
+        std::printf(
+            "%8zu flows  %-12s %7.0f cycles/packet  (%.0f-%.0f)  %+7.0f over the floor  %5.2f x\n",
+            flows, kModeNames[m], middle, sorted.front(), sorted.back(), middle - floor,
+            floor > 0 ? middle / floor : 0);
     }
 }
 
@@ -209,14 +224,18 @@ int main(int argc, char** argv) {
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
     const double seconds = argc > 2 ? std::atof(argv[2]) : 1.0;
     std::vector<std::size_t> flow_counts;
-    for (int i = 3; i < argc; ++i) { flow_counts.push_back(static_cast<std::size_t>(std::atoll(argv[i]))); }
+    for (int i = 3; i < argc; ++i) {
+        flow_counts.push_back(static_cast<std::size_t>(std::atoll(argv[i])));
+    }
     if (flow_counts.empty()) { flow_counts = {1, 1000, 100000, 1000000}; }
     pin_to_core(0);
     Bench bench;
     for (const std::size_t flows : flow_counts) {
         std::vector<double> figures[kModes];
         for (int round = 0; round < rounds; ++round) {
-            for (std::size_t m = 0; m < kModes; ++m) { figures[m].push_back(bench.run(static_cast<Mode>(m), flows, seconds)); }
+            for (std::size_t m = 0; m < kModes; ++m) {
+                figures[m].push_back(bench.run(static_cast<Mode>(m), flows, seconds));
+            }
         }
         print_row(flows, figures);
         std::fflush(stdout);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SLUICE_ASSERT: a programmer's error. On in release builds, cheap enough for a worker (one predicted branch).
+// SLUICE_ASSERT: a programmer's error. On in release builds, cheap enough for a worker (one
+// predicted branch).
 #pragma once
 
 #include <cstdio>
@@ -16,9 +17,9 @@ namespace sluice {
 
 }  // namespace sluice
 
-#define SLUICE_ASSERT(condition)                                                          \
-    do {                                                                                  \
-        if (__builtin_expect(!(condition), 0)) {                                          \
-            ::sluice::assertion_failed(__FILE__, __LINE__, #condition);                   \
-        }                                                                                 \
+#define SLUICE_ASSERT(condition)                                        \
+    do {                                                                \
+        if (__builtin_expect(!(condition), 0)) {                        \
+            ::sluice::assertion_failed(__FILE__, __LINE__, #condition); \
+        }                                                               \
     } while (false)

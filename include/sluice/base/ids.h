@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Identifiers as distinct types, so that a port index never serves as a rule id. Plain data, any thread.
+// Identifiers as distinct types, so that a port index never serves as a rule id. Plain data, any
+// thread.
 #pragma once
 
 #include <compare>
@@ -14,7 +15,8 @@ struct Id {
     constexpr auto operator<=>(const Id&) const noexcept = default;
 };
 
-/// Slot of a port in the worker's tables, 0..kPortMax-1. Reused after the port is gone from every worker.
+/// Slot of a port in the worker's tables, 0..kPortMax-1. Reused after the port is gone from every
+/// worker.
 using PortIndex = Id<struct PortTag, std::uint16_t>;
 inline constexpr PortIndex kNoPort{0xffff};
 
@@ -24,7 +26,10 @@ using DomainId = Id<struct DomainTag, std::uint32_t>;
 /// A firewall or ACL rule for as long as its name exists (section + name). 0 = no rule decided.
 /// Low kRuleSlotBits bits index counter arrays, the rest is a generation.
 using RuleId = Id<struct RuleTag, std::uint32_t>;
-inline constexpr unsigned kRuleSlotBits = 18;  ///< 262 144 live rules (the default rule and ACL rules included).
-[[nodiscard]] constexpr std::uint32_t rule_slot(RuleId id) noexcept { return id.value & ((1U << kRuleSlotBits) - 1U); }
+inline constexpr unsigned kRuleSlotBits =
+    18;  ///< 262 144 live rules (the default rule and ACL rules included).
+[[nodiscard]] constexpr std::uint32_t rule_slot(RuleId id) noexcept {
+    return id.value & ((1U << kRuleSlotBits) - 1U);
+}
 
 }  // namespace sluice

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Result<T>: how an operating error travels (bad configuration, peer gone). Bad packets use DropReason, programmer
-// errors use SLUICE_ASSERT. Any thread; no allocation when there is no error.
+// Result<T>: how an operating error travels (bad configuration, peer gone). Bad packets use
+// DropReason, programmer errors use SLUICE_ASSERT. Any thread; no allocation when there is no
+// error.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +42,8 @@ enum class Errc : std::uint8_t {
 struct Error {
     Errc code = Errc::kInvalid;
     std::string message;  ///< One sentence without a final full stop.
-    std::string object;   ///< "port vm1", "dfw section app rule web-in"; empty if no object is to blame.
+    std::string
+        object;  ///< "port vm1", "dfw section app rule web-in"; empty if no object is to blame.
 };
 
 /// Either a T or an Error.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The contract between the datapath and the chain. Slots decide; the runner (the worker) frees, forwards and counts.
-//   decide()   first packet of a flow: key, policy and, if there is one, the connection. Never the packet. Cached.
-//   inspect()  frames that are conversations with the switch (ARP, ND, DHCP...): packet by packet, never cached.
-// A vNIC's chain is a ChainProgram: immutable, compiled on the control thread, shared by vNICs with the same policy,
-// plus a ChainState: mutable, owned by the worker that polls the vNIC.
+// The contract between the datapath and the chain. Slots decide; the runner (the worker) frees,
+// forwards and counts.
+//   decide()   first packet of a flow: key, policy and, if there is one, the connection. Never the
+//   packet. Cached. inspect()  frames that are conversations with the switch (ARP, ND, DHCP...):
+//   packet by packet, never cached.
+// A vNIC's chain is a ChainProgram: immutable, compiled on the control thread, shared by vNICs with
+// the same policy, plus a ChainState: mutable, owned by the worker that polls the vNIC.
 #pragma once
 
 #include <array>
@@ -31,7 +33,8 @@ public:
     SlotProgram(const SlotProgram&) = delete;
     SlotProgram& operator=(const SlotProgram&) = delete;
     virtual ~SlotProgram() = default;
-    /// Hash of all that the slot's verdicts depend on. Two programs with equal fingerprints (128 bits) decide alike.
+    /// Hash of all that the slot's verdicts depend on. Two programs with equal fingerprints (128
+    /// bits) decide alike.
     [[nodiscard]] virtual std::array<std::uint64_t, 2> fingerprint() const noexcept = 0;
     /// One word for `show chain`: "active", "off".
     [[nodiscard]] virtual const char* state() const noexcept = 0;
@@ -56,8 +59,9 @@ struct ChainState {
 
 /// What slot 2 sees of an existing connection.
 struct ConnectionView {
-    ConnectionSide side;       ///< Which way this packet goes.
-    FlowKey opener_key;        ///< IPs, ports and protocol as the opener's first packet had them (other fields zero).
+    ConnectionSide side;  ///< Which way this packet goes.
+    FlowKey opener_key;   ///< IPs, ports and protocol as the opener's first packet had them (other
+                          ///< fields zero).
     bool opener_stateful = false, responder_stateful = false;
 };
 
@@ -71,31 +75,36 @@ struct DecideInput {
 struct Decision {
     Verdict verdict = Verdict::kPass;
     DropReason reason = DropReason::kNone;
-    std::uint8_t slot = 0;         ///< Slot that dropped it.
-    std::uint16_t decided = 0;     ///< Bit a slot that judged it (the one that dropped it included).
-    RuleId rule;                   ///< Firewall rule that matched; 0 if excluded or no firewall.
-    bool stateful = false;         ///< The rule is stateful: this side wants a connection.
+    std::uint8_t slot = 0;      ///< Slot that dropped it.
+    std::uint16_t decided = 0;  ///< Bit a slot that judged it (the one that dropped it included).
+    RuleId rule;                ///< Firewall rule that matched; 0 if excluded or no firewall.
+    bool stateful = false;      ///< The rule is stateful: this side wants a connection.
     bool tcp_strict = true;
 };
 
-/// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is immutable.
+/// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is
+/// immutable.
 [[nodiscard]] Decision decide(const ChainProgram& chain, const DecideInput& input) noexcept;
 
 /// Runs the chain over a frame that is a conversation with the switch (FrameClass::kInspect).
 /// `state` is the vNIC's for kFromVm; nullptr for kToVm, where no slot keeps state.
-/// @param related  for InspectKind::kIcmpError: the error quotes a live connection of this host (judge_icmp_error()).
-[[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame, Direction direction, ChainState* state,
-                               bool related, std::uint64_t now_ns) noexcept;
+/// @param related  for InspectKind::kIcmpError: the error quotes a live connection of this host
+/// (judge_icmp_error()).
+[[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame,
+                               Direction direction, ChainState* state, bool related,
+                               std::uint64_t now_ns) noexcept;
 
-/// Charges a frame from the VM with a group destination to the vNIC's broadcast or multicast limit (slot 1), cached program or not.
+/// Charges a frame from the VM with a group destination to the vNIC's broadcast or multicast limit
+/// (slot 1), cached program or not.
 /// @return kNone if it may go.
-[[nodiscard]] DropReason meter_group_frame(const ChainProgram& chain, const ParsedFrame& frame, ChainState& state,
-                                           std::uint64_t now_ns) noexcept;
+[[nodiscard]] DropReason meter_group_frame(const ChainProgram& chain, const ParsedFrame& frame,
+                                           ChainState& state, std::uint64_t now_ns) noexcept;
 
-/// Matches an ICMP or ICMPv6 error to the connection that it quotes (RFC 5508 §4.2): checks lengths, that the quoted source is the
-/// outer destination, that no error quotes an error, that it is no redirect.
+/// Matches an ICMP or ICMPv6 error to the connection that it quotes (RFC 5508 §4.2): checks
+/// lengths, that the quoted source is the outer destination, that no error quotes an error, that it
+/// is no redirect.
 /// @return kNone if related; kBadIcmp if malformed; kIcmpNoConnection if it quotes none.
-[[nodiscard]] DropReason judge_icmp_error(ConnectionTable& connections, const ParsedFrame& frame, DomainId domain,
-                                          std::uint64_t now_ns) noexcept;
+[[nodiscard]] DropReason judge_icmp_error(ConnectionTable& connections, const ParsedFrame& frame,
+                                          DomainId domain, std::uint64_t now_ns) noexcept;
 
 }  // namespace sluice

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DropReason: why a frame was dropped. This one list is the counter, the CLI text, the metric label and the manual.
-// A drop is charged to the port where the frame entered. Any thread.
+// DropReason: why a frame was dropped. This one list is the counter, the CLI text, the metric label
+// and the manual. A drop is charged to the port where the frame entered. Any thread.
 #pragma once
 
 #include <array>
@@ -90,12 +90,12 @@ struct DropReasonInfo {
     std::string_view meaning;  ///< Half a sentence for people.
 };
 
-inline constexpr std::array<DropReasonInfo, kDropReasonCount> kDropReasons = {{
-    {"none", "not dropped"},
+inline constexpr std::array<DropReasonInfo, kDropReasonCount> kDropReasons = {
+    {{"none", "not dropped"},
 #define SLUICE_X(name, text, meaning) {#text, meaning},
-    SLUICE_DROP_REASONS(SLUICE_X)
+     SLUICE_DROP_REASONS(SLUICE_X)
 #undef SLUICE_X
-}};
+    }};
 
 [[nodiscard]] constexpr std::string_view to_string(DropReason reason) noexcept {
     return kDropReasons[static_cast<std::size_t>(reason)].text;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sixteen slots of an IOChain. Adding a slot is changing a line here and adding its entry points in iochain/chain.cc.
+// The sixteen slots of an IOChain. Adding a slot is changing a line here and adding its entry
+// points in iochain/chain.cc.
 #pragma once
 
 #include <array>
@@ -16,7 +17,8 @@ enum class SlotKind : std::uint8_t { kDvfilter, kSwsec, kDfw, kService, kEncrypt
 struct SlotInfo {
     std::string_view name;
     SlotKind kind;
-    std::string_view on_failure;  ///< What happens to traffic if the slot can't work: "closed", "per rule" or "-".
+    std::string_view on_failure;  ///< What happens to traffic if the slot can't work: "closed",
+                                  ///< "per rule" or "-".
 };
 
 /// From the VM the chain runs 0 to 15, to the VM 15 to 0.

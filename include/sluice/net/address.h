@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Addresses as the model and the chain use them: MacAddr, IpAddr (v4 and v6 in one 16-byte form), IpPrefix.
-// Plain data in wire order. Text parsing lives in address_text.h, for the control thread. Any thread.
+// Addresses as the model and the chain use them: MacAddr, IpAddr (v4 and v6 in one 16-byte form),
+// IpPrefix. Plain data in wire order. Text parsing lives in address_text.h, for the control thread.
+// Any thread.
 #pragma once
 
 #include <array>
@@ -15,15 +16,17 @@ struct MacAddr {
     std::array<std::uint8_t, 6> bytes{};
     /// Group bit: broadcast or multicast (IEEE 802-2014 §8.2).
     [[nodiscard]] constexpr bool is_group() const noexcept { return (bytes[0] & 1U) != 0; }
-    [[nodiscard]] constexpr bool is_broadcast() const noexcept { return *this == MacAddr{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}; }
+    [[nodiscard]] constexpr bool is_broadcast() const noexcept {
+        return *this == MacAddr{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    }
     [[nodiscard]] constexpr bool is_zero() const noexcept { return *this == MacAddr{}; }
     constexpr auto operator<=>(const MacAddr&) const noexcept = default;
 };
 
 enum class IpFamily : std::uint8_t { kNone = 0, kV4 = 4, kV6 = 6 };
 
-/// IPv4 or IPv6 address in wire order. IPv4 fills bytes[12..15] behind twelve zero bytes (not ::ffff:0:0/96: an
-/// IPv4-mapped IPv6 address stays distinct because the family is kept beside it).
+/// IPv4 or IPv6 address in wire order. IPv4 fills bytes[12..15] behind twelve zero bytes (not
+/// ::ffff:0:0/96: an IPv4-mapped IPv6 address stays distinct because the family is kept beside it).
 struct IpAddr {
     std::array<std::uint8_t, 16> bytes{};
     IpFamily family = IpFamily::kNone;
@@ -42,14 +45,16 @@ struct IpAddr {
     }
     /// Host-order IPv4 value. Meaningful only if family is kV4.
     [[nodiscard]] constexpr std::uint32_t v4_host() const noexcept {
-        return (std::uint32_t{bytes[12]} << 24U) | (std::uint32_t{bytes[13]} << 16U) | (std::uint32_t{bytes[14]} << 8U) | bytes[15];
+        return (std::uint32_t{bytes[12]} << 24U) | (std::uint32_t{bytes[13]} << 16U) |
+               (std::uint32_t{bytes[14]} << 8U) | bytes[15];
     }
     [[nodiscard]] constexpr bool is_v4() const noexcept { return family == IpFamily::kV4; }
     [[nodiscard]] constexpr bool is_v6() const noexcept { return family == IpFamily::kV6; }
     constexpr auto operator<=>(const IpAddr&) const noexcept = default;
 };
 
-/// Address and prefix length. `length` is 0..32 for IPv4, 0..128 for IPv6; host bits of `address` are zero.
+/// Address and prefix length. `length` is 0..32 for IPv4, 0..128 for IPv6; host bits of `address`
+/// are zero.
 struct IpPrefix {
     IpAddr address;
     std::uint8_t length = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text forms of addresses, strict: what is printed parses back. Control thread and tools; allocates.
+// Text forms of addresses, strict: what is printed parses back. Control thread and tools;
+// allocates.
 #pragma once
 
 #include <arpa/inet.h>
@@ -31,7 +32,9 @@ namespace sluice {
 [[nodiscard]] inline std::optional<IpAddr> parse_ip(std::string_view text) {
     if (text.size() >= INET6_ADDRSTRLEN) { return std::nullopt; }
     const std::string copy(text);
-    if (copy.size() != std::string_view(copy.c_str()).size()) { return std::nullopt; }  // Embedded zero byte.
+    if (copy.size() != std::string_view(copy.c_str()).size()) {
+        return std::nullopt;
+    }  // Embedded zero byte.
     IpAddr ip;
     if (inet_pton(AF_INET, copy.c_str(), &ip.bytes[12]) == 1) {
         ip.family = IpFamily::kV4;
@@ -52,8 +55,11 @@ namespace sluice {
     unsigned length = width;
     if (slash != std::string_view::npos) {
         const std::string_view digits = text.substr(slash + 1);
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-        if (error != std::errc{} || end != digits.data() + digits.size() || length > width) { return std::nullopt; }
+        const auto [end, error] =
+            std::from_chars(digits.data(), digits.data() + digits.size(), length);
+        if (error != std::errc{} || end != digits.data() + digits.size() || length > width) {
+            return std::nullopt;
+        }
     }
     const unsigned first_bit = 128U - width + length;
     for (unsigned bit = first_bit; bit < 128U; ++bit) {
@@ -65,7 +71,8 @@ namespace sluice {
 [[nodiscard]] inline std::string to_string(const MacAddr& mac) {
     char text[18];
     const auto& b = mac.bytes;
-    std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
+    std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4],
+                  b[5]);
     return text;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counters: every figure that users see begins here. Each worker has its own set and is its only writer; the control
-// thread reads and sums them at any time (relaxed). Figures that cached programs carry are folded in lazily.
+// Counters: every figure that users see begins here. Each worker has its own set and is its only
+// writer; the control thread reads and sums them at any time (relaxed). Figures that cached
+// programs carry are folded in lazily.
 #pragma once
 
 #include <array>
@@ -18,7 +19,9 @@ public:
     void add(std::uint64_t n) noexcept {
         value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
     }
-    [[nodiscard]] std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t get() const noexcept {
+        return value_.load(std::memory_order_relaxed);
+    }
     void reset() noexcept { value_.store(0, std::memory_order_relaxed); }
 
 private:
@@ -34,8 +37,8 @@ struct SlotCounters {
 /// One port's figures on one worker. rx is from the VM, tx to it.
 struct alignas(64) PortCounters {
     Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
-    std::array<Counter, kDropReasonCount> drops;                          ///< Charged where the frame entered.
-    std::array<std::array<SlotCounters, 2>, kSlotCount> slots;            ///< [slot][Direction]
+    std::array<Counter, kDropReasonCount> drops;  ///< Charged where the frame entered.
+    std::array<std::array<SlotCounters, 2>, kSlotCount> slots;  ///< [slot][Direction]
 };
 
 /// One rule's figures on one worker.
@@ -44,7 +47,8 @@ struct RuleCounters {
     Counter packets, bytes;
 };
 
-/// One worker's books and time. received + created + taken_over = sent + consumed + dropped + handed_over + held.
+/// One worker's books and time. received + created + taken_over = sent + consumed + dropped +
+/// handed_over + held.
 struct alignas(64) WorkerCounters {
     Counter received, created, sent, consumed, dropped;
     Counter handed_over, taken_over;  ///< Frames to and from other workers' ports.
@@ -56,7 +60,8 @@ struct alignas(64) WorkerCounters {
 struct Books {
     std::uint64_t received = 0, created = 0, sent = 0, consumed = 0, dropped = 0, held = 0;
     [[nodiscard]] std::int64_t unaccounted() const noexcept {
-        return static_cast<std::int64_t>(received + created) - static_cast<std::int64_t>(sent + consumed + dropped + held);
+        return static_cast<std::int64_t>(received + created) -
+               static_cast<std::int64_t>(sent + consumed + dropped + held);
     }
 };
 

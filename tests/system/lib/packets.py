@@ -425,7 +425,7 @@ def _read_transport(out, data, at, protocol):
         sport, dport = struct.unpack_from("!HH4x", data, at)
         out.update(sport=sport, dport=dport, payload=data[at + 8:])
     elif protocol in (1, 58):
-        kind, code = struct.unpack_from("!BBH", data, at)
+        kind, code, _ = struct.unpack_from("!BBH", data, at)
         out.update(icmp_type=kind, icmp_code=code, payload=data[at + 8:])
         if protocol == 58 and kind in (135, 136):
             out["nd_target"] = _text(struct.unpack_from("!16s", data, at + 8)[0])

@@ -76,7 +76,7 @@ TEST_F(Cli, DaemonsErrorIsOneSentenceAndExitOne) {
                                        {{"code", "invalid"},
                                         {"message", "port vm1: mac \"x\": expected six bytes"},
                                         {"object", "port vm1"}}}}));
-    EXPECT_EQ(as_json.err, table.err);
+    EXPECT_EQ(as_json.err, as_json.out);
 }
 
 TEST_F(Cli, FileThatIsNoJsonIsNamedWithLineAndColumn) {

@@ -95,40 +95,34 @@ void VhostPort::count_broken(int vid, unsigned pair, std::uint16_t received,
 }
 
 // Descriptors wait, buffers are there, and still no frame comes: the library stands before a chain
-// that it can't walk.
-void VhostPort::notice_stuck(int vid, unsigned pair, ReceiveResult& result) noexcept {
+// that it can't walk. A frame that came since the last poll is one like any other.
+std::uint16_t VhostPort::retry_stuck(int vid, unsigned pair, std::span<rte_mbuf*> frames,
+                                     ReceiveResult& result) noexcept {
     RingState& ring = rings_[pair];
-    if (++ring.empty_polls < kStuckPolls) { return; }
+    if (++ring.empty_polls < kStuckPolls) { return 0; }
     ring.empty_polls = 0;
     if (rte_vhost_rx_queue_count(vid, tx_ring(pair)) == 0 ||
         rte_mempool_avail_count(pool_) < kBurstMax) {
-        return;
+        return 0;
     }
-    std::uint16_t avail = 0;
-    std::uint16_t used = 0;
-    if (rte_vhost_get_vring_base(vid, tx_ring(pair), &avail, &used) != 0 ||
-        avail != ring.next_avail) {
-        return;
+    const std::uint16_t next_avail = ring.next_avail;
+    const std::uint16_t count = rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, frames.data(),
+                                                        static_cast<std::uint16_t>(frames.size()));
+    count_broken(vid, pair, count, result);
+    if (count == 0 && ring.next_avail == next_avail) {
+        broken_.fetch_or(1U << pair, std::memory_order_relaxed);
+        ++result.broken_count;
     }
-    rte_mbuf* late = nullptr;  // A frame may have come between the last poll and the question.
-    if (rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, &late, 1) == 1) {
-        rte_pktmbuf_free(late);
-        return;
-    }
-    broken_.fetch_or(1U << pair, std::memory_order_relaxed);
-    ++result.broken_count;
+    return count;
 }
 
 std::uint16_t VhostPort::receive_queue(int vid, unsigned pair, std::span<rte_mbuf*> frames,
                                        ReceiveResult& result) noexcept {
     const std::uint16_t count = rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, frames.data(),
                                                         static_cast<std::uint16_t>(frames.size()));
-    if (count > 0) [[likely]] {
-        rings_[pair].empty_polls = 0;
-        count_broken(vid, pair, count, result);
-    } else {
-        notice_stuck(vid, pair, result);
-    }
+    if (count == 0) { return retry_stuck(vid, pair, frames, result); }
+    rings_[pair].empty_polls = 0;
+    count_broken(vid, pair, count, result);
     return count;
 }
 

@@ -79,7 +79,8 @@ private:
                                               ReceiveResult& result) noexcept;
     void count_broken(int vid, unsigned pair, std::uint16_t received,
                       ReceiveResult& result) noexcept;
-    void notice_stuck(int vid, unsigned pair, ReceiveResult& result) noexcept;
+    [[nodiscard]] std::uint16_t retry_stuck(int vid, unsigned pair, std::span<rte_mbuf*> frames,
+                                            ReceiveResult& result) noexcept;
     void enter_epoch(int vid) noexcept;
     [[nodiscard]] std::uint16_t send_spread(int vid, unsigned pairs,
                                             std::span<rte_mbuf*> frames) noexcept;

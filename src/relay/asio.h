@@ -30,7 +30,7 @@ inline auto into(error_code& ec) { return asio::redirect_error(asio::use_awaitab
 /// Starts a coroutine; an exception that reaches its root (memory exhausted) is logged and ends it
 /// alone.
 inline void spawn(const asio::any_io_executor& executor, asio::awaitable<void> coroutine) {
-    asio::co_spawn(executor, std::move(coroutine), [](std::exception_ptr error) {
+    asio::co_spawn(executor, std::move(coroutine), [](const std::exception_ptr& error) {
         if (!error) { return; }
         try {
             std::rethrow_exception(error);

@@ -123,7 +123,7 @@ Status ConfigService::load(const std::string& config_path) {
     if (!stored.value().document.empty()) { applied_ = json::parse(stored.value().document); }
     Result<model::Document> document = read(applied_, false);
     if (!document) { return document.error(); }
-    if (const Status made = devices_.prepare(document.value()); !made) { return made; }
+    if (Status made = devices_.prepare(document.value()); !made) { return made; }
     Result<host::Compiled> compiled = compile(document.value());
     if (!compiled) { return compiled.error(); }
     start_running(std::move(compiled).value(), std::move(document).value());
@@ -144,7 +144,7 @@ asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) 
     if (dry_run || changed == 0) {
         co_return json{{"changed", changed}, {"generation", generation_}};
     }
-    if (const Status made = devices_.prepare(next.value()); !made) { co_return made.error(); }
+    if (Status made = devices_.prepare(next.value()); !made) { co_return made.error(); }
     std::function<Result<host::Compiled>()> build = [&] { return compile(next.value()); };
     Result<host::Compiled> compiled = co_await on_helper(helper_, std::move(build));
     if (!compiled) {

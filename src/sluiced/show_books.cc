@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // show drops (and the audit), show workers, status, health.
 #include "src/sluiced/show_service.h"
+
+#include <rte_mempool.h>
+
 #include "src/sluiced/version.h"
 #include "src/sluiced/worker_requests.h"
 
@@ -78,6 +81,7 @@ Answer ShowService::workers() const {
 }
 
 Answer ShowService::status() const {
+    const rte_mempool* pool = std::as_const(dataplane_).worker(0).context().pool;
     std::uint64_t flows = 0;
     for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
         flows += std::as_const(dataplane_).worker(w).context().flows.size();
@@ -93,6 +97,7 @@ Answer ShowService::status() const {
                 {"ports", config_.document().ports.size()},
                 {"flows", flows},
                 {"connections", dataplane_.connections().size()},
+                {"buffers", {{"total", pool->size}, {"free", rte_mempool_avail_count(pool)}}},
                 {"flow_cache", options_.flow_cache}};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The property that lets programs be cached: with and without the flow cache, the same traffic under
-// the same changes of policy gives the same frames in the same order on every port, and the same
-// drops by reason. Two pipelines side by side; repeat a run with SLUICE_SEED, its length with
+// The property that lets programs be cached: with and without the flow cache, the same traffic
+// under the same changes of policy gives the same frames in the same order on every port, and the
+// same drops by reason. Two pipelines side by side; repeat a run with SLUICE_SEED, its length with
 // SLUICE_FRAMES.
 #include <chrono>
 #include <cstdlib>
@@ -26,27 +26,35 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 }
 
 std::uint64_t seed_of_clock() {
-    return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) & 0xffffffffffU;
+    return static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) &
+           0xffffffffffU;
 }
 
 std::string describe(const Bytes& bytes) {
     ParsedFrame frame;
-    datapath::parse_frame(bytes.data(), static_cast<std::uint16_t>(bytes.size()), static_cast<std::uint32_t>(bytes.size()), PortIndex{0}, frame);
+    datapath::parse_frame(bytes.data(), static_cast<std::uint16_t>(bytes.size()),
+                          static_cast<std::uint32_t>(bytes.size()), PortIndex{0}, frame);
     std::ostringstream out;
     const FlowKey& key = frame.key;
-    out << bytes.size() << " bytes, class " << static_cast<int>(frame.frame_class) << ", to mac .." << static_cast<int>(key.destination_mac.bytes[5])
-        << ", type " << std::hex << key.ethertype.host() << std::dec << ", vlan " << key.vlan << ", ." << static_cast<int>(key.source_ip[15]) << " -> ."
-        << static_cast<int>(key.destination_ip[15]) << ", proto " << static_cast<int>(key.protocol) << ", ports " << key.source_port.host() << " -> "
-        << key.destination_port.host() << ", tcp flags " << static_cast<int>(frame.tcp_flags) << (frame.fragment ? ", fragment" : "");
+    out << bytes.size() << " bytes, class " << static_cast<int>(frame.frame_class) << ", to mac .."
+        << static_cast<int>(key.destination_mac.bytes[5]) << ", type " << std::hex
+        << key.ethertype.host() << std::dec << ", vlan " << key.vlan << ", ."
+        << static_cast<int>(key.source_ip[15]) << " -> ."
+        << static_cast<int>(key.destination_ip[15]) << ", proto " << static_cast<int>(key.protocol)
+        << ", ports " << key.source_port.host() << " -> " << key.destination_port.host()
+        << ", tcp flags " << static_cast<int>(frame.tcp_flags)
+        << (frame.fragment ? ", fragment" : "");
     return out.str();
 }
 
 std::string describe(const Connection& c) {
     std::ostringstream out;
-    out << "." << static_cast<int>(c.tuple.ip_a[15]) << ":" << c.tuple.port_a.host() << " <> ." << static_cast<int>(c.tuple.ip_b[15]) << ":"
-        << c.tuple.port_b.host() << ", proto " << static_cast<int>(c.tuple.protocol) << ", family " << static_cast<int>(c.tuple.family) << ", domain "
-        << c.tuple.domain.value << ", opened p" << c.opener_port.value << " to p" << c.responder_port.value << ", state " << static_cast<int>(c.state)
-        << ", flags " << static_cast<int>(c.flags) << ", expires " << c.expires_ns;
+    out << "." << static_cast<int>(c.tuple.ip_a[15]) << ":" << c.tuple.port_a.host() << " <> ."
+        << static_cast<int>(c.tuple.ip_b[15]) << ":" << c.tuple.port_b.host() << ", proto "
+        << static_cast<int>(c.tuple.protocol) << ", family " << static_cast<int>(c.tuple.family)
+        << ", domain " << c.tuple.domain.value << ", opened p" << c.opener_port.value << " to p"
+        << c.responder_port.value << ", state " << static_cast<int>(c.state) << ", flags "
+        << static_cast<int>(c.flags) << ", expires " << c.expires_ns;
     return out.str();
 }
 
@@ -57,7 +65,9 @@ std::string missing(Pipeline& x, Pipeline& y) {
     for (const Connection& connection : y.connections()) { others.push_back(describe(connection)); }
     for (const Connection& connection : x.connections()) {
         const std::string text = describe(connection);
-        if (std::find(others.begin(), others.end(), text) == others.end()) { out += "    " + text + "\n"; }
+        if (std::find(others.begin(), others.end(), text) == others.end()) {
+            out += "    " + text + "\n";
+        }
     }
     return out;
 }
@@ -80,7 +90,8 @@ public:
           cached_(policy_.document(), options_of(true, worker_count)),
           walked_(policy_.document(), options_of(false, worker_count)) {}
 
-    /// Sends a batch of frames to both, then changes something, perhaps. False at the first disagreement.
+    /// Sends a batch of frames to both, then changes something, perhaps. False at the first
+    /// disagreement.
     bool run_batch() {
         batch_.clear();
         for (unsigned count = 1 + below(48); count > 0; --count) {
@@ -130,29 +141,49 @@ private:
         }
         const unsigned what = below(500);
         const std::string name = port_name(below(3));
-        if (what == 0) { both([](Pipeline& p) { p.flush_connections(); }); }
-        if (what == 1) { both([&](Pipeline& p) { p.flush_connections(name); }); }
-        if (what == 2) { both([](Pipeline& p) {
-            for (unsigned i = 0; i < p.dataplane().worker_count(); ++i) {
-                datapath::FlushFlows command;
-                p.run(i, command);
-            }
-        }); }
+        if (what == 0) {
+            both([](Pipeline& p) { p.flush_connections(); });
+        }
+        if (what == 1) {
+            both([&](Pipeline& p) { p.flush_connections(name); });
+        }
+        if (what == 2) {
+            both([](Pipeline& p) {
+                for (unsigned i = 0; i < p.dataplane().worker_count(); ++i) {
+                    datapath::FlushFlows command;
+                    p.run(i, command);
+                }
+            });
+        }
         const bool on = below(5) != 0;
-        if (what == 3) { both([&](Pipeline& p) { p.port(name).up = on; }); }
-        if (what == 4) { both([&](Pipeline& p) { p.port(name).partial_checksum = on; }); }
-        if (what == 5) { both([&](Pipeline& p) { p.port(name).tso4 = on; }); }
+        if (what == 3) {
+            both([&](Pipeline& p) { p.port(name).up = on; });
+        }
+        if (what == 4) {
+            both([&](Pipeline& p) { p.port(name).partial_checksum = on; });
+        }
+        if (what == 5) {
+            both([&](Pipeline& p) { p.port(name).tso4 = on; });
+        }
         const std::size_t burst = 1 + below(32);
-        if (what < 50) { both([&](Pipeline& p) { p.port(name).burst_max = burst; }); }
+        if (what < 50) {
+            both([&](Pipeline& p) { p.port(name).burst_max = burst; });
+        }
         const std::size_t room = on ? SIZE_MAX : 100;
-        if (what == 6) { both([&](Pipeline& p) { p.port(name).room = room; }); }
+        if (what == 6) {
+            both([&](Pipeline& p) { p.port(name).room = room; });
+        }
     }
 
     bool agree() {
         for (std::size_t i = 0; i < kUniverseSize; ++i) {
             MemoryPort& x = cached_.port(port_name(i));
             MemoryPort& y = walked_.port(port_name(i));
-            if (x.sent() != y.sent()) { return differ(port_name(i) + " was sent other frames: " + std::to_string(x.sent().size()) + " cached, " + std::to_string(y.sent().size()) + " walked"); }
+            if (x.sent() != y.sent()) {
+                return differ(port_name(i) +
+                              " was sent other frames: " + std::to_string(x.sent().size()) +
+                              " cached, " + std::to_string(y.sent().size()) + " walked");
+            }
             x.clear_sent();
             y.clear_sent();
         }
@@ -160,19 +191,31 @@ private:
             const auto r = static_cast<DropReason>(reason);
             const std::uint64_t x = cached_.drops(r);
             const std::uint64_t y = walked_.drops(r);
-            if (x != y) { return differ("drops for " + std::string(to_string(r)) + ": " + std::to_string(x) + " cached, " + std::to_string(y) + " walked"); }
+            if (x != y) {
+                return differ("drops for " + std::string(to_string(r)) + ": " + std::to_string(x) +
+                              " cached, " + std::to_string(y) + " walked");
+            }
         }
         return true;
     }
 
     bool differ(const std::string& what) {
         std::ostringstream out;
-        out << "frame " << frame_count_ << ", change " << change_count_ << ": " << what << "\nsince:\n";
-        for (const Sending& sending : batch_) { out << "  from " << port_name(sending.port) << ": " << describe(sending.frame.bytes) << "\n"; }
-        for (const auto reason : {DropReason::kTcpNoConnection, DropReason::kTcpState, DropReason::kTcpWindow, DropReason::kDfwDeny, DropReason::kIcmpNoConnection, DropReason::kConnectionLimit}) {
-            out << "  " << to_string(reason) << ": " << cached_.drops(reason) << " cached, " << walked_.drops(reason) << " walked\n";
+        out << "frame " << frame_count_ << ", change " << change_count_ << ": " << what
+            << "\nsince:\n";
+        for (const Sending& sending : batch_) {
+            out << "  from " << port_name(sending.port) << ": " << describe(sending.frame.bytes)
+                << "\n";
         }
-        out << "  connections of the cached one alone:\n" << missing(cached_, walked_) << "  of the walked one alone:\n" << missing(walked_, cached_);
+        for (const auto reason :
+             {DropReason::kTcpNoConnection, DropReason::kTcpState, DropReason::kTcpWindow,
+              DropReason::kDfwDeny, DropReason::kIcmpNoConnection, DropReason::kConnectionLimit}) {
+            out << "  " << to_string(reason) << ": " << cached_.drops(reason) << " cached, "
+                << walked_.drops(reason) << " walked\n";
+        }
+        out << "  connections of the cached one alone:\n"
+            << missing(cached_, walked_) << "  of the walked one alone:\n"
+            << missing(walked_, cached_);
         out << policy_.document().dump();
         difference_ = out.str();
         return false;
@@ -194,8 +237,10 @@ void expect_equal_slots(Twins& twins) {
             for (const Direction direction : {Direction::kFromVm, Direction::kToVm}) {
                 const SlotFigures x = twins.cached().slot(port_name(i), slot, direction);
                 const SlotFigures y = twins.walked().slot(port_name(i), slot, direction);
-                EXPECT_TRUE(x == y) << port_name(i) << " slot " << slot << " direction " << static_cast<int>(direction) << ": " << x.packets << "/"
-                                    << x.drops << " cached, " << y.packets << "/" << y.drops << " walked";
+                EXPECT_TRUE(x == y)
+                    << port_name(i) << " slot " << slot << " direction "
+                    << static_cast<int>(direction) << ": " << x.packets << "/" << x.drops
+                    << " cached, " << y.packets << "/" << y.drops << " walked";
             }
         }
     }
@@ -204,22 +249,28 @@ void expect_equal_slots(Twins& twins) {
 void run(unsigned worker_count) {
     const std::uint64_t seed = from_environment("SLUICE_SEED", seed_of_clock());
     const std::uint64_t frames = from_environment("SLUICE_FRAMES", kFrames);
-    std::cout << "seed " << seed << "; repeat with SLUICE_SEED=" << seed << " SLUICE_FRAMES=" << frames << std::endl;
+    std::cout << "seed " << seed << "; repeat with SLUICE_SEED=" << seed
+              << " SLUICE_FRAMES=" << frames << std::endl;
     Twins twins(seed, worker_count);
     while (twins.frame_count() < frames) {
         ASSERT_TRUE(twins.run_batch()) << "seed " << seed << ", " << twins.difference();
     }
     const Books books = twins.cached().books();
-    std::cout << twins.frame_count() << " frames, " << twins.change_count() << " changes, " << books.sent << " sent, " << books.dropped << " dropped, "
-              << twins.cached().dataplane().worker(0).context().counters.flow_misses.get() << " misses on worker 0" << std::endl;
+    std::cout << twins.frame_count() << " frames, " << twins.change_count() << " changes, "
+              << books.sent << " sent, " << books.dropped << " dropped, "
+              << twins.cached().dataplane().worker(0).context().counters.flow_misses.get()
+              << " misses on worker 0" << std::endl;
     for (std::size_t reason = 1; reason < kDropReasonCount; ++reason) {
         const std::uint64_t count = twins.cached().drops(static_cast<DropReason>(reason));
-        if (count > 0) { std::cout << "  " << to_string(static_cast<DropReason>(reason)) << " " << count; }
+        if (count > 0) {
+            std::cout << "  " << to_string(static_cast<DropReason>(reason)) << " " << count;
+        }
     }
     std::cout << std::endl;
     EXPECT_TRUE(twins.cached().packets_conserved()) << "seed " << seed;
     EXPECT_TRUE(twins.walked().packets_conserved()) << "seed " << seed;
-    EXPECT_GT(books.sent, frames / 10) << "seed " << seed << ": traffic that is all dropped shows nothing";
+    EXPECT_GT(books.sent, frames / 10)
+        << "seed " << seed << ": traffic that is all dropped shows nothing";
     expect_equal_slots(twins);
 }
 

@@ -21,7 +21,7 @@ TEST(Commands, FoldBringsTheBooksUpToNow) {
 
 TEST(Commands, FoldOfManyFlowsTakesMoreThanOnePoll) {
     Pipeline p(two_vms());
-    for (std::uint16_t port = 1; port <= 1000; ++port) { p.send("vm1", question(port)); }
+    for (std::uint16_t port = 1001; port <= 2000; ++port) { p.send("vm1", question(port)); }
     p.step();
     datapath::FoldCommand command;
     ASSERT_TRUE(p.dataplane().submit(0, command));
@@ -34,7 +34,10 @@ TEST(Commands, FoldOfManyFlowsTakesMoreThanOnePoll) {
 
 TEST(Commands, FlushConnectionsOfOneVnicOrAll) {
     Pipeline p(three_vms());
-    p.send("vm1", question(1)).send("vm1", question(2)).send("vm3", udp(v4(kVm3, kVm2), 5, 6)).step();
+    p.send("vm1", question(1))
+        .send("vm1", question(2))
+        .send("vm3", udp(v4(kVm3, kVm2), 5, 6))
+        .step();
     EXPECT_EQ(p.flush_connections("vm3"), 1u);
     EXPECT_EQ(p.connections().size(), 2u);
     EXPECT_EQ(p.flush_connections("vm2"), 2u) << "the responder's too";
@@ -44,14 +47,14 @@ TEST(Commands, FlushConnectionsOfOneVnicOrAll) {
 
 TEST(Commands, FlushFlowsForgetsProgramsAndKeepsConnections) {
     Pipeline p(two_vms());
-    for (std::uint16_t port = 1; port <= 600; ++port) { p.send("vm1", question(port)); }
+    for (std::uint16_t port = 1001; port <= 1600; ++port) { p.send("vm1", question(port)); }
     p.step();
     datapath::FlushFlows command;
     p.run(0, command);
     EXPECT_EQ(command.removed, 600u);
     EXPECT_EQ(p.flow_count(), 0u);
     EXPECT_EQ(p.connections().size(), 600u);
-    p.send("vm1", question(1)).step();
+    p.send("vm1", question(1001)).step();
     EXPECT_EQ(p.slot("vm1", kSlotDfw, Direction::kFromVm), (SlotFigures{601, 0}));
 }
 

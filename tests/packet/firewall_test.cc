@@ -17,11 +17,17 @@ nlohmann::json with_dfw(std::string_view dfw, nlohmann::json document = two_vms(
 
 /// Default drop, and this one rule.
 nlohmann::json only(const std::string& rule, nlohmann::json document = two_vms()) {
-    return with_dfw(R"({"default": "drop", "sections": [{"name": "s", "rules": [)" + rule + "]}]}", std::move(document));
+    return with_dfw(R"({"default": "drop", "sections": [{"name": "s", "rules": [)" + rule + "]}]}",
+                    std::move(document));
 }
 
 void establish(Pipeline& p, TcpTalk& talk) {
-    p.send("vm1", talk.syn()).step().send("vm2", talk.syn_ack()).step().send("vm1", talk.ack(kClient)).step();
+    p.send("vm1", talk.syn())
+        .step()
+        .send("vm2", talk.syn_ack())
+        .step()
+        .send("vm1", talk.ack(kClient))
+        .step();
     ASSERT_EQ(p.sent("vm2").size(), 2u);
     ASSERT_EQ(p.sent("vm1").size(), 1u);
 }
@@ -66,7 +72,8 @@ TEST(FirewallTcp, DoesNotBeginInMidStream) {
 }
 
 TEST(FirewallTcp, BeginsInMidStreamWhereStrictnessIsOff) {
-    Pipeline p(with_dfw(R"({"sections": [{"name": "s", "tcp_strict": false, "rules": [{"name": "all"}]}]})"));
+    Pipeline p(with_dfw(
+        R"({"sections": [{"name": "s", "tcp_strict": false, "rules": [{"name": "all"}]}]})"));
     TcpTalk talk(v4(kVm1, kVm2));
     EXPECT_TRUE(passes(p, "vm1", talk.data(kClient)));
     EXPECT_TRUE(passes(p, "vm2", talk.data(kServer)));
@@ -76,7 +83,8 @@ TEST(FirewallTcp, DropsWhatIsOutsideTheWindow) {
     Pipeline p(two_vms());
     TcpTalk talk(v4(kVm1, kVm2));
     establish(p, talk);
-    EXPECT_FALSE(passes(p, "vm1", tcp(v4(kVm1, kVm2), 40000, 80, {.sequence = 500'000'000, .ack = 2'000'001})));
+    EXPECT_FALSE(passes(
+        p, "vm1", tcp(v4(kVm1, kVm2), 40000, 80, {.sequence = 500'000'000, .ack = 2'000'001})));
     EXPECT_EQ(p.drops("vm1", DropReason::kTcpWindow), 1u);
     EXPECT_TRUE(passes(p, "vm1", talk.data(kClient)));
 }
@@ -104,7 +112,8 @@ TEST(FirewallTcp, AWrongChecksumOpensNothing) {
 TEST(FirewallUdp, LetsTheAnswerThroughAndNothingElse) {
     for (const bool is_v6 : {false, true}) {
         const Path out = is_v6 ? v6(kVm1, kVm2) : v4(kVm1, kVm2);
-        Pipeline p(only(R"({"name": "dns", "direction": "out", "services": ["udp/53"], "applied_to": ["vm1"]},
+        Pipeline p(only(
+            R"({"name": "dns", "direction": "out", "services": ["udp/53"], "applied_to": ["vm1"]},
                            {"name": "in", "direction": "in", "services": ["udp/53"], "applied_to": ["vm2"]})"));
         EXPECT_FALSE(passes(p, "vm2", udp(out.back(), 53, 1000))) << "an answer to no question";
         EXPECT_TRUE(passes(p, "vm1", udp(out, 1000, 53)));
@@ -136,13 +145,16 @@ TEST(FirewallRules, AreTakenInOrderOfSectionsAndRules) {
 }
 
 TEST(FirewallRules, HaveADirectionSeenFromTheVm) {
-    Pipeline p(with_dfw(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "direction": "out", "applied_to": ["vm1"]}]}]})"));
+    Pipeline p(with_dfw(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "direction": "out", "applied_to": ["vm1"]}]}]})"));
     EXPECT_FALSE(passes(p, "vm1", udp(v4(kVm1, kVm2), 1, 2)));
     EXPECT_TRUE(passes(p, "vm2", udp(v4(kVm2, kVm1), 3, 4)));
 }
 
 TEST(FirewallRules, ApplyToNamedVnicsOnly) {
-    Pipeline p(with_dfw(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "applied_to": ["vm3"]}]}]})", three_vms()));
+    Pipeline p(with_dfw(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "applied_to": ["vm3"]}]}]})",
+        three_vms()));
     EXPECT_TRUE(passes(p, "vm1", udp(v4(kVm1, kVm2), 1, 2)));
     p.send("vm1", udp(v4(kVm1, kVm3), 1, 2)).step();
     EXPECT_EQ(p.sent("vm3"), Frames{});
@@ -185,7 +197,8 @@ TEST(RuleChange, ADropRuleStopsRunningTcpAtTheNextPacketInBothDirections) {
         Pipeline p(two_vms());
         TcpTalk talk(v4(kVm1, kVm2));
         establish(p, talk);
-        p.apply(with_dfw(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["tcp/80"]}]}]})"));
+        p.apply(with_dfw(
+            R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["tcp/80"]}]}]})"));
         EXPECT_FALSE(passes(p, side == kClient ? "vm1" : "vm2", talk.data(side)));
         EXPECT_EQ(p.connections().size(), 0u);
         p.apply(two_vms());
@@ -197,7 +210,8 @@ TEST(RuleChange, ADropRuleStopsRunningTcpAtTheNextPacketInBothDirections) {
 }
 
 TEST(RuleChange, UdpReturnsWhenTheRuleIsGone) {
-    const nlohmann::json closed = with_dfw(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["udp/53"]}]}]})");
+    const nlohmann::json closed = with_dfw(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["udp/53"]}]}]})");
     Pipeline p(two_vms());
     const Bytes question = udp(v4(kVm1, kVm2), 1000, 53);
     EXPECT_TRUE(passes(p, "vm1", question));
@@ -213,7 +227,8 @@ TEST(RuleChange, ThatDoesNotConcernAConnectionLeavesIt) {
     Pipeline p(two_vms());
     TcpTalk talk(v4(kVm1, kVm2));
     establish(p, talk);
-    p.apply(with_dfw(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["tcp/22"]}]}]})"));
+    p.apply(with_dfw(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["tcp/22"]}]}]})"));
     EXPECT_TRUE(passes(p, "vm2", talk.data(kServer)));
     EXPECT_TRUE(passes(p, "vm1", talk.data(kClient)));
     EXPECT_EQ(p.connections().size(), 1u);
@@ -222,7 +237,9 @@ TEST(RuleChange, ThatDoesNotConcernAConnectionLeavesIt) {
 TEST(RuleChange, OfAnAddressSetStopsWhatItNames) {
     nlohmann::json document = two_vms();
     document["address_sets"] = json_of(R"([{"name": "bad", "members": ["192.0.2.1"]}])");
-    document = with_dfw(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "source": ["bad"]}]}]})", document);
+    document = with_dfw(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "source": ["bad"]}]}]})",
+        document);
     Pipeline p(document);
     TcpTalk talk(v4(kVm1, kVm2));
     establish(p, talk);
@@ -232,22 +249,29 @@ TEST(RuleChange, OfAnAddressSetStopsWhatItNames) {
 }
 
 TEST(RuleChange, MakesAStatelessSectionForgetItsConnection) {
-    Pipeline p(with_dfw(R"({"sections": [{"name": "s", "stateful": true, "rules": [{"name": "all"}]}]})"));
+    Pipeline p(
+        with_dfw(R"({"sections": [{"name": "s", "stateful": true, "rules": [{"name": "all"}]}]})"));
     EXPECT_TRUE(passes(p, "vm1", udp(v4(kVm1, kVm2), 1, 2)));
     EXPECT_EQ(p.connections().size(), 1u);
-    p.apply(with_dfw(R"({"sections": [{"name": "s", "stateful": false, "rules": [{"name": "all"}]}]})"));
+    p.apply(with_dfw(
+        R"({"sections": [{"name": "s", "stateful": false, "rules": [{"name": "all"}]}]})"));
     EXPECT_TRUE(passes(p, "vm1", udp(v4(kVm1, kVm2), 1, 2)));
     EXPECT_EQ(p.connections().size(), 0u);
 }
 
 TEST(ForgedTuple, OfAnotherVnicDoesNotEndAConnection) {
     // vm3 may send nothing. With SpoofGuard off it sends in vm1's name.
-    Pipeline p(with_dfw(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "direction": "out", "applied_to": ["vm3"]}]}]})", three_vms()));
+    Pipeline p(with_dfw(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "direction": "out", "applied_to": ["vm3"]}]}]})",
+        three_vms()));
     TcpTalk talk(v4(kVm1, kVm2));
     establish(p, talk);
     Path forged = v4(kVm1, kVm2);
     forged.source_mac = kVm3.mac;
-    p.send("vm3", tcp(forged, 40000, 80, {.flags = kTcpAck, .sequence = 1'000'001, .ack = 2'000'001, .payload_size = 10})).step();
+    p.send("vm3",
+           tcp(forged, 40000, 80,
+               {.flags = kTcpAck, .sequence = 1'000'001, .ack = 2'000'001, .payload_size = 10}))
+        .step();
     EXPECT_EQ(p.sent("vm2"), Frames{});
     EXPECT_EQ(p.drops("vm3", DropReason::kDfwDeny), 1u);
     EXPECT_TRUE(passes(p, "vm1", talk.data(kClient)));

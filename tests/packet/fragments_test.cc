@@ -10,7 +10,8 @@ using Frames = std::vector<Bytes>;
 
 nlohmann::json no_tftp() {
     nlohmann::json document = two_vms();
-    document["dfw"] = json_of(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["udp/69"]}]}]})");
+    document["dfw"] = json_of(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["udp/69"]}]}]})");
     return document;
 }
 
@@ -19,7 +20,9 @@ TEST(Fragments, FollowTheirHead) {
         Pipeline p(no_tftp());
         const Frames good = fragments(udp(path, 1000, 70, 1000), 400, 7);
         const Frames bad = fragments(udp(path, 1000, 69, 1000), 400, 8);
-        for (std::size_t i = 0; i < good.size(); ++i) { p.send("vm1", bad[i]).send("vm1", good[i]); }
+        for (std::size_t i = 0; i < good.size(); ++i) {
+            p.send("vm1", bad[i]).send("vm1", good[i]);
+        }
         p.step();
         EXPECT_EQ(p.sent("vm2"), good);
         EXPECT_EQ(p.drops("vm1", DropReason::kDfwDeny), 1u) << "the head";
@@ -60,7 +63,9 @@ TEST(Fragments, ThatOverlapAreDropped) {
 TEST(Fragments, OfAConnectionThatRunsAreTrackedWithIt) {
     Pipeline p(two_vms());
     p.send("vm1", udp(v4(kVm1, kVm2), 1000, 70)).step();
-    for (const Bytes& piece : fragments(udp(v4(kVm2, kVm1), 70, 1000, 900), 400, 9)) { p.send("vm2", piece); }
+    for (const Bytes& piece : fragments(udp(v4(kVm2, kVm1), 70, 1000, 900), 400, 9)) {
+        p.send("vm2", piece);
+    }
     p.step();
     EXPECT_EQ(p.sent("vm1").size(), 3u);
     ASSERT_EQ(p.connections().size(), 1u);

@@ -37,12 +37,16 @@ void add_address(Bytes& out, const IpAddr& address) {
 }
 
 void add_payload(Bytes& out, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) { out.push_back(static_cast<std::uint8_t>(i * 7U + 3U)); }
+    for (std::size_t i = 0; i < size; ++i) {
+        out.push_back(static_cast<std::uint8_t>(i * 7U + 3U));
+    }
 }
 
 std::uint32_t sum_of(const Bytes& bytes, std::size_t begin, std::size_t end) {
     std::uint32_t sum = 0;
-    for (std::size_t i = begin; i < end; ++i) { sum += (i - begin) % 2 == 0 ? bytes[i] * 256U : bytes[i]; }
+    for (std::size_t i = begin; i < end; ++i) {
+        sum += (i - begin) % 2 == 0 ? bytes[i] * 256U : bytes[i];
+    }
     return sum;
 }
 unsigned folded(std::uint32_t sum) {
@@ -62,13 +66,14 @@ unsigned pseudo_header_sum(const Path& path, std::uint8_t protocol, std::size_t 
 
 /// Puts the checksum of `l4` at `at`, where zero stands.
 void seal(Bytes& l4, std::size_t at, std::uint8_t protocol, const Path& path) {
-    const std::uint32_t pseudo = protocol == kIcmp ? 0 : pseudo_header_sum(path, protocol, l4.size());
+    const std::uint32_t pseudo =
+        protocol == kIcmp ? 0 : pseudo_header_sum(path, protocol, l4.size());
     const unsigned sum = ~folded(pseudo + sum_of(l4, 0, l4.size())) & 0xffffU;
     set16(l4, at, sum == 0 && protocol == kUdp ? 0xffffU : sum);
 }
 
-void add_ipv4(Bytes& out, const Path& path, std::uint8_t protocol, std::size_t size, unsigned id, unsigned fragment,
-              std::uint8_t hop_limit) {
+void add_ipv4(Bytes& out, const Path& path, std::uint8_t protocol, std::size_t size, unsigned id,
+              unsigned fragment, std::uint8_t hop_limit) {
     Bytes header = {0x45, 0};
     add16(header, static_cast<unsigned>(20 + size));
     add16(header, id);
@@ -82,7 +87,8 @@ void add_ipv4(Bytes& out, const Path& path, std::uint8_t protocol, std::size_t s
     append(out, header);
 }
 
-void add_ipv6(Bytes& out, const Path& path, std::uint8_t next, std::size_t size, std::uint8_t hop_limit) {
+void add_ipv6(Bytes& out, const Path& path, std::uint8_t next, std::size_t size,
+              std::uint8_t hop_limit) {
     add32(out, 0x60000000U);
     add16(out, static_cast<unsigned>(size));
     out.push_back(next);
@@ -118,7 +124,8 @@ struct View {
     static IpAddr read_ip(const Bytes& frame, std::size_t at, bool v6) {
         IpAddr out;
         out.family = v6 ? IpFamily::kV6 : IpFamily::kV4;
-        std::copy_n(frame.begin() + static_cast<std::ptrdiff_t>(at), v6 ? 16 : 4, out.bytes.begin() + (v6 ? 0 : 12));
+        std::copy_n(frame.begin() + static_cast<std::ptrdiff_t>(at), v6 ? 16 : 4,
+                    out.bytes.begin() + (v6 ? 0 : 12));
         return out;
     }
     [[nodiscard]] std::size_t checksum_at() const {
@@ -143,7 +150,8 @@ MacAddr mac(std::string_view text) {
     return *parsed;
 }
 
-Bytes ethernet(const MacAddr& from, const MacAddr& to, std::uint16_t ethertype, const Bytes& payload) {
+Bytes ethernet(const MacAddr& from, const MacAddr& to, std::uint16_t ethertype,
+               const Bytes& payload) {
     Bytes out;
     out.reserve(kEthernetSize + payload.size());
     add_ethernet(out, from, to, ethertype);
@@ -164,7 +172,8 @@ Bytes packet(const Path& path, std::uint8_t protocol, const Bytes& l4, std::uint
     return out;
 }
 
-Bytes tcp(const Path& path, std::uint16_t source, std::uint16_t destination, const TcpFields& fields) {
+Bytes tcp(const Path& path, std::uint16_t source, std::uint16_t destination,
+          const TcpFields& fields) {
     Bytes l4;
     const unsigned words = fields.scale < 0 ? 5U : 6U;
     add16(l4, source);
@@ -181,7 +190,8 @@ Bytes tcp(const Path& path, std::uint16_t source, std::uint16_t destination, con
     return packet(path, kTcp, l4);
 }
 
-Bytes udp(const Path& path, std::uint16_t source, std::uint16_t destination, std::size_t payload_size) {
+Bytes udp(const Path& path, std::uint16_t source, std::uint16_t destination,
+          std::size_t payload_size) {
     Bytes l4;
     add16(l4, source);
     add16(l4, destination);
@@ -206,7 +216,8 @@ Bytes icmp_error(const Path& path, std::uint8_t type, std::uint8_t code, const B
     const std::uint8_t protocol = path.is_v6() ? kIcmp6 : kIcmp;
     Bytes l4 = {type, code, 0, 0, 0, 0, 0, 0};
     const std::size_t quoted = std::min<std::size_t>(about.size() - kEthernetSize, 128);
-    l4.insert(l4.end(), about.begin() + kEthernetSize, about.begin() + static_cast<std::ptrdiff_t>(kEthernetSize + quoted));
+    l4.insert(l4.end(), about.begin() + kEthernetSize,
+              about.begin() + static_cast<std::ptrdiff_t>(kEthernetSize + quoted));
     seal(l4, 2, protocol, path);
     return packet(path, protocol, l4);
 }
@@ -268,7 +279,8 @@ std::vector<Bytes> fragments(const Bytes& frame, std::size_t piece_size, std::ui
             add16(piece, static_cast<unsigned>(at) | more);
             add32(piece, id);
         } else {
-            add_ipv4(piece, path, view.protocol, count, id & 0xffffU, static_cast<unsigned>(at / 8) | more << 13U, view.hop_limit);
+            add_ipv4(piece, path, view.protocol, count, id & 0xffffU,
+                     static_cast<unsigned>(at / 8) | more << 13U, view.hop_limit);
         }
         const auto begin = frame.begin() + static_cast<std::ptrdiff_t>(view.l4 + at);
         piece.insert(piece.end(), begin, begin + static_cast<std::ptrdiff_t>(count));
@@ -280,13 +292,16 @@ std::vector<Bytes> fragments(const Bytes& frame, std::size_t piece_size, std::ui
 bool has_right_checksum(const Bytes& frame) {
     const View view(frame);
     if (view.protocol == kUdp && get16(frame, view.l4 + 6) == 0) { return true; }
-    const std::uint32_t pseudo = view.protocol == kIcmp ? 0 : pseudo_header_sum(view.path, view.protocol, view.end - view.l4);
+    const std::uint32_t pseudo =
+        view.protocol == kIcmp ? 0
+                               : pseudo_header_sum(view.path, view.protocol, view.end - view.l4);
     return folded(pseudo + sum_of(frame, view.l4, view.end)) == 0xffffU;
 }
 
 Bytes with_partial_checksum(Bytes frame) {
     const View view(frame);
-    set16(frame, view.checksum_at(), pseudo_header_sum(view.path, view.protocol, view.end - view.l4));
+    set16(frame, view.checksum_at(),
+          pseudo_header_sum(view.path, view.protocol, view.end - view.l4));
     return frame;
 }
 

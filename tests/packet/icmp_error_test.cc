@@ -10,7 +10,8 @@ using Frames = std::vector<Bytes>;
 /// Default drop; vm1 may ask vm2 for DNS.
 nlohmann::json dns_only() {
     nlohmann::json document = three_vms();
-    document["dfw"] = json_of(R"({"default": "drop", "sections": [{"name": "s", "rules": [{"name": "dns", "services": ["udp/53"]}]}]})");
+    document["dfw"] = json_of(
+        R"({"default": "drop", "sections": [{"name": "s", "rules": [{"name": "dns", "services": ["udp/53"]}]}]})");
     return document;
 }
 
@@ -18,7 +19,8 @@ TEST(IcmpError, PassesWithTheConnectionThatItQuotes) {
     for (const Path& path : {v4(kVm1, kVm2), v6(kVm1, kVm2)}) {
         Pipeline p(dns_only());
         const Bytes question = udp(path, 1000, 53);
-        const Bytes error = icmp_error(path.back(), path.is_v6() ? 1 : 3, path.is_v6() ? 4 : 3, question);
+        const Bytes error =
+            icmp_error(path.back(), path.is_v6() ? 1 : 3, path.is_v6() ? 4 : 3, question);
         p.send("vm2", error).step();
         EXPECT_EQ(p.drops("vm2", DropReason::kIcmpNoConnection), 1u) << "nobody has asked yet";
         p.send("vm1", question).step().send("vm2", error).step();

@@ -34,7 +34,12 @@ TEST(Expiry, OfAnIdleConnectionReturnsItsRecord) {
 TEST(Expiry, OfAnIdleFlowKeepsItsConnectionAndItsFigures) {
     Pipeline p(two_vms());
     TcpTalk talk(v4(kVm1, kVm2));
-    p.send("vm1", talk.syn()).step().send("vm2", talk.syn_ack()).step().send("vm1", talk.ack(TcpTalk::kClient)).step();
+    p.send("vm1", talk.syn())
+        .step()
+        .send("vm2", talk.syn_ack())
+        .step()
+        .send("vm1", talk.ack(TcpTalk::kClient))
+        .step();
     EXPECT_EQ(p.flow_count(), 2u);
     p.advance(11 * kSecond).step();
     EXPECT_EQ(p.flow_count(), 0u);
@@ -65,7 +70,12 @@ TEST(ConnectionLimit, OfHalfOpenOnesCountsHandshakesThatAreNotDone) {
     TcpTalk a(v4(kVm1, kVm2), 1), b(v4(kVm1, kVm2), 2), c(v4(kVm1, kVm2), 3), d(v4(kVm1, kVm2), 4);
     p.send("vm1", a.syn()).send("vm1", b.syn()).send("vm1", c.syn()).step();
     EXPECT_EQ(p.drops("vm1", DropReason::kHalfOpenLimit), 1u);
-    p.send("vm2", a.syn_ack()).step().send("vm1", a.ack(TcpTalk::kClient)).step().send("vm1", d.syn()).step();
+    p.send("vm2", a.syn_ack())
+        .step()
+        .send("vm1", a.ack(TcpTalk::kClient))
+        .step()
+        .send("vm1", d.syn())
+        .step();
     EXPECT_EQ(p.drops("vm1", DropReason::kHalfOpenLimit), 1u);
 }
 
@@ -95,12 +105,16 @@ TEST(FlowQuota, OfAVnicEvictsItsOwnFlowsAndLosesNoPacketAndNoFigure) {
 
 TEST(FlowQuota, OfDroppedFirstPacketsIsItsOwn) {
     nlohmann::json document = two_vms();
-    document["dfw"] = json_of(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["udp/1000-65000"]}]}]})");
+    document["dfw"] = json_of(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "services": ["udp/1000-65000"]}]}]})");
     Pipeline p(document);
     p.send("vm1", question(999)).step();
-    for (std::uint32_t port = 1000; port < 4000; ++port) { p.send("vm1", udp(v4(kVm1, kVm2), 999, static_cast<std::uint16_t>(port))); }
+    for (std::uint32_t port = 1000; port < 4000; ++port) {
+        p.send("vm1", udp(v4(kVm1, kVm2), 999, static_cast<std::uint16_t>(port)));
+    }
     p.step();
-    EXPECT_EQ(p.flow_count(), kNegativeFlowsPerPort + 1U) << "a port scan does not push out what works";
+    EXPECT_EQ(p.flow_count(), kNegativeFlowsPerPort + 1U)
+        << "a port scan does not push out what works";
     EXPECT_EQ(p.drops("vm1", DropReason::kDfwDeny), 3000u);
     EXPECT_EQ(p.slot("vm1", kSlotDfw, Direction::kFromVm), (SlotFigures{3001, 3000}));
 }
@@ -121,7 +135,12 @@ TEST(FlowTableFull, MeansSlowerAndNotWrong) {
 TEST(Burst, WhoseConnectionsWereFlushedInMidFlowIsJudgedAnewPacketByPacket) {
     Pipeline p(two_vms());
     TcpTalk talk(v4(kVm1, kVm2));
-    p.send("vm1", talk.syn()).step().send("vm2", talk.syn_ack()).step().send("vm1", talk.ack(TcpTalk::kClient)).step();
+    p.send("vm1", talk.syn())
+        .step()
+        .send("vm2", talk.syn_ack())
+        .step()
+        .send("vm1", talk.ack(TcpTalk::kClient))
+        .step();
     EXPECT_EQ(p.flush_connections(), 1u);
     for (int i = 0; i < 20; ++i) { p.send("vm1", talk.data(TcpTalk::kClient)); }
     p.step();

@@ -12,7 +12,8 @@
 namespace sluice::test {
 namespace {
 
-constexpr std::uint64_t kOffloads = RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6;
+constexpr std::uint64_t kOffloads =
+    RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6;
 
 rte_mbuf* new_segment(rte_mempool& pool, const std::uint8_t* bytes, std::size_t size) {
     rte_mbuf* segment = rte_pktmbuf_alloc(&pool);
@@ -24,7 +25,9 @@ rte_mbuf* new_segment(rte_mempool& pool, const std::uint8_t* bytes, std::size_t 
 }
 
 // Room of one segment, as librte_vhost fills it.
-std::size_t segment_size(rte_mempool& pool) { return rte_pktmbuf_data_room_size(&pool) - std::size_t{RTE_PKTMBUF_HEADROOM}; }
+std::size_t segment_size(rte_mempool& pool) {
+    return rte_pktmbuf_data_room_size(&pool) - std::size_t{RTE_PKTMBUF_HEADROOM};
+}
 
 rte_mbuf* to_mbuf(rte_mempool& pool, const QueuedFrame& frame) {
     const std::size_t size = frame.bytes.size();
@@ -32,7 +35,8 @@ rte_mbuf* to_mbuf(rte_mempool& pool, const QueuedFrame& frame) {
     rte_mbuf* head = nullptr;
     for (std::size_t at = 0; at < size || head == nullptr;) {
         const std::size_t most = std::min(segment_size(pool), size - at);
-        const std::size_t take = cut < frame.cuts.size() ? std::min<std::size_t>(frame.cuts[cut++], most) : most;
+        const std::size_t take =
+            cut < frame.cuts.size() ? std::min<std::size_t>(frame.cuts[cut++], most) : most;
         rte_mbuf* segment = new_segment(pool, frame.bytes.data() + at, take);
         if (head == nullptr) {
             head = segment;

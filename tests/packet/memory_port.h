@@ -43,7 +43,9 @@ public:
     explicit MemoryPort(rte_mempool& pool) : pool_(pool) {}
 
     void queue(QueuedFrame frame) { queued_.push_back(std::move(frame)); }
-    void queue_broken(std::uint16_t count) { broken_count_ = count; }  ///< Descriptors that carry no frame.
+    void queue_broken(std::uint16_t count) {
+        broken_count_ = count;
+    }  ///< Descriptors that carry no frame.
     [[nodiscard]] bool has_queued() const noexcept { return !queued_.empty() || broken_count_ > 0; }
     [[nodiscard]] std::vector<SentFrame> take_sent() { return std::exchange(sent_, {}); }
     [[nodiscard]] const std::vector<SentFrame>& sent() const noexcept { return sent_; }
@@ -52,8 +54,8 @@ public:
     // What the peer is like.
     bool up = true;
     bool partial_checksum = false, tso4 = false, tso6 = false;
-    std::size_t room = SIZE_MAX;     ///< Frames that the peer still takes.
-    std::size_t burst_max = 32;      ///< Frames that it hands over at once.
+    std::size_t room = SIZE_MAX;  ///< Frames that the peer still takes.
+    std::size_t burst_max = 32;   ///< Frames that it hands over at once.
 
     [[nodiscard]] datapath::ReceiveResult receive(std::span<rte_mbuf*> frames) noexcept override;
     [[nodiscard]] std::uint16_t send(std::span<rte_mbuf*> frames) noexcept override;

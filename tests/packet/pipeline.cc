@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pipeline: see pipeline.h. apply() goes the daemon's way: parse, compile, publish, wait until every
-// worker has passed on, then release what only the old snapshot used.
+// Pipeline: see pipeline.h. apply() goes the daemon's way: parse, compile, publish, wait until
+// every worker has passed on, then release what only the old snapshot used.
 #include "tests/packet/pipeline.h"
 
 #include <rte_mbuf.h>
@@ -18,7 +18,8 @@ constexpr unsigned kRoundMax = 10000;
 rte_mempool* make_pool(unsigned count) {
     static unsigned made = 0;
     const std::string name = "packet_pool_" + std::to_string(made++);
-    rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), count, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    rte_mempool* pool = rte_pktmbuf_pool_create(name.c_str(), count, 0, 0,
+                                                RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     SLUICE_ASSERT(pool != nullptr);
     return pool;
 }
@@ -59,8 +60,9 @@ Result<std::shared_ptr<datapath::Port>> Pipeline::device_of(const std::string& n
 void Pipeline::apply(const nlohmann::json& document) {
     const Result<model::Document> parsed = agent::parse_document(document.dump());
     if (!parsed.ok()) { assertion_failed(__FILE__, __LINE__, parsed.error().message.c_str()); }
-    Result<host::Compiled> compiled = host::compile(parsed.value(), dataplane_->snapshot(), options_.worker_count, registries_,
-                                                    [this](const model::Port& port) { return device_of(port.name); });
+    Result<host::Compiled> compiled =
+        host::compile(parsed.value(), dataplane_->snapshot(), options_.worker_count, registries_,
+                      [this](const model::Port& port) { return device_of(port.name); });
     SLUICE_ASSERT(compiled.ok());
     const std::uint64_t token = dataplane_->publish(std::move(compiled.value().snapshot));
     step();
@@ -100,14 +102,20 @@ Pipeline& Pipeline::step() {
 
 std::vector<Bytes> Pipeline::sent(const std::string& port) {
     std::vector<Bytes> out;
-    for (SentFrame& frame : devices_.at(port)->take_sent()) { out.push_back(std::move(frame.bytes)); }
+    for (SentFrame& frame : devices_.at(port)->take_sent()) {
+        out.push_back(std::move(frame.bytes));
+    }
     return out;
 }
 
 std::uint64_t Pipeline::drops(const std::string& port, DropReason reason) const {
     std::uint64_t sum = 0;
     for (unsigned i = 0; i < options_.worker_count; ++i) {
-        sum += dataplane_->worker(i).context().ports[index_of(port).value].drops[static_cast<std::size_t>(reason)].get();
+        sum += dataplane_->worker(i)
+                   .context()
+                   .ports[index_of(port).value]
+                   .drops[static_cast<std::size_t>(reason)]
+                   .get();
     }
     return sum;
 }
@@ -120,7 +128,9 @@ std::uint64_t Pipeline::drops(DropReason reason) const {
 
 std::uint64_t Pipeline::drops() const {
     std::uint64_t sum = 0;
-    for (unsigned i = 0; i < options_.worker_count; ++i) { sum += dataplane_->worker(i).context().counters.dropped.get(); }
+    for (unsigned i = 0; i < options_.worker_count; ++i) {
+        sum += dataplane_->worker(i).context().counters.dropped.get();
+    }
     return sum;
 }
 
@@ -168,13 +178,16 @@ std::vector<Connection> Pipeline::connections() {
     fold();
     std::vector<Connection> out;
     const ConnectionTable& table = dataplane_->connections();
-    table.for_each(0, table.used_count(), now_ns_, [&](const Connection& connection) { out.push_back(connection); });
+    table.for_each(0, table.used_count(), now_ns_,
+                   [&](const Connection& connection) { out.push_back(connection); });
     return out;
 }
 
 std::size_t Pipeline::flow_count() const {
     std::size_t sum = 0;
-    for (unsigned i = 0; i < options_.worker_count; ++i) { sum += dataplane_->worker(i).context().flows.size(); }
+    for (unsigned i = 0; i < options_.worker_count; ++i) {
+        sum += dataplane_->worker(i).context().flows.size();
+    }
     return sum;
 }
 
@@ -202,18 +215,22 @@ testing::AssertionResult Pipeline::packets_conserved() const {
     const Books b = books();
     const unsigned missing = options_.buffer_count - rte_mempool_avail_count(pool_.get());
     if (b.unaccounted() == 0 && b.held == 0 && missing == 0) { return testing::AssertionSuccess(); }
-    return testing::AssertionFailure() << "received " << b.received << " + created " << b.created << " != sent " << b.sent
-                                       << " + consumed " << b.consumed << " + dropped " << b.dropped << " + held " << b.held
-                                       << "; buffers missing: " << missing;
+    return testing::AssertionFailure()
+           << "received " << b.received << " + created " << b.created << " != sent " << b.sent
+           << " + consumed " << b.consumed << " + dropped " << b.dropped << " + held " << b.held
+           << "; buffers missing: " << missing;
 }
 
 nlohmann::json port_of(const std::string& name, const std::string& port_group, const Vnic& vnic) {
-    return {{"name", name}, {"port_group", port_group}, {"mac", to_string(vnic.mac)},
+    return {{"name", name},
+            {"port_group", port_group},
+            {"mac", to_string(vnic.mac)},
             {"ips", {to_string(vnic.ip4), to_string(vnic.ip6)}}};
 }
 
 nlohmann::json two_vms() {
-    nlohmann::json document = json_of(R"({"switches": [{"name": "dvs0"}], "port_groups": [{"name": "lan", "switch": "dvs0"}]})");
+    nlohmann::json document = json_of(
+        R"({"switches": [{"name": "dvs0"}], "port_groups": [{"name": "lan", "switch": "dvs0"}]})");
     document["ports"] = {port_of("vm1", "lan", kVm1), port_of("vm2", "lan", kVm2)};
     return document;
 }

@@ -50,7 +50,8 @@ public:
     Pipeline(const Pipeline&) = delete;
     Pipeline& operator=(const Pipeline&) = delete;
 
-    /// Compiles and publishes, and comes back when it is in force on every worker, as the daemon's `apply` does.
+    /// Compiles and publishes, and comes back when it is in force on every worker, as the daemon's
+    /// `apply` does.
     void apply(const nlohmann::json& document);
 
     /// Queues a frame from a vNIC, in one mbuf or in segments of `cuts` bytes.
@@ -68,7 +69,9 @@ public:
     /// What came out to a vNIC since the last call.
     [[nodiscard]] std::vector<Bytes> sent(const std::string& port);
     [[nodiscard]] MemoryPort& port(const std::string& name) { return *devices_.at(name); }
-    [[nodiscard]] PortIndex index_of(const std::string& port) const { return registries_.ports.find(port); }
+    [[nodiscard]] PortIndex index_of(const std::string& port) const {
+        return registries_.ports.find(port);
+    }
 
     [[nodiscard]] std::uint64_t drops(DropReason reason) const;
     [[nodiscard]] std::uint64_t drops(const std::string& port, DropReason reason) const;
@@ -110,7 +113,9 @@ private:
 };
 
 /// JSON text as a value; for documents and parts of them in tests.
-[[nodiscard]] inline nlohmann::json json_of(std::string_view text) { return nlohmann::json::parse(text); }
+[[nodiscard]] inline nlohmann::json json_of(std::string_view text) {
+    return nlohmann::json::parse(text);
+}
 
 // The vNICs of two_vms(): vm1, vm2 and, for those who add it, vm3.
 inline const Vnic kVm1{mac("02:00:00:00:00:01"), ip("10.0.0.1"), ip("2001:db8::1")};
@@ -118,7 +123,8 @@ inline const Vnic kVm2{mac("02:00:00:00:00:02"), ip("10.0.0.2"), ip("2001:db8::2
 inline const Vnic kVm3{mac("02:00:00:00:00:03"), ip("10.0.0.3"), ip("2001:db8::3")};
 
 /// A port of `port_group` with the addresses of `vnic`.
-[[nodiscard]] nlohmann::json port_of(const std::string& name, const std::string& port_group, const Vnic& vnic);
+[[nodiscard]] nlohmann::json port_of(const std::string& name, const std::string& port_group,
+                                     const Vnic& vnic);
 /// Switch dvs0, port group "lan" without VLANs, ports vm1 and vm2; firewall: default allow.
 [[nodiscard]] nlohmann::json two_vms();
 /// The same with vm3.

@@ -9,15 +9,23 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kGroupOf[kUniverseSize] = {"plain", "plain", "plain", "a10", "trunk", "a10", "far"};
-constexpr const char* kItems[] = {"any",  "set1", "set2",        "red",         "plain",           "a10",
-                                  "p0",   "p1",   "10.0.0.0/30", "10.0.0.2",    "2001:db8::/126",  "2001:db8::1",
-                                  "blue", "p4",   "10.0.0.4/31", "192.0.2.0/24"};
+constexpr const char* kGroupOf[kUniverseSize] = {"plain", "plain", "plain", "a10",
+                                                 "trunk", "a10",   "far"};
+constexpr const char* kItems[] = {
+    "any",  "set1", "set2",        "red",         "plain",          "a10",
+    "p0",   "p1",   "10.0.0.0/30", "10.0.0.2",    "2001:db8::/126", "2001:db8::1",
+    "blue", "p4",   "10.0.0.4/31", "192.0.2.0/24"};
 constexpr const char* kTargets[] = {"any", "red", "blue", "plain", "a10", "p0", "p1", "p2", "p4"};
-constexpr const char* kServices[] = {"any",     "tcp",        "udp",       "tcp/80", "tcp/443",         "tcp/20-100",      "tcp/80:1000-1003",
-                                     "udp/53",  "udp/50-60",  "udp/1000",  "icmp",   "icmp/8",          "icmp/0",          "icmpv6/128",
-                                     "icmpv6",  "ip/47",      "sctp/9000", "tcp/22", "udp/1002:5000",   "icmpv6/129"};
-constexpr const char* kMacs[] = {"02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:00/ff:ff:ff:ff:ff:f0", "any", "any", "any"};
+constexpr const char* kServices[] = {
+    "any",    "tcp",       "udp",       "tcp/80", "tcp/443",       "tcp/20-100", "tcp/80:1000-1003",
+    "udp/53", "udp/50-60", "udp/1000",  "icmp",   "icmp/8",        "icmp/0",     "icmpv6/128",
+    "icmpv6", "ip/47",     "sctp/9000", "tcp/22", "udp/1002:5000", "icmpv6/129"};
+constexpr const char* kMacs[] = {"02:00:00:00:00:01",
+                                 "02:00:00:00:00:02",
+                                 "02:00:00:00:00:00/ff:ff:ff:ff:ff:f0",
+                                 "any",
+                                 "any",
+                                 "any"};
 
 }  // namespace
 
@@ -52,7 +60,9 @@ void RandomPolicy::reset() {
     is_present_.fill(true);
 }
 
-json& RandomPolicy::port() { return document_["ports"][below(static_cast<unsigned>(document_["ports"].size()))]; }
+json& RandomPolicy::port() {
+    return document_["ports"][below(static_cast<unsigned>(document_["ports"].size()))];
+}
 
 json RandomPolicy::addresses() {
     json list = json::array();
@@ -60,7 +70,10 @@ json RandomPolicy::addresses() {
         const std::string item = one_of(kItems);
         if (item == "any" && !list.empty()) { continue; }
         if (!list.empty() && list[0] == "any") { break; }
-        if (item[0] != 'p' || item.size() != 2 || is_present_[static_cast<std::size_t>(item[1] - '0')]) { list.push_back(item); }
+        if (item[0] != 'p' || item.size() != 2 ||
+            is_present_[static_cast<std::size_t>(item[1] - '0')]) {
+            list.push_back(item);
+        }
     }
     return list;
 }
@@ -89,18 +102,26 @@ json RandomPolicy::rule() {
     if (!is_any(out["source"]) && chance(15)) { out["negate_source"] = true; }
     if (!is_any(out["destination"]) && chance(15)) { out["negate_destination"] = true; }
     const std::string target = one_of(kTargets);
-    if (chance(40) && (target.size() != 2 || is_present_[static_cast<std::size_t>(target[1] - '0')])) { out["applied_to"] = json::array({target}); }
+    if (chance(40) &&
+        (target.size() != 2 || is_present_[static_cast<std::size_t>(target[1] - '0')])) {
+        out["applied_to"] = json::array({target});
+    }
     return out;
 }
 
 json RandomPolicy::section() {
-    json out = {{"name", "s" + std::to_string(names_++ % 1000)}, {"stateful", chance(70)}, {"tcp_strict", chance(60)}, {"rules", json::array()}};
+    json out = {{"name", "s" + std::to_string(names_++ % 1000)},
+                {"stateful", chance(70)},
+                {"tcp_strict", chance(60)},
+                {"rules", json::array()}};
     for (unsigned count = 1 + below(4); count > 0; --count) { out["rules"].push_back(rule()); }
     return out;
 }
 
 json RandomPolicy::acl() {
-    json out = {{"name", "acl" + std::to_string(names_++ % 1000)}, {"applied_to", {one_of(std::array{"any", "red", "blue", "plain"})}}, {"rules", json::array()}};
+    json out = {{"name", "acl" + std::to_string(names_++ % 1000)},
+                {"applied_to", {one_of(std::array{"any", "red", "blue", "plain"})}},
+                {"rules", json::array()}};
     for (unsigned count = 1 + below(3); count > 0; --count) {
         json rule = {{"name", "r" + std::to_string(names_++ % 1000)},
                      {"action", chance(50) ? "permit" : "deny"},
@@ -123,7 +144,9 @@ void RandomPolicy::change_rules() {
     const unsigned what = below(10);
     if (what == 0) { dfw["default"] = chance(65) ? "allow" : "drop"; }
     if (what <= 2 && sections.size() < 4) { sections.insert(sections.begin(), section()); }
-    if (what == 3 && !sections.empty()) { sections.erase(below(static_cast<unsigned>(sections.size()))); }
+    if (what == 3 && !sections.empty()) {
+        sections.erase(below(static_cast<unsigned>(sections.size())));
+    }
     if (what >= 4 && !sections.empty()) {
         json& chosen = sections[below(static_cast<unsigned>(sections.size()))];
         json& rules = chosen["rules"];
@@ -142,11 +165,19 @@ void RandomPolicy::change_ports() {
     const unsigned what = below(8);
     if (what == 0) { chosen["enabled"] = chance(80); }
     if (what == 1 && chance(30)) { chosen["overrides"] = {{"vlan", {{"mode", "none"}}}}; }
-    if (what == 2 && chance(30)) { chosen["overrides"] = {{"vlan", {{"mode", "access"}, {"id", chance(70) ? 10 : 3}}}}; }
-    if (what == 3) { chosen["overrides"] = {{"security", {{"promiscuous", chance(40)}, {"forged_transmits", chance(40)}}}}; }
+    if (what == 2 && chance(30)) {
+        chosen["overrides"] = {{"vlan", {{"mode", "access"}, {"id", chance(70) ? 10 : 3}}}};
+    }
+    if (what == 3) {
+        chosen["overrides"] = {
+            {"security", {{"promiscuous", chance(40)}, {"forged_transmits", chance(40)}}}};
+    }
     if (what == 4) { chosen.erase("overrides"); }
     if (what == 5) { chosen["tags"] = {{"colour", one_of(std::array{"red", "blue", "green"})}}; }
-    if (what == 6) { document_["dfw"]["exclude"] = chance(60) ? json::array() : json::array({one_of(std::array{"red", "blue", "a10"})}); }
+    if (what == 6) {
+        document_["dfw"]["exclude"] =
+            chance(60) ? json::array() : json::array({one_of(std::array{"red", "blue", "a10"})});
+    }
     if (what == 7) { document_["switches"][0]["mtu"] = chance(30) ? 900 : 1500; }
 }
 
@@ -154,13 +185,27 @@ void RandomPolicy::change_groups() {
     json& chosen = group();
     const unsigned what = below(8);
     if (what == 0) { chosen["spoofguard"] = chance(35) ? "manual" : "off"; }
-    if (what == 1) { chosen["guards"] = {{"dhcp_server", chance(50)}, {"dhcp_client", chance(30)}, {"ra", chance(50)}, {"non_ip", chance(30)}, {"bpdu", chance(50)}}; }
-    if (what == 2) { chosen["limits"] = {{"arp_pps", one_of(std::array{0, 5, 50})}, {"broadcast_pps", one_of(std::array{0, 0, 20})}, {"flows", one_of(std::array{0, 0, 1, 5, 40})}}; }
+    if (what == 1) {
+        chosen["guards"] = {{"dhcp_server", chance(50)},
+                            {"dhcp_client", chance(30)},
+                            {"ra", chance(50)},
+                            {"non_ip", chance(30)},
+                            {"bpdu", chance(50)}};
+    }
+    if (what == 2) {
+        chosen["limits"] = {{"arp_pps", one_of(std::array{0, 5, 50})},
+                            {"broadcast_pps", one_of(std::array{0, 0, 20})},
+                            {"flows", one_of(std::array{0, 0, 1, 5, 40})}};
+    }
     if (what == 3) { chosen["security"] = {{"forged_transmits", chance(40)}}; }
-    if (what == 4) { document_["address_sets"][0]["members"] = chance(50) ? json{"10.0.0.1", "10.0.0.3"} : json{"10.0.0.0/30", "2001:db8::/125"}; }
+    if (what == 4) {
+        document_["address_sets"][0]["members"] =
+            chance(50) ? json{"10.0.0.1", "10.0.0.3"} : json{"10.0.0.0/30", "2001:db8::/125"};
+    }
     if (what == 5) { document_["acls"] = chance(40) ? json::array() : json::array({acl(), acl()}); }
     if (what == 6) {
-        document_["dfw"]["limits"] = {{"connections_per_port", one_of(std::array{0, 0, 10, 100})}, {"half_open_per_port", one_of(std::array{0, 0, 3})}};
+        document_["dfw"]["limits"] = {{"connections_per_port", one_of(std::array{0, 0, 10, 100})},
+                                      {"half_open_per_port", one_of(std::array{0, 0, 3})}};
     }
     if (what == 7) { document_["dfw"]["timeouts"]["udp_s"] = 1 + below(5); }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RandomPolicy: a document over a fixed small universe of ports that is changed a little, at random,
-// again and again. Every change gives a valid document. Seeded, repeatable.
+// RandomPolicy: a document over a fixed small universe of ports that is changed a little, at
+// random, again and again. Every change gives a valid document. Seeded, repeatable.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,8 @@
 
 namespace sluice::test {
 
-/// The vNICs: 0-2 on "plain" (no VLAN), 3 and 5 on "a10" (access 10), 4 on "trunk", 6 on switch dvs1.
+/// The vNICs: 0-2 on "plain" (no VLAN), 3 and 5 on "a10" (access 10), 4 on "trunk", 6 on switch
+/// dvs1.
 inline constexpr std::size_t kUniverseSize = 7;
 [[nodiscard]] std::string port_name(std::size_t index);
 [[nodiscard]] Vnic vnic_of(std::size_t index);
@@ -29,7 +30,9 @@ public:
     [[nodiscard]] bool has_port(std::size_t index) const { return is_present_[index]; }
 
 private:
-    [[nodiscard]] unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
+    [[nodiscard]] unsigned below(unsigned bound) {
+        return static_cast<unsigned>(random_() % bound);
+    }
     [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
     template <typename List>
     [[nodiscard]] const auto& one_of(const List& list) {

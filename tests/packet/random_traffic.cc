@@ -19,7 +19,8 @@ RandomTraffic::RandomTraffic(std::uint64_t seed) : random_(seed) {
 
 std::size_t RandomTraffic::other_port(std::size_t port) {
     for (;;) {
-        const std::size_t other = port < 3 ? any_port() : 3 + below(3);  // 3, 4 and 5 share VLAN 10.
+        const std::size_t other =
+            port < 3 ? any_port() : 3 + below(3);  // 3, 4 and 5 share VLAN 10.
         if (other != port) { return other; }
     }
 }
@@ -60,9 +61,12 @@ Sending RandomTraffic::segment(Talk& talk, unsigned side, TcpFields fields) {
     const std::uint16_t source = side == 0 ? talk.client_port : talk.server_port;
     const std::uint16_t destination = side == 0 ? talk.server_port : talk.client_port;
     Sending out{talk.ends[side], {}};
-    out.frame.bytes = tcp(path(talk.ends[side], talk.ends[side ^ 1U], talk.is_v6), source, destination, fields);
-    const unsigned counted = (fields.flags & kTcpSyn) != 0 || (fields.flags & kTcpFin) != 0 ? 1U : 0U;
-    talk.sequence[side] = talk.sequence[side] + static_cast<std::uint32_t>(fields.payload_size) + counted;
+    out.frame.bytes =
+        tcp(path(talk.ends[side], talk.ends[side ^ 1U], talk.is_v6), source, destination, fields);
+    const unsigned counted =
+        (fields.flags & kTcpSyn) != 0 || (fields.flags & kTcpFin) != 0 ? 1U : 0U;
+    talk.sequence[side] =
+        talk.sequence[side] + static_cast<std::uint32_t>(fields.payload_size) + counted;
     return out;
 }
 
@@ -71,24 +75,33 @@ Sending RandomTraffic::tcp_next() {
     Talk& talk = talks_[talk_];
     const std::size_t size = chance(30) ? 0 : below(400);
     switch (talk.phase) {
-        case 0: talk.phase = 1; return segment(talk, 0, {.flags = kTcpSyn, .scale = chance(50) ? 7 : -1});
-        case 1: talk.phase = 2; return segment(talk, 1, {.flags = kTcpSyn | kTcpAck, .scale = chance(50) ? 7 : -1});
+        case 0:
+            talk.phase = 1;
+            return segment(talk, 0, {.flags = kTcpSyn, .scale = chance(50) ? 7 : -1});
+        case 1:
+            talk.phase = 2;
+            return segment(talk, 1, {.flags = kTcpSyn | kTcpAck, .scale = chance(50) ? 7 : -1});
         case 2: talk.phase = 3; return segment(talk, 0, {.flags = kTcpAck});
         case 3:
             if (chance(1)) {
                 talk.phase = kOver;
                 return segment(talk, below(2), {.flags = kTcpRst | (chance(50) ? 0x10U : 0U)});
             }
-            if (!chance(6)) { return segment(talk, below(2), {.flags = kTcpAck, .payload_size = size}); }
+            if (!chance(6)) {
+                return segment(talk, below(2), {.flags = kTcpAck, .payload_size = size});
+            }
             talk.phase = 4;
             talk.closer = below(2);
             return segment(talk, talk.closer, {.flags = kTcpFin | kTcpAck});
         case 4: talk.phase = 5; return segment(talk, talk.closer ^ 1U, {.flags = kTcpAck});
-        case 5: talk.phase = 6; return segment(talk, talk.closer ^ 1U, {.flags = kTcpFin | kTcpAck});
+        case 5:
+            talk.phase = 6;
+            return segment(talk, talk.closer ^ 1U, {.flags = kTcpFin | kTcpAck});
         case 6: talk.phase = kOver; return segment(talk, talk.closer, {.flags = kTcpAck});
         default:
             if (chance(60)) { restart(talk); }
-            return segment(talk, below(2), {.flags = chance(50) ? 0x10U : below(64), .payload_size = size});
+            return segment(talk, below(2),
+                           {.flags = chance(50) ? 0x10U : below(64), .payload_size = size});
     }
 }
 
@@ -98,7 +111,10 @@ Sending RandomTraffic::datagram() {
     auto source = static_cast<std::uint16_t>(5000 + below(3));
     auto destination = static_cast<std::uint16_t>(chance(40) ? 53 : 1000 + below(4));
     if (chance(45)) { std::swap(source, destination); }
-    return {from, {udp(path(from, to, chance(35)), source, destination, below(chance(3) ? 1472 : 100)), {}, {}}};
+    return {from,
+            {udp(path(from, to, chance(35)), source, destination, below(chance(3) ? 1472 : 100)),
+             {},
+             {}}};
 }
 
 Sending RandomTraffic::query() {
@@ -113,10 +129,16 @@ Sending RandomTraffic::query() {
 Sending RandomTraffic::error() {
     const Sending& about = recent_[below(static_cast<unsigned>(recent_.size()))];
     const Bytes& frame = about.frame.bytes;
-    if (frame.size() < 62 || (frame[12] != 0x08 && frame[12] != 0x86) || frame[13] == 0x06) { return query(); }
+    if (frame.size() < 62 || (frame[12] != 0x08 && frame[12] != 0x86) || frame[13] == 0x06) {
+        return query();
+    }
     const bool is_v6 = frame[12] == 0x86;
     const std::size_t from = any_port();
-    return {from, {icmp_error(path(from, about.port, is_v6), is_v6 ? 1 : 3, static_cast<std::uint8_t>(below(4)), frame), {}, {}}};
+    return {from,
+            {icmp_error(path(from, about.port, is_v6), is_v6 ? 1 : 3,
+                        static_cast<std::uint8_t>(below(4)), frame),
+             {},
+             {}}};
 }
 
 Sending RandomTraffic::conversation() {
@@ -128,9 +150,16 @@ Sending RandomTraffic::conversation() {
     const MacAddr target = asks ? kBroadcast : vnic_of(to).mac;
     if (chance(60)) {
         const auto operation = static_cast<std::uint16_t>(asks ? 1 : 2);
-        return {from, {arp(self.mac, target, {operation, claimed.mac, claimed.ip4, {}, vnic_of(to).ip4}), {}, {}}};
+        return {from,
+                {arp(self.mac, target, {operation, claimed.mac, claimed.ip4, {}, vnic_of(to).ip4}),
+                 {},
+                 {}}};
     }
-    if (chance(25)) { return {from, {udp(path(from, to, false), chance(50) ? 67 : 68, chance(50) ? 67 : 68, 300), {}, {}}}; }
+    if (chance(25)) {
+        return {
+            from,
+            {udp(path(from, to, false), chance(50) ? 67 : 68, chance(50) ? 67 : 68, 300), {}, {}}};
+    }
     return {from, {neighbour(path(from, to, true), asks ? 135 : 136, claimed.ip6), {}, {}}};
 }
 
@@ -138,8 +167,11 @@ Sending RandomTraffic::group_frame() {
     const std::size_t from = any_port();
     Path way = path(from, from, chance(30));
     const bool is_broadcast = !way.is_v6() && chance(60);
-    way.destination = way.is_v6() ? ip("ff02::fb") : (is_broadcast ? ip("10.0.0.255") : ip("224.0.0.251"));
-    way.destination_mac = is_broadcast ? kBroadcast : (way.is_v6() ? mac("33:33:00:00:00:fb") : mac("01:00:5e:00:00:fb"));
+    way.destination =
+        way.is_v6() ? ip("ff02::fb") : (is_broadcast ? ip("10.0.0.255") : ip("224.0.0.251"));
+    way.destination_mac = is_broadcast
+                              ? kBroadcast
+                              : (way.is_v6() ? mac("33:33:00:00:00:fb") : mac("01:00:5e:00:00:fb"));
     return {from, {udp(way, 5353, static_cast<std::uint16_t>(5353 + below(3))), {}, {}}};
 }
 
@@ -149,9 +181,19 @@ Sending RandomTraffic::oddity() {
     const Path way = path(from, to, chance(30));
     switch (below(5)) {
         case 0: return {from, {packet(way, 47, Bytes(20, 1)), {}, {}}};
-        case 1: return {from, {packet(way, 132, Bytes{0x23, 0x28, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0, 0}), {}, {}}};
-        case 2: return {from, {ethernet(way.source_mac, chance(50) ? way.destination_mac : kBroadcast, 0x88b5, Bytes(46, 2)), {}, {}}};
-        case 3: return {from, {ethernet(way.source_mac, mac("01:80:c2:00:00:00"), 38, Bytes(46, 3)), {}, {}}};
+        case 1:
+            return {
+                from,
+                {packet(way, 132, Bytes{0x23, 0x28, 0x23, 0x28, 0, 0, 0, 0, 0, 0, 0, 0}), {}, {}}};
+        case 2:
+            return {from,
+                    {ethernet(way.source_mac, chance(50) ? way.destination_mac : kBroadcast, 0x88b5,
+                              Bytes(46, 2)),
+                     {},
+                     {}}};
+        case 3:
+            return {from,
+                    {ethernet(way.source_mac, mac("01:80:c2:00:00:00"), 38, Bytes(46, 3)), {}, {}}};
         default: return {from, {udp(way, 5000, 53, 1480 + below(100)), {}, {}}};
     }
 }
@@ -177,7 +219,8 @@ void RandomTraffic::damage(Bytes& frame) {
     if (what == 1) { frame.resize(frame.size() + below(20)); }
     if (what >= 2) {
         for (unsigned count = 1 + below(3); count > 0; --count) {
-            frame[below(std::min<unsigned>(static_cast<unsigned>(frame.size()), 60))] = static_cast<std::uint8_t>(random_());
+            frame[below(std::min<unsigned>(static_cast<unsigned>(frame.size()), 60))] =
+                static_cast<std::uint8_t>(random_());
         }
     }
 }
@@ -185,9 +228,13 @@ void RandomTraffic::damage(Bytes& frame) {
 // Tag, DSCP, segments, offloads, damage: what can happen to any frame.
 void RandomTraffic::dress(Sending& sending) {
     Bytes& frame = sending.frame.bytes;
-    const bool is_ip = frame.size() > 34 && (frame[12] == 0x08 || frame[12] == 0x86) && frame[13] != 0x06;
-    const bool is_whole_tcp = is_ip && frame[12] == 0x08 && frame[23] == 6 && (frame[20] & 0x3fU) == 0 && frame[21] == 0 && frame.size() >= 54;
-    if (is_ip && chance(10)) { frame = with_dscp(std::move(frame), static_cast<std::uint8_t>(chance(70) ? 46 : below(64))); }
+    const bool is_ip =
+        frame.size() > 34 && (frame[12] == 0x08 || frame[12] == 0x86) && frame[13] != 0x06;
+    const bool is_whole_tcp = is_ip && frame[12] == 0x08 && frame[23] == 6 &&
+                              (frame[20] & 0x3fU) == 0 && frame[21] == 0 && frame.size() >= 54;
+    if (is_ip && chance(10)) {
+        frame = with_dscp(std::move(frame), static_cast<std::uint8_t>(chance(70) ? 46 : below(64)));
+    }
     if (is_whole_tcp && chance(10)) {
         frame = with_partial_checksum(std::move(frame));
         sending.frame.offload.ol_flags = RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4;
@@ -197,9 +244,14 @@ void RandomTraffic::dress(Sending& sending) {
         }
     }
     const bool is_trunk = sending.port == 4;
-    if (chance(is_trunk ? 90 : 2)) { frame = tagged(frame, static_cast<std::uint16_t>(chance(70) ? 10 : below(20))); }
+    if (chance(is_trunk ? 90 : 2)) {
+        frame = tagged(frame, static_cast<std::uint16_t>(chance(70) ? 10 : below(20)));
+    }
     if (chance(3)) { damage(frame); }
-    if (frame.size() > 140 && chance(20)) { sending.frame.cuts = {static_cast<std::uint16_t>(140 + below(static_cast<unsigned>(frame.size()) - 139))}; }
+    if (frame.size() > 140 && chance(20)) {
+        sending.frame.cuts = {
+            static_cast<std::uint16_t>(140 + below(static_cast<unsigned>(frame.size()) - 139))};
+    }
     if (chance(1)) { sending.port = below(kUniverseSize); }
 }
 

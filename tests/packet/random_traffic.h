@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RandomTraffic: frames over the universe of random_policy.h. Few addresses and ports, so that flows
-// repeat and meet; TCP conversations that mostly go well; UDP, ICMP, errors, ARP, ND, DHCP,
+// RandomTraffic: frames over the universe of random_policy.h. Few addresses and ports, so that
+// flows repeat and meet; TCP conversations that mostly go well; UDP, ICMP, errors, ARP, ND, DHCP,
 // fragments, tags, groups, and frames broken in many ways. Seeded, repeatable, blind to verdicts.
 #pragma once
 
@@ -35,7 +35,9 @@ private:
         unsigned closer = 0;
     };
 
-    [[nodiscard]] unsigned below(unsigned bound) { return static_cast<unsigned>(random_() % bound); }
+    [[nodiscard]] unsigned below(unsigned bound) {
+        return static_cast<unsigned>(random_() % bound);
+    }
     [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
     [[nodiscard]] std::size_t any_port() { return chance(75) ? below(3) : below(kUniverseSize); }
     [[nodiscard]] std::size_t other_port(std::size_t port);

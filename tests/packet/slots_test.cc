@@ -12,7 +12,8 @@ constexpr SlotFigures kNothing{0, 0};
 
 nlohmann::json with_acl(const char* rules) {
     nlohmann::json document = two_vms();
-    document["acls"] = nlohmann::json::array({{{"name", "acl1"}, {"applied_to", {"vm1"}}, {"rules", json_of(rules)}}});
+    document["acls"] = nlohmann::json::array(
+        {{{"name", "acl1"}, {"applied_to", {"vm1"}}, {"rules", json_of(rules)}}});
     return document;
 }
 
@@ -29,7 +30,8 @@ TEST(Slots, CountEachPacketOnceADirection) {
         EXPECT_EQ(p.slot("vm2", slot, Direction::kFromVm), (SlotFigures{3, 0})) << slot;
         EXPECT_EQ(p.slot("vm2", slot, Direction::kToVm), (SlotFigures{5, 0})) << slot;
     }
-    EXPECT_EQ(p.slot("vm2", kSlotDvfilter, Direction::kToVm), kNothing) << "an empty slot sees nothing";
+    EXPECT_EQ(p.slot("vm2", kSlotDvfilter, Direction::kToVm), kNothing)
+        << "an empty slot sees nothing";
 }
 
 TEST(Slots, CountAlikeWithoutTheFlowCache) {
@@ -44,7 +46,9 @@ TEST(Slots, CountAlikeWithoutTheFlowCache) {
 
 TEST(Slots, BehindTheOneThatDropsSeeNothing) {
     Pipeline p(with_acl(R"([{"name": "none", "action": "deny", "direction": "out"}])"));
-    p.send("vm1", udp(v4(kVm1, kVm2), 1000, 2000)).send("vm1", udp(v4(kVm1, kVm2), 1000, 2000)).step();
+    p.send("vm1", udp(v4(kVm1, kVm2), 1000, 2000))
+        .send("vm1", udp(v4(kVm1, kVm2), 1000, 2000))
+        .step();
     EXPECT_EQ(p.slot("vm1", kSlotDvfilter, Direction::kFromVm), (SlotFigures{2, 2}));
     EXPECT_EQ(p.slot("vm1", kSlotSwsec, Direction::kFromVm), kNothing);
     EXPECT_EQ(p.slot("vm1", kSlotDfw, Direction::kFromVm), kNothing);
@@ -55,7 +59,8 @@ TEST(Slots, BehindTheOneThatDropsSeeNothing) {
 TEST(Slots, RunFromTwoToZeroTowardsTheVm) {
     nlohmann::json document = with_acl(R"([{"name": "none", "action": "deny"}])");
     document["acls"][0]["applied_to"] = {"vm2"};
-    document["dfw"] = json_of(R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "applied_to": ["vm2"]}]}]})");
+    document["dfw"] = json_of(
+        R"({"sections": [{"name": "s", "rules": [{"name": "no", "action": "drop", "applied_to": ["vm2"]}]}]})");
     Pipeline p(document);
     p.send("vm1", udp(v4(kVm1, kVm2), 1000, 2000)).step();
     EXPECT_EQ(p.drops("vm1", DropReason::kDfwDeny), 1u) << "the firewall comes before the ACL";
@@ -87,7 +92,8 @@ TEST(Rules, CountConnectionsAsHitsAndEveryPacket) {
 
 TEST(Rules, OfAStatelessSectionCountPackets) {
     nlohmann::json document = two_vms();
-    document["dfw"] = json_of(R"({"default": "drop", "sections": [{"name": "s", "stateful": false, "rules": [
+    document["dfw"] =
+        json_of(R"({"default": "drop", "sections": [{"name": "s", "stateful": false, "rules": [
         {"name": "dns", "action": "allow", "services": ["udp/53"]}]}]})");
     Pipeline p(document);
     for (int i = 0; i < 3; ++i) { p.send("vm1", udp(v4(kVm1, kVm2), 1000, 53)).step(); }
@@ -98,10 +104,12 @@ TEST(Rules, OfAStatelessSectionCountPackets) {
 
 TEST(Rules, KeepTheirFiguresWhileTheirNameLives) {
     nlohmann::json document = two_vms();
-    document["dfw"] = json_of(R"({"sections": [{"name": "s", "rules": [{"name": "a", "action": "allow"}]}]})");
+    document["dfw"] =
+        json_of(R"({"sections": [{"name": "s", "rules": [{"name": "a", "action": "allow"}]}]})");
     Pipeline p(document);
     p.send("vm1", udp(v4(kVm1, kVm2), 1000, 53)).step();
-    document["dfw"]["sections"][0]["rules"].push_back(json_of(R"({"name": "b", "action": "drop"})"));
+    document["dfw"]["sections"][0]["rules"].push_back(
+        json_of(R"({"name": "b", "action": "drop"})"));
     p.apply(document);
     EXPECT_EQ(p.rule("s", "a").packets, 1u);
 }

@@ -29,7 +29,9 @@ DropReason reason_of(const Bytes& frame, const nlohmann::json& document = guarde
     EXPECT_TRUE(p.packets_conserved());
     EXPECT_EQ(p.sent("vm2"), Frames{});
     for (std::size_t reason = 1; reason < kDropReasonCount; ++reason) {
-        if (p.drops("vm1", static_cast<DropReason>(reason)) > 0) { return static_cast<DropReason>(reason); }
+        if (p.drops("vm1", static_cast<DropReason>(reason)) > 0) {
+            return static_cast<DropReason>(reason);
+        }
     }
     return DropReason::kNone;
 }
@@ -41,8 +43,14 @@ Path from(const MacAddr& source_mac, const IpAddr& source) {
     return path;
 }
 
-Bytes arp_from_vm1(const MacAddr& sender_mac, const IpAddr& sender_ip, const IpAddr& target_ip, const MacAddr& to = kBroadcast) {
-    return arp(kVm1.mac, to, {static_cast<std::uint16_t>(to == kBroadcast ? 1 : 2), sender_mac, sender_ip, {}, target_ip});
+Bytes arp_from_vm1(const MacAddr& sender_mac, const IpAddr& sender_ip, const IpAddr& target_ip,
+                   const MacAddr& to = kBroadcast) {
+    return arp(kVm1.mac, to,
+               {static_cast<std::uint16_t>(to == kBroadcast ? 1 : 2),
+                sender_mac,
+                sender_ip,
+                {},
+                target_ip});
 }
 
 TEST(SpoofGuard, PassesTheVnicsOwnAddresses) {
@@ -72,7 +80,8 @@ TEST(SpoofGuard, JudgesTheClaimsInsideArp) {
     EXPECT_TRUE(passes(arp_from_vm1(kVm1.mac, kVm1.ip4, kVm2.ip4, kVm2.mac)));
     EXPECT_EQ(reason_of(arp_from_vm1(kVm1.mac, kVm3.ip4, kVm2.ip4)), DropReason::kSpoofedArp);
     EXPECT_EQ(reason_of(arp_from_vm1(kVm3.mac, kVm1.ip4, kVm2.ip4)), DropReason::kSpoofedArp);
-    EXPECT_EQ(reason_of(arp_from_vm1(kVm1.mac, kVm3.ip4, kVm2.ip4, kVm2.mac)), DropReason::kSpoofedArp);
+    EXPECT_EQ(reason_of(arp_from_vm1(kVm1.mac, kVm3.ip4, kVm2.ip4, kVm2.mac)),
+              DropReason::kSpoofedArp);
 }
 
 TEST(SpoofGuard, PassesAnArpProbeForTheVnicsOwnAddressOnly) {
@@ -84,11 +93,13 @@ TEST(SpoofGuard, JudgesTheClaimsInsideNeighbourDiscovery) {
     EXPECT_TRUE(passes(neighbour(v6(kVm1, kVm2), 135, kVm2.ip6)));
     EXPECT_TRUE(passes(neighbour(v6(kVm1, kVm2), 136, kVm1.ip6)));
     EXPECT_EQ(reason_of(neighbour(v6(kVm1, kVm2), 136, kVm3.ip6)), DropReason::kSpoofedNd);
-    EXPECT_EQ(reason_of(neighbour(from(kVm1.mac, kVm3.ip6), 135, kVm2.ip6)), DropReason::kSpoofedNd);
+    EXPECT_EQ(reason_of(neighbour(from(kVm1.mac, kVm3.ip6), 135, kVm2.ip6)),
+              DropReason::kSpoofedNd);
 }
 
 TEST(SpoofGuard, PassesIpAndArpOnly) {
-    EXPECT_EQ(reason_of(ethernet(kVm1.mac, kVm2.mac, 0x88b5, Bytes(46, 1))), DropReason::kGuardNonIp);
+    EXPECT_EQ(reason_of(ethernet(kVm1.mac, kVm2.mac, 0x88b5, Bytes(46, 1))),
+              DropReason::kGuardNonIp);
 }
 
 TEST(SpoofGuard, StopsRunningTrafficWhenItIsTurnedOn) {
@@ -112,9 +123,11 @@ TEST(SwitchSecurity, DropsAForeignSourceMacUnlessForgedTransmitsAreAllowed) {
 
 TEST(SwitchSecurity, GuardsAgainstBridgesServersAndRouters) {
     nlohmann::json document = two_vms();
-    EXPECT_EQ(reason_of(ethernet(kVm1.mac, mac("01:80:c2:00:00:00"), 38, Bytes(46, 0)), document), DropReason::kGuardBpdu);
+    EXPECT_EQ(reason_of(ethernet(kVm1.mac, mac("01:80:c2:00:00:00"), 38, Bytes(46, 0)), document),
+              DropReason::kGuardBpdu);
     document["port_groups"][0]["guards"] = {{"non_ip", true}};
-    EXPECT_EQ(reason_of(ethernet(kVm1.mac, kVm2.mac, 0x88b5, Bytes(46, 1)), document), DropReason::kGuardNonIp);
+    EXPECT_EQ(reason_of(ethernet(kVm1.mac, kVm2.mac, 0x88b5, Bytes(46, 1)), document),
+              DropReason::kGuardNonIp);
 }
 
 TEST(SwitchSecurity, LimitsArpByRate) {
@@ -135,7 +148,9 @@ TEST(SwitchSecurity, LimitsBroadcastByRate) {
     nlohmann::json document = two_vms();
     document["port_groups"][0]["limits"] = {{"broadcast_pps", 5}};
     Pipeline p(document);
-    for (int i = 0; i < 8; ++i) { p.send("vm1", ethernet(kVm1.mac, kBroadcast, 0x88b5, Bytes(46, 1))).step(); }
+    for (int i = 0; i < 8; ++i) {
+        p.send("vm1", ethernet(kVm1.mac, kBroadcast, 0x88b5, Bytes(46, 1))).step();
+    }
     EXPECT_EQ(p.sent("vm2").size(), 5u);
     EXPECT_EQ(p.drops("vm1", DropReason::kRateBroadcast), 3u);
     EXPECT_EQ(p.slot("vm1", kSlotSwsec, Direction::kFromVm), (SlotFigures{8, 3}));

@@ -7,7 +7,8 @@ namespace {
 
 using Frames = std::vector<Bytes>;
 
-/// Port groups on dvs0: "plain" (no VLAN), "a10" and "b20" (access), "trunk" (1-15), and "far" on dvs1; vm1 and vm2 where asked.
+/// Port groups on dvs0: "plain" (no VLAN), "a10" and "b20" (access), "trunk" (1-15), and "far" on
+/// dvs1; vm1 and vm2 where asked.
 nlohmann::json with_groups(const std::string& group1, const std::string& group2) {
     nlohmann::json document = json_of(R"({
         "switches": [{"name": "dvs0"}, {"name": "dvs1"}],
@@ -43,7 +44,10 @@ TEST(Switching, CarriesAFrameOfManySegments) {
 TEST(Switching, KeepsTheOrderOfABurstOfManyFlows) {
     Pipeline p(two_vms());
     Frames frames;
-    for (std::uint16_t i = 0; i < 100; ++i) { frames.push_back(udp(v4(kVm1, kVm2), static_cast<std::uint16_t>(1000 + i % 7), 2000, 20U + i)); }
+    for (std::uint16_t i = 0; i < 100; ++i) {
+        frames.push_back(
+            udp(v4(kVm1, kVm2), static_cast<std::uint16_t>(1000 + i % 7), 2000, 20U + i));
+    }
     for (const Bytes& frame : frames) { p.send("vm1", frame); }
     p.step();
     EXPECT_EQ(p.sent("vm2"), frames);

@@ -13,13 +13,16 @@ public:
     enum Side : unsigned { kClient = 0, kServer = 1 };
 
     /// @param path  from client to server
-    explicit TcpTalk(const Path& path, std::uint16_t client_port = 40000, std::uint16_t server_port = 80)
+    explicit TcpTalk(const Path& path, std::uint16_t client_port = 40000,
+                     std::uint16_t server_port = 80)
         : paths_{path, path.back()}, ports_{client_port, server_port} {}
 
     [[nodiscard]] Bytes syn() { return segment(kClient, kTcpSyn, 0); }
     [[nodiscard]] Bytes syn_ack() { return segment(kServer, kTcpSyn | kTcpAck, 0); }
     [[nodiscard]] Bytes ack(Side from) { return segment(from, kTcpAck, 0); }
-    [[nodiscard]] Bytes data(Side from, std::size_t size = 100) { return segment(from, kTcpAck | kTcpPsh, size); }
+    [[nodiscard]] Bytes data(Side from, std::size_t size = 100) {
+        return segment(from, kTcpAck | kTcpPsh, size);
+    }
     [[nodiscard]] Bytes fin(Side from) { return segment(from, kTcpFin | kTcpAck, 0); }
     [[nodiscard]] Bytes reset(Side from) { return segment(from, kTcpRst | kTcpAck, 0); }
 

@@ -31,8 +31,18 @@ TEST(Workers, HandFramesOver) {
 TEST(Workers, TrackOneConnectionTogether) {
     Pipeline p(three_vms(), two_workers());
     TcpTalk talk(v4(kVm1, kVm2));
-    p.send("vm1", talk.syn()).step().send("vm2", talk.syn_ack()).step().send("vm1", talk.ack(TcpTalk::kClient)).step();
-    for (int i = 0; i < 10; ++i) { p.send("vm1", talk.data(TcpTalk::kClient)).step().send("vm2", talk.data(TcpTalk::kServer)).step(); }
+    p.send("vm1", talk.syn())
+        .step()
+        .send("vm2", talk.syn_ack())
+        .step()
+        .send("vm1", talk.ack(TcpTalk::kClient))
+        .step();
+    for (int i = 0; i < 10; ++i) {
+        p.send("vm1", talk.data(TcpTalk::kClient))
+            .step()
+            .send("vm2", talk.data(TcpTalk::kServer))
+            .step();
+    }
     ASSERT_EQ(p.connections().size(), 1u);
     EXPECT_EQ(p.connections()[0].state, ConnectionState::kTcpEstablished);
     EXPECT_EQ(p.connections()[0].packets, 23u);

@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 IMAGE_DIR = pathlib.Path(os.environ.get("SLUICE_GUEST_IMAGE", ROOT / "build" / "guest"))
 BOOT_TIMEOUT_S = 120  # Takes 3 s on an idle machine.
 ANSWER_SLACK_S = 30  # Beyond the time that a command itself is given.
+NUDGE_S = 2  # An emulated serial port at times holds bytes back until the next one comes: send an empty line.
 READY_MARK = b"agent: ready"
 
 # Bits of VIRTIO_NET_F_* (virtio 1.2, 5.1.3).
@@ -267,12 +268,16 @@ class Guest:
 
     def _read_line(self, end, job_id):
         while b"\n" not in self._received:
-            self._serial.settimeout(max(0.01, end - time.monotonic()))
+            left = end - time.monotonic()
+            if left <= 0:
+                raise GuestError(f"guest {self.name} does not answer {job_id}; its console says:\n"
+                                 f"{self.console_tail()}")
+            self._serial.settimeout(min(left, NUDGE_S))
             try:
                 data = self._serial.recv(65536)
             except TimeoutError:
-                raise GuestError(f"guest {self.name} does not answer {job_id}; its console says:\n"
-                                 f"{self.console_tail()}") from None
+                self._serial.sendall(b"\n")  # The agent skips it.
+                continue
             if not data:
                 raise GuestError(f"guest {self.name}: QEMU closed the serial line")
             self._received += data

@@ -30,9 +30,11 @@ def others_undisturbed(site, trio):
     job = trio[1].start(f"ping -i 0.2 {THREE['ip']}")
     yield
     trio[1].check("killall -INT ping")
-    summary = next(line for line in job.wait(20)[1].splitlines() if "transmitted" in line)
+    output = job.wait(20)[1]
+    summary = next(line for line in output.splitlines() if "transmitted" in line)
     sent, received = (int(part.split()[0]) for part in summary.split(", ")[:2])
-    assert sent > 0 and sent - received <= IN_FLIGHT_MAX, summary
+    drops = {vm["name"]: site.host.json("show", "drops", vm["name"]) for vm in (ONE, TWO, THREE)}
+    assert sent > 0 and sent - received <= IN_FLIGHT_MAX, f"{summary}; {drops}\n{output}"
     assert site.host.port_state(TWO["name"]) == site.host.port_state(THREE["name"]) == "up"
     assert site.host.alive()
 

@@ -101,10 +101,11 @@ std::uint16_t VhostPort::retry_stuck(int vid, unsigned pair, std::span<rte_mbuf*
     RingState& ring = rings_[pair];
     if (++ring.empty_polls < kStuckPolls) { return 0; }
     ring.empty_polls = 0;
-    if (rte_vhost_rx_queue_count(vid, tx_ring(pair)) == 0 ||
-        rte_mempool_avail_count(pool_) < kBurstMax) {
+    if (rte_vhost_rx_queue_count(vid, tx_ring(pair)) == 0) {
+        count_broken(vid, pair, 0, result);  // All were taken, and none gave a frame.
         return 0;
     }
+    if (rte_mempool_avail_count(pool_) < kBurstMax) { return 0; }
     const std::uint16_t next_avail = ring.next_avail;
     const std::uint16_t count = rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, frames.data(),
                                                         static_cast<std::uint16_t>(frames.size()));

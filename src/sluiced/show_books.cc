@@ -81,7 +81,7 @@ Answer ShowService::workers() const {
 }
 
 Answer ShowService::status() const {
-    const rte_mempool* pool = std::as_const(dataplane_).worker(0).context().pool;
+    const rte_mempool* pool = std::as_const(dataplane_).worker(0).context().options.pool;
     std::uint64_t flows = 0;
     for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
         flows += std::as_const(dataplane_).worker(w).context().flows.size();

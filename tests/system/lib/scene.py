@@ -75,9 +75,8 @@ class Scene:
 
     def document(self, **nouns):
         """The scene's document; `nouns` (dfw, acls, groups, address_sets, port_groups ...) replace or add to it."""
-        ports = [self.daemon.port(name, self._groups[0]["name"],
-                                  **{"mac": mac_of(name), "ips": [ip_of(name), ip6_of(name)], **self._fields.get(name, {})})
-                 for name in self._names]
+        ports = [{**self.daemon.port(name, self._groups[0]["name"], mac=mac_of(name), ips=[ip_of(name), ip6_of(name)]),
+                  **self._fields.get(name, {})} for name in self._names]
         return {"switches": self._switches, "port_groups": self._groups, "ports": ports, **nouns}
 
     def apply(self, **nouns):

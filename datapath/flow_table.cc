@@ -64,8 +64,15 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
 
 // Seeded multiply-and-fold over four independent lanes, so that a guest can't aim at a bucket.
 std::uint64_t FlowTable::hash(const FlowKey& key) const noexcept {
+    // Word by word: vector loads would overlap the stores that parse has just made, and wait for
+    // them.
     std::uint64_t w[8];
-    __builtin_memcpy(w, &key, sizeof w);
+    for (unsigned i = 0; i < 8; ++i) {
+        std::uint64_t word = 0;
+        __builtin_memcpy(&word, reinterpret_cast<const char*>(&key) + i * sizeof word, sizeof word);
+        asm("" : "+r"(word));
+        w[i] = word;
+    }
     const std::uint64_t a = mix(w[0] ^ seed_[0], w[1] ^ seed_[1]);
     const std::uint64_t b = mix(w[2] ^ seed_[2], w[3] ^ seed_[3]);
     const std::uint64_t c = mix(w[4] ^ seed_[4], w[5] ^ seed_[5]);

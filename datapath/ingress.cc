@@ -197,15 +197,23 @@ void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress
             continue;
         }
         if (!context.snapshot->reads_dscp) { packet.frame.key.dscp = 0; }
-        packet.hash = context.flows.hash(packet.frame.key);
-        packet.mbuf->hash.rss = static_cast<std::uint32_t>(packet.hash);
-        context.flows.prefetch_bucket(packet.hash);
         burst.packets[burst.count++] = &packet;
     }
     PortCounters& counters = context.ports[ingress.value];
     counters.rx_packets.add(frames.size());
     counters.rx_bytes.add(bytes);
     context.counters.received.add(frames.size());
+}
+
+// A loop of its own: by now parse's stores have reached the cache, and the hashes of the burst
+// overlap.
+void hash_burst(WorkerContext& context, Burst& burst) noexcept {
+    for (std::size_t i = 0; i < burst.count; ++i) {
+        Packet& packet = *burst.packets[i];
+        packet.hash = context.flows.hash(packet.frame.key);
+        packet.mbuf->hash.rss = static_cast<std::uint32_t>(packet.hash);
+        context.flows.prefetch_bucket(packet.hash);
+    }
 }
 
 void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
@@ -259,6 +267,7 @@ void process_burst(WorkerContext& context, PortIndex ingress,
     const PortConfig* in = context.snapshot->port(ingress);
     Burst burst;
     admit_burst(context, *in, ingress, frames, burst);
+    hash_burst(context, burst);
     resolve_burst(context, burst);
     context.connections.track({burst.work.data(), burst.work_count}, context.now_ns);
     finish_burst(context, burst);

@@ -21,7 +21,8 @@ int report(const Failure& failure, bool as_json, const Streams& streams) {
     if (as_json) {
         const json error{
             {"code", failure.code}, {"message", failure.message}, {"object", failure.object}};
-        // On both: a script that reads answers finds it where they come, one that watches errors there.
+        // On both: a script that reads answers finds it where they come, one that watches errors
+        // there.
         const std::string text = json{{"error", error}}.dump(-1, ' ', false, kReplaceBadUtf8);
         streams.out << text << '\n' << std::flush;
         streams.err << text << '\n' << std::flush;

@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -38,6 +39,12 @@ void raise_file_limit() {
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) { return; }
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// A closed log pipe or a file-size limit is an error of one write, not the daemon's end.
+void ignore_write_signals() {
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
 }
 
 std::uint64_t random_seed() {
@@ -158,6 +165,7 @@ private:
 int run(const Options& options) {
     start_log(options);
     raise_file_limit();
+    ignore_write_signals();
     Result<std::unique_ptr<Eal>> eal = Eal::start(options);
     if (!eal) {
         spdlog::critical("{}", eal.error().message);

@@ -19,7 +19,8 @@
 namespace sluice::daemon {
 
 /// Waits until `is_done`, asking more and more rarely: every 50 us at first, every 2 ms at last.
-/// `is_done` must be trivially destructible: GCC 12 destroys temporaries of a co_await expression twice.
+/// `is_done` must be trivially destructible: GCC 12 destroys temporaries of a co_await expression
+/// twice.
 template <typename Condition>
 boost::asio::awaitable<void> wait_until(Condition is_done) {
     static_assert(std::is_trivially_destructible_v<Condition>);

@@ -150,7 +150,7 @@ def test_disk_full_at_apply_keeps_what_runs():
         members = [f"10.{i // 256}.{i % 256}.1" for i in range(20000)]
         error = scene.daemon.apply_error(scene.document(address_sets=[{"name": "large", "members": members}]))
         subprocess.run(["prlimit", "--pid", str(scene.daemon.pid), "--fsize=unlimited:unlimited"], check=True)
-        assert_refused(scene, error, generation, "")
+        assert_refused(scene, error, generation, scene.daemon.state_dir)
         assert scene.daemon.cli("export") == exported
         for name, content in files.items():
             with open(os.path.join(scene.daemon.state_dir, name), "rb") as file:

@@ -29,6 +29,8 @@ def others_undisturbed(site, trio):
     """Guests 2 and 3 talk before, during and after; nothing of theirs is lost, their ports stay up."""
     job = trio[1].start(f"ping -i 0.2 {THREE['ip']}")
     yield
+    # Frames keep their order: what was on its way before this answer has arrived with it, or was lost.
+    assert trio[1].ping(THREE["ip"], wait_s=10), "vm2 pings vm3"
     trio[1].check("killall -INT ping")
     output = job.wait(20)[1]
     summary = next(line for line in output.splitlines() if "transmitted" in line)

@@ -73,7 +73,7 @@ public:
 
     /// Cycles a packet of one run; 0 if the worker was not busy.
     double run(Mode mode, std::size_t flows, double seconds) {
-        if (mode != Mode::kFloor) { publish(mode == Mode::kSlots ? kGuarded : kPlain); }
+        publish(mode == Mode::kFloor ? "{}" : (mode == Mode::kSlots ? kGuarded : kPlain));
         flood(mode, flows,
               std::max(seconds / 4,
                        static_cast<double>(flows) / 1e6));  // Warm: every flow once, at least.

@@ -126,14 +126,15 @@ Status ConfigService::load(const std::string& config_path) {
     if (Status made = devices_.prepare(document.value()); !made) { return made; }
     Result<host::Compiled> compiled = compile(document.value());
     if (!compiled) { return compiled.error(); }
-    start_running(std::move(compiled).value(), std::move(document).value());
-    return Ok{};
+    static_cast<void>(start_running(std::move(compiled).value(), std::move(document).value()));
+    return Ok{};  // Nobody to wait for: workers are not there yet.
 }
 
-void ConfigService::start_running(host::Compiled compiled, model::Document next) {
-    [[maybe_unused]] const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
+std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Document next) {
+    const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
     devices_.commit(next);
     running_ = std::move(next);
+    return token;
 }
 
 asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) {
@@ -160,9 +161,7 @@ asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) 
     ++generation_;
     applied_ = std::move(document);
     std::set<RuleId> rules = std::move(compiled.value().rules);
-    const std::uint64_t token = dataplane_.publish(std::move(compiled.value().snapshot));
-    devices_.commit(next.value());
-    running_ = std::move(next).value();
+    const std::uint64_t token = start_running(std::move(compiled).value(), std::move(next).value());
     co_await forget_removed(token, std::move(rules));
     co_return json{{"changed", changed}, {"generation", generation_}};
 }

@@ -45,7 +45,8 @@ private:
                                                bool check_folders) const;
     [[nodiscard]] Result<nlohmann::json> with_own_objects(nlohmann::json document) const;
     [[nodiscard]] Result<host::Compiled> compile(const model::Document& document);
-    void start_running(host::Compiled compiled, model::Document next);
+    /// Publishes; returns the token that says when every worker has passed on.
+    [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);
 

@@ -8,6 +8,8 @@ JOBS=${JOBS:-$(nproc)}
 # Debian's Python, for which scapy and pytest are packaged; another python3 on PATH may lack them.
 PYTHON=/usr/bin/python3
 export PYTHONDONTWRITEBYTECODE=1
+# Paths relative to the tree and no folder in the hash: a fresh clone finds what another one compiled.
+export CCACHE_BASEDIR=$ROOT CCACHE_NOHASHDIR=1
 
 say() { printf '== %s\n' "$*"; }
 warn() { printf 'warning: %s\n' "$*" >&2; }

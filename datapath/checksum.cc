@@ -28,13 +28,24 @@ namespace {
     return addresses + std::uint64_t{tail} + protocol;
 }
 
-/// A routing header with segments left: the checksum is over the last destination (RFC 8200 §8.1),
-/// which is not ours to find.
-[[nodiscard]] bool is_source_routed(const ParsedFrame& frame) noexcept {
-    if (!frame.key.has(kKeyIpv6)) { return false; }
-    std::uint8_t next = frame.data[frame.l3_offset + 6U];
-    for (std::uint32_t at = frame.l3_offset + kIpv6Size; at + 8 <= frame.l4_offset;) {
-        const std::uint8_t* header = frame.data + at;
+/// Sum over the addresses of the IP header at `l3`.
+[[nodiscard]] std::uint64_t address_sum(const std::uint8_t* l3, bool v4) noexcept {
+    return v4 ? raw_sum(l3 + 12, 8) : raw_sum(l3 + 8, 32);
+}
+
+/// Sum over the pseudo-header's length and protocol.
+[[nodiscard]] std::uint64_t length_sum(std::uint32_t size, bool tcp) noexcept {
+    const std::uint32_t protocol = tcp ? kProtocolTcp : kProtocolUdp;
+    return std::uint64_t{__builtin_bswap32(size)} + __builtin_bswap32(protocol);
+}
+
+/// True if the extension headers of the IPv6 packet at `l3`, which end at `l4`, have a routing
+/// header with segments left.
+[[nodiscard]] bool has_segments_left(const std::uint8_t* data, std::uint32_t l3,
+                                     std::uint32_t l4) noexcept {
+    std::uint8_t next = data[l3 + 6U];
+    for (std::uint32_t at = l3 + kIpv6Size; at + 8 <= l4;) {
+        const std::uint8_t* header = data + at;
         if (next == kProtocolRouting && header[3] != 0) { return true; }
         const std::uint32_t size =
             next == kProtocolAh ? (header[1] + 2U) * 4U : (header[1] + 1U) * 8U;
@@ -92,6 +103,11 @@ std::uint16_t raw_sum(const rte_mbuf& frame, std::uint32_t offset, std::uint32_t
     return fold(sum);
 }
 
+bool is_source_routed(const ParsedFrame& parsed) noexcept {
+    return parsed.key.has(kKeyIpv6) &&
+           has_segments_left(parsed.data, parsed.l3_offset, parsed.l4_offset);
+}
+
 bool l4_checksum_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept {
     if (parsed.fragment || parsed.l4_offset == 0) { return true; }
     switch (parsed.key.protocol) {
@@ -102,6 +118,14 @@ bool l4_checksum_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept {
         case kProtocolIcmpv6: return sum_ok(frame, parsed, parsed.l4_size, true);
         default: return true;
     }
+}
+
+void write_pseudo_header_sum(rte_mbuf& frame) noexcept {
+    const bool v4 = (frame.ol_flags & RTE_MBUF_F_TX_IPV4) != 0;
+    auto* l3 = rte_pktmbuf_mtod_offset(&frame, std::uint8_t*, frame.l2_len);
+    const std::uint32_t ip_size = v4 ? load_be16(l3 + 2) : kIpv6Size + load_be16(l3 + 4);
+    const std::uint16_t sum = fold(address_sum(l3, v4) + length_sum(ip_size - frame.l3_len, true));
+    std::memcpy(l3 + frame.l3_len + 16, &sum, 2);
 }
 
 bool fill_l4_checksum(rte_mbuf& frame) noexcept {
@@ -119,12 +143,12 @@ bool fill_l4_checksum(rte_mbuf& frame) noexcept {
     if (l3 + ip_size < field + 2U || l3 + ip_size > frame.pkt_len) { return false; }
     const std::uint32_t size = tcp ? l3 + ip_size - l4 : load_be16(data + l4 + 4);
     if (size < kUdpSize || l4 + size > frame.pkt_len) { return false; }
-    std::memset(data + field, 0, 2);
-    const std::uint64_t addresses = v4 ? raw_sum(data + l3 + 12, 8) : raw_sum(data + l3 + 8, 32);
-    const std::uint32_t protocol = tcp ? kProtocolTcp : kProtocolUdp;
-    const std::uint64_t sum = addresses + __builtin_bswap32(size) +
-                              std::uint64_t{__builtin_bswap32(protocol)} + raw_sum(frame, l4, size);
-    auto checksum = static_cast<std::uint16_t>(~fold(sum));
+    std::uint64_t pseudo_header = 0;
+    if (v4 || !has_segments_left(data, l3, l4)) {
+        pseudo_header = address_sum(data + l3, v4) + length_sum(size, tcp);
+        std::memset(data + field, 0, 2);
+    }
+    auto checksum = static_cast<std::uint16_t>(~fold(pseudo_header + raw_sum(frame, l4, size)));
     if (checksum == 0 && !tcp) { checksum = 0xffff; }  // Zero means none (RFC 768).
     std::memcpy(data + field, &checksum, 2);
     return true;

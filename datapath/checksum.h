@@ -30,8 +30,19 @@ namespace sluice::datapath {
 /// l4_checksum is neither read nor written.
 [[nodiscard]] bool l4_checksum_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept;
 
+/// True for an IPv6 packet with a routing header that has segments left: its transport checksum is
+/// over the last destination (RFC 8200 §8.1), which only the sender knows for sure. `parsed` is
+/// parse's result.
+[[nodiscard]] bool is_source_routed(const ParsedFrame& parsed) noexcept;
+
+/// Writes into the checksum field what a sender leaves there that leaves the rest to its device:
+/// the sum over addresses, length and protocol. TCP only; headers, lengths included, must be right
+/// and lie in the first segment; ol_flags, l2_len and l3_len as convert_offload() set them.
+void write_pseudo_header_sum(rte_mbuf& frame) noexcept;
+
 /// Computes and writes the checksum of a TCP or UDP frame whose sender left it out, for a receiver
 /// that can't finish it: ol_flags, l2_len and l3_len as convert_offload() set them. The flags stay.
+/// Of a source-routed packet the pseudo-header is the sender's, from the checksum field.
 /// False, and nothing written, if the headers do not lie in the first segment or say more than the
 /// frame holds.
 [[nodiscard]] bool fill_l4_checksum(rte_mbuf& frame) noexcept;

@@ -6,6 +6,8 @@
 //   arrival.
 #include <rte_mbuf.h>
 
+#include <algorithm>
+
 #include "datapath/checksum.h"
 #include "datapath/parse.h"
 #include "datapath/stages.h"
@@ -14,6 +16,13 @@ namespace sluice::datapath {
 namespace {
 
 constexpr std::uint32_t kTagBytes = 4;
+
+// Of the largest frame that becomes of this one.
+std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept {
+    if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return frame.pkt_len; }
+    const std::uint64_t segment = frame.l2_len + frame.l3_len + frame.l4_len + frame.tso_segsz;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(frame.pkt_len, segment));
+}
 
 // Why a frame goes no further than its port; kNone if it does.
 DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) noexcept {
@@ -24,7 +33,7 @@ DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) n
     }
     if (frame.frame_class == FrameClass::kBad) { return frame.reason; }
     const std::uint32_t size_max = in.frame_size_max + (frame.key.has(kKeyTagged) ? kTagBytes : 0U);
-    if (frame.frame_size > size_max && (packet.mbuf->ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) {
+    if (frame.frame_size > size_max && size_on_wire(*packet.mbuf) > size_max) [[unlikely]] {
         return DropReason::kOversizeFrame;
     }
     if (in.has_group_limits && frame.key.destination_mac.is_group()) {

@@ -4,8 +4,10 @@
 // Called by the worker right after parse.
 #include <rte_mbuf.h>
 
+#include "datapath/checksum.h"
 #include "datapath/parse.h"
 #include "datapath/parse_layers.h"
+#include "sluice/base/limits.h"
 
 namespace sluice::datapath {
 namespace {
@@ -17,6 +19,7 @@ constexpr std::uint64_t kRequests =
     RTE_MBUF_F_TX_OUTER_IPV6 | RTE_MBUF_F_TX_TUNNEL_MASK | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6;
 constexpr std::uint32_t kL2LengthMax = 127;  // Bits of rte_mbuf::l2_len, l3_len.
 constexpr std::uint32_t kL3LengthMax = 511;
+constexpr std::uint32_t kTcpHeaderMax = 60;
 
 /// The checksum flag that fits what parse found; 0 if a request for `flags` is impossible.
 [[nodiscard]] std::uint64_t checksum_flag(std::uint64_t flags, std::uint8_t protocol) noexcept {
@@ -30,11 +33,17 @@ constexpr std::uint32_t kL3LengthMax = 511;
                                                                           : 0;
 }
 
+/// Each segment gets a copy of the headers. So no segment is to carry less than a TCP header can
+/// be, none opens or aborts a connection a second time, none has an urgent pointer of its own, and
+/// the checksum must be ours to compute.
 [[nodiscard]] bool segmentation_ok(const rte_mbuf& frame, const ParsedFrame& parsed,
                                    std::uint32_t l3_size) noexcept {
+    static_assert(kTsoPayloadMin >= kTcpHeaderMax);
     const std::uint32_t headers = l3_size + parsed.tcp_header_size;
-    return parsed.key.protocol == kProtocolTcp && frame.tso_segsz != 0 &&
-           frame.tso_segsz + headers <= kDatagramMax;
+    return parsed.key.protocol == kProtocolTcp && frame.tso_segsz >= kTsoPayloadMin &&
+           frame.tso_segsz + headers <= kDatagramMax &&
+           (parsed.tcp_flags & (kTcpSyn | kTcpRst | kTcpUrg)) == 0 &&
+           (l3_size <= kIpv6Size || !is_source_routed(parsed));
 }
 
 void refuse(ParsedFrame& parsed) noexcept {

@@ -62,5 +62,9 @@ inline constexpr std::uint32_t kConnectionCapacityDefault =
 inline constexpr std::uint32_t kRecheckMax =
     3;  ///< Times a packet is decided again before it is dropped.
 inline constexpr std::uint16_t kVhostQueuePairMax = 8;
+inline constexpr std::uint16_t kTsoPayloadMin =
+    64;  ///< Bytes of TCP payload a segment that a guest may ask for; fewer only make work.
+inline constexpr std::size_t kTsoSegmentMax =
+    65535 / kTsoPayloadMin + 1;  ///< Segments of one frame.
 
 }  // namespace sluice

@@ -124,5 +124,25 @@ TEST(Checksum, FillWritesWhatTheSenderLeftOut) {
     }
 }
 
+TEST(Checksum, ThePseudoHeaderOfASourceRoutedPacketIsTheSenders) {
+    // A routing header with a segment left: the checksum is over the last destination, which only
+    // the sender put into the sum (RFC 8200 §8.1).
+    Ends last;
+    last.destination6 = kIp6A;
+    Bytes sealed_for_last = tcp(kTcpAck, Bytes(33, 'x'), last, true);
+    const Bytes right(sealed_for_last.begin() + 16, sealed_for_last.begin() + 18);
+    const Bytes pseudo = pseudo_header(6, sealed_for_last.size(), last, true);
+    put16(sealed_for_last, 16, static_cast<std::uint16_t>(~internet_checksum(pseudo)));
+    const Bytes frame = ipv6_frame(43, Bytes{6, 2, 4, 1} + Bytes(4) + kIp6A + sealed_for_last);
+    Mbuf mbuf(frame, {100});
+    mbuf.head().ol_flags = RTE_MBUF_F_TX_TCP_CKSUM;
+    ParsedFrame parsed;
+    parse_mbuf(mbuf.head(), kPort, parsed);
+    convert_offload(mbuf.head(), parsed);
+    ASSERT_EQ(parsed.reason, DropReason::kNone);
+    ASSERT_TRUE(fill_l4_checksum(mbuf.head()));
+    EXPECT_EQ(std::memcmp(parsed.data + parsed.l4_offset + 16, right.data(), 2), 0);
+}
+
 }  // namespace
 }  // namespace sluice::datapath::test

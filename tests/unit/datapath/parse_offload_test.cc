@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "parse_frames.h"
+#include "sluice/base/limits.h"
 
 namespace sluice::datapath::test {
 namespace {
@@ -71,7 +72,17 @@ TEST(Offload, ImpossibleRequests) {
     const Bytes head = ipv4_frame(17, udp(1, 2, Bytes(64)), {}, {.fragment = 0x2000});
     EXPECT_EQ(reason(tcp4, kTso, 0), DropReason::kBadOffload);
     EXPECT_EQ(reason(tcp4, kTso, 65500), DropReason::kBadOffload);
-    EXPECT_EQ(reason(tcp4, kTso, 1), DropReason::kNone);
+    EXPECT_EQ(reason(tcp4, kTso, kTsoPayloadMin - 1), DropReason::kBadOffload);
+    EXPECT_EQ(reason(tcp4, kTso, kTsoPayloadMin), DropReason::kNone);
+    for (const std::uint8_t flags : Bytes{kTcpSyn, kTcpRst | kTcpAck, kTcpUrg | kTcpAck}) {
+        EXPECT_EQ(reason(ipv4_frame(6, tcp(flags, Bytes(64))), kTso, 64), DropReason::kBadOffload);
+    }
+    const auto routed = [](std::uint8_t left) {
+        return ipv6_frame(
+            43, Bytes{6, 2, 4, left} + Bytes(4) + kIp6A + tcp(kTcpAck, Bytes(64), {}, true));
+    };
+    EXPECT_EQ(reason(routed(1), kTso, 64), DropReason::kBadOffload);
+    EXPECT_EQ(reason(routed(0), kTso, 64), DropReason::kNone);
     EXPECT_EQ(reason(udp4, kTso, 1000), DropReason::kBadOffload);
     EXPECT_EQ(reason(udp4, RTE_MBUF_F_TX_UDP_SEG | RTE_MBUF_F_TX_UDP_CKSUM, 1000),
               DropReason::kBadOffload);

@@ -6,27 +6,15 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include <algorithm>
+#include <array>
+
 #include "datapath/offload.h"
+#include "datapath/segment.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
 namespace {
-
-// Frames that can't leave with the offload they carry are dropped here; the rest keep their order.
-std::uint16_t finish_offloads(WorkerContext& context, TxBuffer& buffer,
-                              const Port& device) noexcept {
-    std::uint16_t kept = 0;
-    for (std::uint16_t i = 0; i < buffer.count; ++i) {
-        rte_mbuf* frame = buffer.frames[i];
-        const DropReason reason = finish_offload(*frame, device);
-        if (reason == DropReason::kNone) [[likely]] {
-            buffer.frames[kept++] = frame;
-        } else {
-            drop(context, frame, reason);
-        }
-    }
-    return kept;
-}
 
 void count_sent(WorkerContext& context, PortIndex egress, std::span<rte_mbuf*> frames) noexcept {
     std::uint64_t bytes = 0;
@@ -37,23 +25,84 @@ void count_sent(WorkerContext& context, PortIndex egress, std::span<rte_mbuf*> f
     context.counters.sent.add(frames.size());
 }
 
+// Hands frames to an open device. What it does not take is dropped.
+void send_frames(WorkerContext& context, PortIndex egress, Port& device,
+                 std::span<rte_mbuf*> frames) noexcept {
+    if (frames.empty()) { return; }
+    const std::uint16_t sent = device.send(frames);
+    if (sent > 0) {
+        count_sent(context, egress, frames.first(sent));
+        rte_pktmbuf_free_bulk(frames.data(), sent);
+    }
+    for (rte_mbuf* frame : frames.subspan(sent)) { drop(context, frame, DropReason::kTxQueueFull); }
+}
+
+// Finishes what each of `frames` owes, and sends them burst by burst.
+void send_made(WorkerContext& context, PortIndex egress, Port& device,
+               std::span<rte_mbuf*> frames) noexcept {
+    std::size_t kept = 0;
+    for (rte_mbuf* frame : frames) {
+        const DropReason reason = finish_checksum(*frame, device);
+        if (reason == DropReason::kNone) {
+            frames[kept++] = frame;
+        } else {
+            drop(context, frame, reason);
+        }
+    }
+    for (std::size_t at = 0; at < kept; at += kBurstMax) {
+        send_frames(context, egress, device,
+                    frames.subspan(at, std::min<std::size_t>(kBurstMax, kept - at)));
+    }
+}
+
+// One frame at a time: its segments are on their way before the next one takes buffers.
+void send_cut(WorkerContext& context, PortIndex egress, Port& device, rte_mbuf* frame) noexcept {
+    std::array<rte_mbuf*, kTsoSegmentMax> segments;
+    const std::size_t count = segment_count(*frame);
+    if (count == 0) { return drop(context, frame, DropReason::kOffloadMissing); }
+    if (count == 1) {
+        forget_segmentation(*frame);
+        return send_made(context, egress, device, {&frame, 1});
+    }
+    if (!segment(*frame, *context.options.pool, {segments.data(), count})) {
+        return drop(context, frame, DropReason::kNoBuffer);
+    }
+    context.counters.created.add(count);
+    consume(context, frame);
+    send_made(context, egress, device, {segments.data(), count});
+}
+
+// Frames keep their order: those before one that is cut leave before it.
+void send_open(WorkerContext& context, PortIndex egress, Port& device, TxBuffer& buffer) noexcept {
+    std::uint16_t kept = 0;
+    for (std::uint16_t i = 0; i < buffer.count; ++i) {
+        rte_mbuf* frame = buffer.frames[i];
+        if (!owes_offload(*frame)) [[likely]] {
+            buffer.frames[kept++] = frame;
+        } else if (wants_segments(*frame, device)) {
+            send_frames(context, egress, device, {buffer.frames.data(), kept});
+            kept = 0;
+            send_cut(context, egress, device, frame);
+        } else if (const DropReason reason = finish_checksum(*frame, device);
+                   reason != DropReason::kNone) {
+            drop(context, frame, reason);
+        } else {
+            buffer.frames[kept++] = frame;
+        }
+    }
+    send_frames(context, egress, device, {buffer.frames.data(), kept});
+}
+
 void send_buffer(WorkerContext& context, PortIndex egress) noexcept {
     TxBuffer& buffer = context.tx[egress.value];
     if (buffer.count == 0) { return; }
     const PortConfig* port = context.snapshot->port(egress);
-    const bool is_up = port != nullptr && port->is_enabled && port->device->is_up();
-    std::uint16_t sent = 0;
-    if (is_up) {
-        buffer.count = finish_offloads(context, buffer, *port->device);
-        sent = buffer.count > 0 ? port->device->send({buffer.frames.data(), buffer.count})
-                                : std::uint16_t{0};
-    }
-    if (sent > 0) {
-        count_sent(context, egress, {buffer.frames.data(), sent});
-        rte_pktmbuf_free_bulk(buffer.frames.data(), sent);
-    }
-    for (std::uint16_t i = sent; i < buffer.count; ++i) {
-        drop(context, buffer.frames[i], is_up ? DropReason::kTxQueueFull : DropReason::kPortDown);
+    if (port != nullptr && port->is_enabled && port->device->is_up()) [[likely]] {
+        send_open(context, egress, *port->device, buffer);
+    } else {
+        for (std::uint16_t i = 0; i < buffer.count; ++i) {
+            drop(context, buffer.frames[i], DropReason::kPortDown);
+        }
     }
     buffer.count = 0;
 }

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Segment: see segment.h. All buffers are taken at once, so that a frame is cut whole or not at
+// all; then payload is poured into them front to back. Segments larger than one buffer (jumbo
+// frames) are chains.
+#include "datapath/segment.h"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <array>
+
+#include "datapath/checksum.h"
+#include "datapath/parse_layers.h"
+#include "sluice/base/assert.h"
+#include "sluice/base/limits.h"
+
+namespace sluice::datapath {
+namespace {
+
+constexpr std::uint8_t kOnlyOnLast = kTcpFin | kTcpPsh;
+constexpr std::uint8_t kOnlyOnFirst = kTcpCwr;
+
+void store_be16(std::uint8_t* at, std::uint32_t value) noexcept {
+    const std::uint16_t wire = __builtin_bswap16(static_cast<std::uint16_t>(value));
+    std::memcpy(at, &wire, sizeof wire);
+}
+void store_be32(std::uint8_t* at, std::uint32_t value) noexcept {
+    const std::uint32_t wire = __builtin_bswap32(value);
+    std::memcpy(at, &wire, sizeof wire);
+}
+
+/// Sizes of a frame that is to be cut.
+struct Layout {
+    explicit Layout(const rte_mbuf& frame) noexcept
+        : l4(frame.l2_len + frame.l3_len),
+          headers(l4 + frame.l4_len),
+          most(frame.tso_segsz),
+          v4((frame.ol_flags & RTE_MBUF_F_TX_IPV4) != 0) {
+        const auto* l3 = rte_pktmbuf_mtod_offset(&frame, const std::uint8_t*, frame.l2_len);
+        if (headers > frame.data_len || most == 0) { return; }
+        const std::uint32_t end =
+            frame.l2_len + (v4 ? load_be16(l3 + 2) : kIpv6Size + load_be16(l3 + 4));
+        if (end < headers || end > frame.pkt_len) { return; }
+        payload = end - headers;
+        count = payload == 0 ? 1 : (payload + most - 1) / most;
+    }
+    std::uint32_t l4, headers;  ///< Offset of the TCP header, of the payload.
+    std::uint32_t most;         ///< Payload of each segment but the last.
+    bool v4;
+    std::uint32_t payload = 0;
+    std::uint32_t count = 0;
+};
+
+/// Where the next byte of payload lies.
+class Source {
+public:
+    Source(const rte_mbuf& frame, std::uint32_t offset) noexcept : at_(&frame), offset_(offset) {}
+
+    /// Copies `size` bytes, which must be there, and moves on.
+    void copy(std::uint8_t* to, std::uint32_t size) noexcept {
+        while (size > 0) {
+            const std::uint32_t take = std::min(size, at_->data_len - offset_);
+            std::memcpy(to, rte_pktmbuf_mtod_offset(at_, const std::uint8_t*, offset_), take);
+            to += take;
+            size -= take;
+            offset_ += take;
+            if (offset_ == at_->data_len && size > 0) {
+                at_ = at_->next;
+                offset_ = 0;
+            }
+        }
+    }
+
+private:
+    const rte_mbuf* at_;
+    std::uint32_t offset_;
+};
+
+/// Appends `size` bytes of payload to `head`, taking buffers from `spare` where it is full.
+void pour(rte_mbuf& head, std::uint32_t size, Source& source, rte_mbuf**& spare) noexcept {
+    rte_mbuf* last = &head;
+    while (size > 0) {
+        std::uint32_t room = rte_pktmbuf_tailroom(last);
+        if (room == 0) {
+            last->next = *spare++;
+            last = last->next;
+            ++head.nb_segs;
+            room = rte_pktmbuf_tailroom(last);
+        }
+        const std::uint32_t take = std::min(size, room);
+        source.copy(rte_pktmbuf_mtod_offset(last, std::uint8_t*, last->data_len), take);
+        last->data_len = static_cast<std::uint16_t>(last->data_len + take);
+        head.pkt_len += take;
+        size -= take;
+    }
+}
+
+/// Headers of segment number `index`, whose first byte of payload was byte `index * most`.
+void write_headers(rte_mbuf& segment, const Layout& layout, std::uint32_t index) noexcept {
+    auto* data = rte_pktmbuf_mtod(&segment, std::uint8_t*);
+    std::uint8_t* ip = data + segment.l2_len;
+    std::uint8_t* tcp = data + layout.l4;
+    const std::uint32_t ip_size = segment.pkt_len - segment.l2_len;
+    if (layout.v4) {
+        store_be16(ip + 2, ip_size);
+        store_be16(ip + 4, load_be16(ip + 4) + index);
+        store_be16(ip + 10, 0);
+        const auto sum = static_cast<std::uint16_t>(~header_sum(ip, segment.l3_len));
+        std::memcpy(ip + 10, &sum, sizeof sum);
+    } else {
+        store_be16(ip + 4, ip_size - kIpv6Size);
+    }
+    store_be32(tcp + 4, load_be32(tcp + 4) + index * layout.most);
+    if (index + 1 < layout.count) { tcp[13] &= static_cast<std::uint8_t>(~kOnlyOnLast); }
+    if (index > 0) { tcp[13] &= static_cast<std::uint8_t>(~kOnlyOnFirst); }
+    write_pseudo_header_sum(segment);
+}
+
+void take_over(const rte_mbuf& frame, rte_mbuf& segment) noexcept {
+    segment.port = frame.port;
+    segment.hash = frame.hash;
+    segment.ol_flags = frame.ol_flags & ~RTE_MBUF_F_TX_TCP_SEG;
+    segment.tx_offload = frame.tx_offload;
+    segment.tso_segsz = 0;
+}
+
+/// Buffers that a segment of `size` bytes takes.
+std::uint32_t buffers_of(std::uint32_t size, std::uint32_t room) noexcept {
+    return (size + room - 1) / room;
+}
+
+}  // namespace
+
+std::size_t segment_count(const rte_mbuf& frame) noexcept { return Layout(frame).count; }
+
+bool segment(const rte_mbuf& frame, rte_mempool& pool, std::span<rte_mbuf*> out) noexcept {
+    const Layout layout(frame);
+    SLUICE_ASSERT(layout.count > 0 && out.size() == layout.count);
+    const std::uint32_t room =
+        rte_pktmbuf_data_room_size(&pool) - std::uint32_t{RTE_PKTMBUF_HEADROOM};
+    const std::uint32_t full = std::min(layout.most, layout.payload);
+    const std::uint32_t last = layout.payload - (layout.count - 1) * layout.most;
+    const std::uint32_t total = (layout.count - 1) * buffers_of(layout.headers + full, room) +
+                                buffers_of(layout.headers + last, room);
+    std::array<rte_mbuf*, kTsoSegmentMax> buffers;
+    SLUICE_ASSERT(layout.headers <= room && total <= buffers.size());
+    if (rte_pktmbuf_alloc_bulk(&pool, buffers.data(), total) != 0) { return false; }
+    rte_mbuf** spare = buffers.data();
+    Source payload(frame, layout.headers);
+    for (std::uint32_t index = 0; index < layout.count; ++index) {
+        rte_mbuf* made = *spare++;
+        out[index] = made;
+        take_over(frame, *made);
+        std::memcpy(rte_pktmbuf_append(made, static_cast<std::uint16_t>(layout.headers)),
+                    rte_pktmbuf_mtod(&frame, const void*), layout.headers);
+        pour(*made, index + 1 < layout.count ? full : last, payload, spare);
+        write_headers(*made, layout, index);
+    }
+    return true;
+}
+
+}  // namespace sluice::datapath

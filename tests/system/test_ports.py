@@ -8,7 +8,6 @@ from packets import fields, frame
 from scene import Scene, ip_of, mac_of
 
 LOOSE_ATTACH_S = 1.0  # The promise is 0.1 s; a loaded machine must not fail the test.
-PLAIN = ["version_1", "mrg_rxbuf"]
 
 
 @pytest.fixture(name="scene", scope="module")
@@ -112,22 +111,6 @@ def test_checksum_and_segmentation_pass_whole_between_able_guests(scene):
     for part in (slice(0, checksum_at), slice(checksum_at + 2, None)):
         assert got.frame[part] == bytes(big)[part]
     assert got.header["gso_size"] == 1448 and got.header["flags"] & 1 and got.buffers > 1
-
-
-def test_offloads_are_finished_for_a_guest_without_them(scene):
-    scene.vm3.close()
-    scene._options["vm3"] = {"features": PLAIN}  # pylint: disable=protected-access
-    scene.attach("vm3")
-    one = scene.udp("vm1", "vm3", payload=b"checksum left to the device")
-    partial, header = one.offload()
-    scene.vm1.send(partial, **header)
-    got = scene.vm3.expect(bytes(one)[:40])
-    assert got.frame == bytes(one) and got.header["flags"] & 1 == 0
-    big, header = scene.tcp("vm1", "vm3", 4200, 80, payload=bytes(5000)).offload(gso_size=1000)
-    before = scene.daemon.drops("vm1").get("offload_missing", 0)
-    scene.vm1.send(big, layout="indirect", **header)
-    scene.wait_drops("offload_missing", "vm1", before + 1)
-    up_again(scene, "vm3")
 
 
 def test_two_queues():

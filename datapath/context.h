@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "datapath/events.h"
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
 #include "datapath/snapshot.h"
@@ -66,8 +67,9 @@ struct WorkerContext {
     WorkerCounters counters;          // worker: rw, control: ro
     std::vector<PortCounters> ports;  // worker: rw, control: ro; by PortIndex
     LazyMemory rule_memory;
-    RuleCounters* rules;             // worker: rw, control: ro; by rule_slot()
-    std::vector<ChainState> chains;  // by PortIndex
+    RuleCounters* rules;                       // worker: rw, control: ro; by rule_slot()
+    std::vector<ChainState> chains;            // by PortIndex
+    EventRing<FirewallEvent> firewall_events;  // worker: w, control: r
 
     std::array<Packet, kBurstMax> burst;  // Of the running burst.
     std::vector<TxBuffer> tx;             // by PortIndex

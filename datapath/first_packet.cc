@@ -67,6 +67,8 @@ private:
     void open_connection(const Decision& from, const Decision& to) noexcept;
     void refuse_open(DropReason reason, const Decision& from) noexcept;
     void count_hit(RuleId rule) noexcept;
+    void log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept;
+    void log_passage(FirewallEventKind kind, const Decision& from, const Decision& to) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
     [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept {
         return port.chain->slots[kSlotDfw] != nullptr;
@@ -102,7 +104,35 @@ bool Composer::set_chain_drop(const Decision& decision, Direction direction) noe
     program.flags |= kProgramHitsByPacket;
     if (by_firewall) { (direction == Direction::kFromVm ? rule_from : rule_to) = decision.rule; }
     if (by_firewall && may_track) { program.flags |= kProgramRecheck; }
+    const bool is_rejected = decision.reason == DropReason::kDfwReject;
+    log(is_rejected ? FirewallEventKind::kReject : FirewallEventKind::kDrop, decision, direction);
     return true;
+}
+
+// For rules with `log`: one record a packet that was decided, so one a connection, or a refused
+// flow.
+void Composer::log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept {
+    if (!decision.log) [[likely]] { return; }
+    FirewallEvent event;
+    event.time_ns = context.now_ns;
+    __builtin_memcpy(event.source_ip, key.source_ip, sizeof event.source_ip);
+    __builtin_memcpy(event.destination_ip, key.destination_ip, sizeof event.destination_ip);
+    event.source_port = key.source_port.host();
+    event.destination_port = key.destination_port.host();
+    event.rule = decision.rule;
+    event.port = direction == Direction::kFromVm ? key.port : program.output;
+    event.kind = kind;
+    event.direction = direction;
+    event.protocol = key.protocol;
+    event.family = key.family();
+    context.firewall_events.push(event);
+}
+
+// A rule that let it through on both sides speaks once.
+void Composer::log_passage(FirewallEventKind kind, const Decision& from,
+                           const Decision& to) noexcept {
+    log(kind, from, Direction::kFromVm);
+    if (to.rule != from.rule) { log(kind, to, Direction::kToVm); }
 }
 
 // A frame with a connection's tuple that runs between other vNICs (a forged address) is tracked
@@ -199,6 +229,7 @@ bool Composer::enter_destination(const PortConfig& out, const Decision& from) no
         return true;
     }
     program.flags |= kProgramHitsByPacket;
+    log_passage(FirewallEventKind::kPass, from, to);
     if (is_party) {
         context.connections.close(context.options.index, program.connection);
     }  // Nobody tracks it any more.
@@ -278,6 +309,7 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     program.side = context.connections.side_of(opened.handle, tuple);
     count_hit(from.rule);
     if (to.rule != from.rule) { count_hit(to.rule); }
+    if (opened.opened) { log_passage(FirewallEventKind::kOpen, from, to); }
 }
 
 // This packet can't open the connection that its key may have: charged to the firewall that asked

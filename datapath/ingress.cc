@@ -140,6 +140,7 @@ void end_drop(WorkerContext& context, Packet& packet) noexcept {
     if (port != kNoPort) {
         count_slot_drop(context, port, program.drop_direction, program.drop_slot);
     }
+    if (program.reason == DropReason::kDfwReject) { answer_rejected(context, packet); }
     drop(context, packet.mbuf, program.reason);
 }
 

@@ -49,6 +49,12 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept;
 /// be dropped).
 [[nodiscard]] bool run_vlan_steps(rte_mbuf& frame, const Program& program) noexcept;
 
+// reject.cc
+/// Tells the sender of `packet`, which a rule rejects, within kRejectPerPortPps of its vNIC; says
+/// nothing to errors, groups, later fragments and impossible senders. The packet stays the
+/// caller's.
+void answer_rejected(WorkerContext& context, const Packet& packet) noexcept;
+
 // inspect.cc
 /// Takes a frame that is a conversation with the switch to its end. Owns the frame.
 void inspect_packet(WorkerContext& context, Packet& packet) noexcept;

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "iochain/swsec/program.h"
-#include "iochain/swsec/token_bucket.h"
+#include "sluice/iochain/token_bucket.h"
 #include "sluice/model/service.h"
 
 namespace sluice::iochain {

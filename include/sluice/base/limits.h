@@ -61,6 +61,14 @@ inline constexpr std::uint32_t kConnectionCapacityDefault =
     8000000;  ///< Records in the arena; memory is taken as they come.
 inline constexpr std::uint32_t kRecheckMax =
     3;  ///< Times a packet is decided again before it is dropped.
+inline constexpr std::uint32_t kRejectPerPortPps =
+    500;  ///< Answers to one vNIC's rejected packets; those above it are dropped in silence.
+inline constexpr std::uint32_t kFirewallEventsWaiting =
+    4096;  ///< Log records of one worker on their way to control; more are counted.
+inline constexpr std::uint32_t kFirewallLogLinesPerS =
+    2000;  ///< Lines of the firewall log; more are counted.
+inline constexpr std::uint64_t kFirewallLogBytesMax =
+    64U * 1024U * 1024U;  ///< A longer firewall log is put aside as `.1`.
 inline constexpr std::uint16_t kVhostQueuePairMax = 8;
 
 }  // namespace sluice

@@ -55,6 +55,7 @@ struct TokenBucket {
 /// Mutable state of one vNIC's chain. worker that polls the vNIC: rw; nobody else.
 struct ChainState {
     TokenBucket arp, nd, dhcp, broadcast, multicast;
+    TokenBucket reject;  ///< Answers to this vNIC's rejected packets (kRejectPerPortPps).
 };
 
 /// What slot 2 sees of an existing connection.
@@ -80,6 +81,7 @@ struct Decision {
     RuleId rule;                ///< Firewall rule that matched; 0 if excluded or no firewall.
     bool stateful = false;      ///< The rule is stateful: this side wants a connection.
     bool tcp_strict = true;
+    bool log = false;  ///< The firewall rule wants its connections and refusals logged.
 };
 
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is

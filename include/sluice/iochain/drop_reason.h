@@ -68,6 +68,7 @@ namespace sluice {
     X(IcmpNoConnection,    icmp_no_connection,    "ICMP reply or error that belongs to no connection") \
     X(ConnectionLimit,     connection_limit,      "the vNIC or the host has too many connections") \
     X(HalfOpenLimit,       half_open_limit,       "the vNIC has too many half-open connections") \
+    X(DfwReject,           dfw_reject,            "a firewall rule or the default rejects it, and its sender is told") \
     /* Output */ \
     X(NoBuffer,            no_buffer,             "packet buffers ran out") \
     X(TxQueueFull,         tx_queue_full,         "the receiving guest did not offer buffers in time") \

@@ -146,7 +146,8 @@ const json& standard_teaming() {
 }
 
 void read_switch(Fields& fields, std::string name, model::Document& document) {
-    model::Switch item{std::move(name)};
+    model::Switch item;
+    item.name = std::move(name);
     fields.number("mtu", item.mtu, kMtuMin, kMtuMax);
     fields.unsupported("uplinks", json::array());
     fields.unsupported("remote_vteps", json::array());

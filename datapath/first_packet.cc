@@ -344,7 +344,7 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
     }
     FlowState& state = context.flows.entry(packet.index).state;
     state.program = composed.program;
-    state.generation = context.snapshot->generation;
+    state.set_stamp(context.stamp);
     context.flows.cold(packet.index).rule_from = composed.rule_from;
     context.flows.cold(packet.index).rule_to = composed.rule_to;
     packet.flow = &state;
@@ -361,8 +361,8 @@ bool view_connection(WorkerContext& context, ConnectionHandle handle, Connection
 }
 
 bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
+    if (state.stamp() == context.stamp) [[likely]] { return true; }
     const Snapshot& snapshot = *context.snapshot;
-    if (state.generation == snapshot.generation) [[likely]] { return true; }
     const PortConfig* in = snapshot.port(key.port);
     if (in == nullptr || in->policy_epoch > state.generation) { return false; }
     if (state.program.output != kNoPort) {
@@ -371,8 +371,9 @@ bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& st
     }
     const std::uint16_t domain = ingress_domain(*in, key);
     if (domain != kNoDomain && snapshot.domains[domain].epoch > state.generation) { return false; }
+    if (context.learned.has_changed(key.port, state.learned)) { return false; }
     state.program.domain = domain;
-    state.generation = snapshot.generation;
+    state.set_stamp(context.stamp);
     return true;
 }
 

@@ -39,6 +39,7 @@ inline constexpr std::uint32_t kFlowMax =
 inline constexpr std::uint32_t kBindingPerPortMax = 4096;
 inline constexpr std::uint32_t kBindingAgeMaxS = 30U * 86400U;
 inline constexpr std::uint32_t kMacLearningMax = 65536;
+inline constexpr std::uint32_t kQuerierIntervalMaxS = 18000;  ///< Seconds between general queries.
 
 // Datapath.
 inline constexpr std::size_t kBurstMax = 32;  ///< Frames a receive burst.
@@ -70,5 +71,13 @@ inline constexpr std::uint32_t kFirewallLogLinesPerS =
 inline constexpr std::uint64_t kFirewallLogBytesMax =
     64U * 1024U * 1024U;  ///< A longer firewall log is put aside as `.1`.
 inline constexpr std::uint16_t kVhostQueuePairMax = 8;
+
+// Learned state.
+inline constexpr std::uint32_t kLearnedMax = 1U << 24U;  ///< Rows of the host's learned table.
+inline constexpr std::uint32_t kLearnedCapacityDefault =
+    1U << 20U;  ///< MACs, bindings and groups; memory is taken as they come.
+inline constexpr std::uint32_t kGroupPerPortMax = 1024;  ///< Multicast groups that a port may join.
+inline constexpr std::size_t kGroupCacheSize = 64;       ///< Groups whose ports a worker keeps.
+inline constexpr std::size_t kMembershipRecordMax = 512;  ///< Group records read of one report.
 
 }  // namespace sluice

@@ -135,7 +135,6 @@ void read_spoofguard(Fields& fields, SpoofGuard& out) {
     fields.choice(
         "spoofguard", out,
         {{"off", SpoofGuard::kOff}, {"auto", SpoofGuard::kAuto}, {"manual", SpoofGuard::kManual}});
-    if (out == SpoofGuard::kAuto) { fields.refuse_unsupported("spoofguard", "auto"); }
 }
 
 const json& standard_teaming() {

@@ -74,7 +74,10 @@ private:
         return port.chain->slots[kSlotDfw] != nullptr;
     }
     [[nodiscard]] DecideInput input(Direction direction) const noexcept {
-        return {key, direction, is_party ? &view : nullptr};
+        return {key,
+                direction,
+                is_party ? &view : nullptr,
+                {&context.learned, domain->id, context.now_ns}};
     }
 };
 

@@ -90,6 +90,13 @@ struct PortLearning {
     [[nodiscard]] bool is_on() const noexcept { return learns || follows; }
 };
 
+/// Which addresses that a vNIC is seen to use are remembered.
+struct PortBindings {
+    std::uint32_t limit_v4 = 0;  ///< 0 = none.
+    std::uint32_t limit_v6 = 0;
+    std::uint64_t age_ns = 0;  ///< Idle time until one is forgotten; 0 = never.
+};
+
 /// One port as workers see it.
 struct PortConfig {
     bool is_enabled = true;
@@ -106,6 +113,7 @@ struct PortConfig {
     std::uint32_t policy_epoch = 0;
     bool is_uplink = false;  ///< To the fabric: nothing is learned from it.
     PortLearning learning;
+    PortBindings bindings;
     PortVlan vlan;
     std::shared_ptr<const ChainProgram> chain;
     std::shared_ptr<Port> device;

@@ -158,7 +158,9 @@ std::shared_ptr<const SlotProgram> Compiler::compile_security(const model::Port&
     SwsecInput input;
     input.mac = port.mac;
     input.ips = port.ips;
-    input.spoofguard = group.spoofguard == model::SpoofGuard::kManual;
+    input.spoofguard = group.spoofguard != model::SpoofGuard::kOff;
+    input.first_use = group.spoofguard == model::SpoofGuard::kAuto;
+    input.bindings = group.bindings;
     input.forged_transmits = model::effective_security(port, group).forged_transmits;
     input.guards = group.guards;
     input.limits = group.limits;

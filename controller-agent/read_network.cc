@@ -135,7 +135,6 @@ void read_spoofguard(Fields& fields, SpoofGuard& out) {
     fields.choice(
         "spoofguard", out,
         {{"off", SpoofGuard::kOff}, {"auto", SpoofGuard::kAuto}, {"manual", SpoofGuard::kManual}});
-    if (out == SpoofGuard::kAuto) { fields.refuse_unsupported("spoofguard", "auto"); }
 }
 
 const json& standard_teaming() {
@@ -146,7 +145,8 @@ const json& standard_teaming() {
 }
 
 void read_switch(Fields& fields, std::string name, model::Document& document) {
-    model::Switch item{std::move(name)};
+    model::Switch item;
+    item.name = std::move(name);
     fields.number("mtu", item.mtu, kMtuMin, kMtuMax);
     fields.unsupported("uplinks", json::array());
     fields.unsupported("remote_vteps", json::array());

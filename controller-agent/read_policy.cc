@@ -131,7 +131,6 @@ void read_dfw_action(Fields& fields, std::string_view key, DfwAction& out) {
     fields.choice(
         key, out,
         {{"allow", DfwAction::kAllow}, {"drop", DfwAction::kDrop}, {"reject", DfwAction::kReject}});
-    if (out == DfwAction::kReject) { fields.refuse_unsupported(key, "reject"); }
 }
 
 void read_rule(Fields& fields, std::string name, model::Section& section) {
@@ -146,7 +145,7 @@ void read_rule(Fields& fields, std::string name, model::Section& section) {
     read_services(fields, rule.services);
     read_items(fields, "applied_to", rule.applied_to);
     fields.unsupported("alg", nullptr);
-    fields.unsupported("log", false);
+    fields.flag("log", rule.log);
     section.rules.push_back(std::move(rule));
 }
 

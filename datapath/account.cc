@@ -55,6 +55,7 @@ void fold(WorkerContext& context, std::uint32_t index) noexcept {
     const std::uint64_t bytes = entry.state.bytes - cold.folded_bytes;
     account(context, entry.key.port, entry.state.program, cold.rule_from, cold.rule_to, packets,
             bytes);
+    if (packets > 0) { keep_binding(context, entry.key, entry.state.last_used_ms); }
     cold.folded_packets = entry.state.packets;
     cold.folded_bytes = entry.state.bytes;
 }

@@ -35,6 +35,11 @@ bool FlushConnections::step(WorkerContext& context) noexcept {
     return at_ >= context.connections.capacity();
 }
 
+bool FlushLearned::step(WorkerContext& context) noexcept {
+    removed += context.learned.flush(filter_, at_, kPiece);
+    return at_ >= context.learned.capacity();
+}
+
 bool FlushFlows::step(WorkerContext& context) noexcept {
     const std::uint32_t end = std::min(at_ + kPiece, context.flows.high_water());
     for (; at_ < end; ++at_) {

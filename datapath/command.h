@@ -56,6 +56,18 @@ private:
     std::uint32_t at_ = 0;
 };
 
+/// Removes learned rows. One worker runs it for the whole table.
+class FlushLearned final : public WorkerCommand {
+public:
+    explicit FlushLearned(const LearnedFilter& filter) : filter_(filter) {}
+    [[nodiscard]] bool step(WorkerContext& context) noexcept override;
+    std::uint64_t removed = 0;
+
+private:
+    LearnedFilter filter_;
+    std::uint32_t at_ = 0;
+};
+
 /// Forgets every flow and fragment of the worker.
 class FlushFlows final : public WorkerCommand {
 public:

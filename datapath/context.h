@@ -9,9 +9,11 @@
 #include <memory>
 #include <vector>
 
+#include "datapath/events.h"
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
 #include "datapath/snapshot.h"
+#include "sluice/iochain/learned_table.h"
 #include "sluice/telemetry/counters.h"
 
 struct rte_mbuf;
@@ -47,6 +49,7 @@ struct WorkerOptions {
     unsigned worker_count = 1;
     rte_mempool* pool = nullptr;
     ConnectionTable* connections = nullptr;
+    LearnedTable* learned = nullptr;
     std::uint32_t flow_capacity = kFlowTableDefault;
     bool flow_cache = true;  ///< False: every packet walks both chains (--no-flow-cache).
     std::uint64_t seed = 0;  ///< Of the flow table's hash.
@@ -59,15 +62,24 @@ struct WorkerContext {
     FlowTable flows;
     FragmentTable fragments;
     ConnectionTable& connections;
+    LearnedTable& learned;
     const Snapshot* snapshot = nullptr;  ///< Of the running poll.
+    std::uint64_t stamp = 0;             ///< (generation, learned.epoch()): what programs hold at.
     std::uint64_t now_ns = 0;            ///< Of the running poll.
     std::uint32_t now_ms = 0;
+
+    /// Takes in what was learned: programs that are older are looked at again from here on. After
+    /// whatever may have learned something.
+    void refresh_stamp() noexcept {
+        stamp = std::uint64_t{learned.epoch()} << 32U | snapshot->generation;
+    }
 
     WorkerCounters counters;          // worker: rw, control: ro
     std::vector<PortCounters> ports;  // worker: rw, control: ro; by PortIndex
     LazyMemory rule_memory;
-    RuleCounters* rules;             // worker: rw, control: ro; by rule_slot()
-    std::vector<ChainState> chains;  // by PortIndex
+    RuleCounters* rules;                       // worker: rw, control: ro; by rule_slot()
+    std::vector<ChainState> chains;            // by PortIndex
+    EventRing<FirewallEvent> firewall_events;  // worker: w, control: r
 
     std::array<Packet, kBurstMax> burst;  // Of the running burst.
     std::vector<TxBuffer> tx;             // by PortIndex

@@ -36,6 +36,9 @@ Dataplane::Dataplane(const DataplaneOptions& options)
     : arena_(ConnectionTable::arena_bytes(options.connection_capacity)),
       connections_(std::make_unique<ConnectionTable>(arena_.get(), options.connection_capacity,
                                                      options.worker_count, options.seed)),
+      learned_arena_(LearnedTable::arena_bytes(options.learned_capacity)),
+      learned_(std::make_unique<LearnedTable>(learned_arena_.get(), options.learned_capacity,
+                                              options.worker_count, options.seed)),
       current_(empty_snapshot(options.worker_count)),
       published_(current_.get()),
       rcu_(make_rcu(options.worker_count)) {
@@ -45,6 +48,7 @@ Dataplane::Dataplane(const DataplaneOptions& options)
         worker.worker_count = options.worker_count;
         worker.pool = options.pool;
         worker.connections = connections_.get();
+        worker.learned = learned_.get();
         worker.flow_capacity = options.flow_capacity;
         worker.flow_cache = options.flow_cache;
         worker.seed = options.seed + i;

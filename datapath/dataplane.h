@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dataplane: the workers of this process with what they share: the published snapshot and its
-// reclamation (rte_rcu_qsbr), the rings between workers, the connection arena. Control thread,
+// reclamation (rte_rcu_qsbr), the rings between workers, the arenas of connections and of what is
+// learned. Control thread,
 // except where said.
 #pragma once
 
@@ -25,6 +26,7 @@ struct DataplaneOptions {
     rte_mempool* pool = nullptr;
     std::uint32_t flow_capacity = kFlowTableDefault;
     std::uint32_t connection_capacity = kConnectionCapacityDefault;
+    std::uint32_t learned_capacity = kLearnedCapacityDefault;
     bool flow_cache = true;
     std::uint64_t seed = 0;
 };
@@ -65,6 +67,8 @@ public:
         return static_cast<unsigned>(workers_.size());
     }
     [[nodiscard]] ConnectionTable& connections() noexcept { return *connections_; }
+    [[nodiscard]] LearnedTable& learned() noexcept { return *learned_; }
+    [[nodiscard]] const LearnedTable& learned() const noexcept { return *learned_; }
 
 private:
     struct Retired {
@@ -75,6 +79,8 @@ private:
 
     LazyMemory arena_;
     std::unique_ptr<ConnectionTable> connections_;
+    LazyMemory learned_arena_;
+    std::unique_ptr<LearnedTable> learned_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<rte_ring*> rings_;
     std::vector<int> wake_fds_;

@@ -67,12 +67,17 @@ private:
     void open_connection(const Decision& from, const Decision& to) noexcept;
     void refuse_open(DropReason reason, const Decision& from) noexcept;
     void count_hit(RuleId rule) noexcept;
+    void log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept;
+    void log_passage(FirewallEventKind kind, const Decision& from, const Decision& to) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
     [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept {
         return port.chain->slots[kSlotDfw] != nullptr;
     }
     [[nodiscard]] DecideInput input(Direction direction) const noexcept {
-        return {key, direction, is_party ? &view : nullptr};
+        return {key,
+                direction,
+                is_party ? &view : nullptr,
+                {&context.learned, domain->id, context.now_ns}};
     }
 };
 
@@ -102,7 +107,35 @@ bool Composer::set_chain_drop(const Decision& decision, Direction direction) noe
     program.flags |= kProgramHitsByPacket;
     if (by_firewall) { (direction == Direction::kFromVm ? rule_from : rule_to) = decision.rule; }
     if (by_firewall && may_track) { program.flags |= kProgramRecheck; }
+    const bool is_rejected = decision.reason == DropReason::kDfwReject;
+    log(is_rejected ? FirewallEventKind::kReject : FirewallEventKind::kDrop, decision, direction);
     return true;
+}
+
+// For rules with `log`: one record a packet that was decided, so one a connection, or a refused
+// flow.
+void Composer::log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept {
+    if (!decision.log) [[likely]] { return; }
+    FirewallEvent event;
+    event.time_ns = context.now_ns;
+    __builtin_memcpy(event.source_ip, key.source_ip, sizeof event.source_ip);
+    __builtin_memcpy(event.destination_ip, key.destination_ip, sizeof event.destination_ip);
+    event.source_port = key.source_port.host();
+    event.destination_port = key.destination_port.host();
+    event.rule = decision.rule;
+    event.port = direction == Direction::kFromVm ? key.port : program.output;
+    event.kind = kind;
+    event.direction = direction;
+    event.protocol = key.protocol;
+    event.family = key.family();
+    context.firewall_events.push(event);
+}
+
+// A rule that let it through on both sides speaks once.
+void Composer::log_passage(FirewallEventKind kind, const Decision& from,
+                           const Decision& to) noexcept {
+    log(kind, from, Direction::kFromVm);
+    if (to.rule != from.rule) { log(kind, to, Direction::kToVm); }
 }
 
 // A frame with a connection's tuple that runs between other vNICs (a forged address) is tracked
@@ -199,6 +232,7 @@ bool Composer::enter_destination(const PortConfig& out, const Decision& from) no
         return true;
     }
     program.flags |= kProgramHitsByPacket;
+    log_passage(FirewallEventKind::kPass, from, to);
     if (is_party) {
         context.connections.close(context.options.index, program.connection);
     }  // Nobody tracks it any more.
@@ -278,6 +312,7 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     program.side = context.connections.side_of(opened.handle, tuple);
     count_hit(from.rule);
     if (to.rule != from.rule) { count_hit(to.rule); }
+    if (opened.opened) { log_passage(FirewallEventKind::kOpen, from, to); }
 }
 
 // This packet can't open the connection that its key may have: charged to the firewall that asked
@@ -312,7 +347,7 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
     }
     FlowState& state = context.flows.entry(packet.index).state;
     state.program = composed.program;
-    state.generation = context.snapshot->generation;
+    state.set_stamp(context.stamp);
     context.flows.cold(packet.index).rule_from = composed.rule_from;
     context.flows.cold(packet.index).rule_to = composed.rule_to;
     packet.flow = &state;
@@ -329,8 +364,8 @@ bool view_connection(WorkerContext& context, ConnectionHandle handle, Connection
 }
 
 bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
+    if (state.stamp() == context.stamp) [[likely]] { return true; }
     const Snapshot& snapshot = *context.snapshot;
-    if (state.generation == snapshot.generation) [[likely]] { return true; }
     const PortConfig* in = snapshot.port(key.port);
     if (in == nullptr || in->policy_epoch > state.generation) { return false; }
     if (state.program.output != kNoPort) {
@@ -339,8 +374,9 @@ bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& st
     }
     const std::uint16_t domain = ingress_domain(*in, key);
     if (domain != kNoDomain && snapshot.domains[domain].epoch > state.generation) { return false; }
+    if (context.learned.has_changed(key.port, state.learned)) { return false; }
     state.program.domain = domain;
-    state.generation = snapshot.generation;
+    state.set_stamp(context.stamp);
     return true;
 }
 

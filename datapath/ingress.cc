@@ -72,7 +72,9 @@ bool resolve(WorkerContext& context, Packet& packet) noexcept {
         if (reason != DropReason::kNone) { drop(context, packet.mbuf, reason); }
         return reason == DropReason::kNone;
     }
-    if (packet.frame.frame_class == FrameClass::kInspect) { return true; }
+    if (packet.frame.frame_class == FrameClass::kInspect) {
+        return !teaches(packet.frame.inspect_kind) || inspect_source(context, packet);
+    }
     packet.index = context.options.flow_cache
                        ? context.flows.find(packet.frame.key, packet.hash, packet.candidate)
                        : kNoFlow;
@@ -122,6 +124,7 @@ void count_carried(WorkerContext& context, Packet& packet) noexcept {
     if (packet.flow == &packet.scratch) {
         account(context, packet.frame.key.port, state.program, packet.rule_from, packet.rule_to, 1,
                 packet.frame.frame_size);
+        keep_binding(context, packet.frame.key, context.now_ms);
         return;
     }
     ++state.packets;
@@ -149,6 +152,7 @@ void end_drop(WorkerContext& context, Packet& packet) noexcept {
     if (port != kNoPort) {
         count_slot_drop(context, port, program.drop_direction, program.drop_slot);
     }
+    if (program.reason == DropReason::kDfwReject) { answer_rejected(context, packet); }
     drop(context, packet.mbuf, program.reason);
 }
 
@@ -178,6 +182,12 @@ void finish(WorkerContext& context, Packet& packet) noexcept {
     }
     if (program.ending == Ending::kDrop) { return end_drop(context, packet); }
     end_copies(context, packet);
+}
+
+// What teaches has been through its source's chain already, in resolve().
+void end_inspected(WorkerContext& context, Packet& packet) noexcept {
+    const bool has_left = teaches(packet.frame.inspect_kind) && !packet.frame.fragment;
+    if (has_left || inspect_source(context, packet)) { inspect_packet(context, packet); }
 }
 
 // Frames that passed admit(), in order of arrival; the flows among them with their connection work.
@@ -252,7 +262,7 @@ void finish_burst(WorkerContext& context, Burst& burst) noexcept {
         if (burst.packets[i] == nullptr) { continue; }  // A fragment that was dropped.
         Packet& packet = *burst.packets[i];
         if (packet.frame.frame_class == FrameClass::kInspect) {
-            inspect_packet(context, packet);
+            end_inspected(context, packet);
             continue;
         }
         if (burst.work_of[i] != Burst::kNoWork) {

@@ -7,17 +7,34 @@
 namespace sluice::datapath {
 namespace {
 
-// One vNIC's chain. False: dropped.
-bool pass_chain(WorkerContext& context, Packet& packet, const PortConfig& port, PortIndex index,
-                Direction direction) noexcept {
-    ChainState* state = direction == Direction::kFromVm ? &context.chains[index.value] : nullptr;
-    const Decision decision =
-        inspect(*port.chain, packet.frame, direction, state, packet.is_related, context.now_ns);
+// One vNIC has judged. False: dropped.
+bool accept(WorkerContext& context, Packet& packet, PortIndex index, Direction direction,
+            const Decision& decision) noexcept {
     count_slots(context, index, direction, decision.decided, 1);
     if (decision.verdict == Verdict::kPass) { return true; }
     count_slot_drop(context, index, direction, decision.slot);
     drop(context, packet.mbuf, decision.reason);
     return false;
+}
+
+bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
+                  DomainId domain) noexcept {
+    const PortIndex index = packet.frame.key.port;
+    const BindingView bindings{&context.learned, domain, context.now_ns};
+    BindingClaims claims;
+    const Decision decision =
+        inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
+                packet.is_related, context.now_ns, bindings, &claims);
+    if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
+    learn_claims(context, packet.frame.key, domain, claims);
+    return true;
+}
+
+bool enter_destination(WorkerContext& context, Packet& packet, const PortConfig& out,
+                       PortIndex index) noexcept {
+    const Decision decision = inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
+                                      packet.is_related, context.now_ns);
+    return accept(context, packet, index, Direction::kToVm, decision);
 }
 
 void send_copies(WorkerContext& context, Packet& packet, Ending ending, std::uint16_t domain,
@@ -41,7 +58,7 @@ void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_i
     program.ending = Ending::kMirrored;
     program.domain = domain_index;
     if (!domain.promiscuous.empty()) { replicate(context, packet, program, egress); }
-    if (!pass_chain(context, packet, out, egress, Direction::kToVm)) { return; }
+    if (!enter_destination(context, packet, out, egress)) { return; }
     if (const auto step = egress_vlan_step(out, domain, packet.frame.key)) {
         program.steps[program.step_count++] = *step;
     }
@@ -65,14 +82,22 @@ bool relate_icmp_error(WorkerContext& context, Packet& packet, DomainId domain) 
 
 }  // namespace
 
-void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
+bool inspect_source(WorkerContext& context, Packet& packet) noexcept {
     const FlowKey& key = packet.frame.key;
     const PortConfig& in = *context.snapshot->port(key.port);
     const std::uint16_t index = ingress_domain(in, key);
-    if (index == kNoDomain) { return drop(context, packet.mbuf, DropReason::kVlanNotAllowed); }
+    if (index == kNoDomain) {
+        drop(context, packet.mbuf, DropReason::kVlanNotAllowed);
+        return false;
+    }
+    const DomainId domain = context.snapshot->domains[index].id;
+    return relate_icmp_error(context, packet, domain) && leave_source(context, packet, in, domain);
+}
+
+void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
+    const FlowKey& key = packet.frame.key;
+    const std::uint16_t index = ingress_domain(*context.snapshot->port(key.port), key);
     const Domain& domain = context.snapshot->domains[index];
-    if (!relate_icmp_error(context, packet, domain.id)) { return; }
-    if (!pass_chain(context, packet, in, key.port, Direction::kFromVm)) { return; }
     if (key.destination_mac.is_group()) {
         if (is_reserved_group(key.destination_mac)) {
             return drop(context, packet.mbuf, DropReason::kReservedMac);

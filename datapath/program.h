@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "sluice/iochain/chain.h"
@@ -41,6 +42,10 @@ enum ProgramFlag : std::uint8_t {
                                  ///< only as long as there is none.
     kProgramHitsByPacket = 1U << 1U,  ///< The rules count packets as hits (no connection).
     kProgramTransient = 1U << 2U,     ///< Judged with the packet's contents: never cached.
+    kProgramLearnedFrom = 1U << 3U,   ///< Hangs on where the source MAC was learned.
+    kProgramLearnedTo = 1U << 4U,     ///< Hangs on where the destination MAC was learned, or on
+                                      ///< its being unknown.
+    kProgramFlood = 1U << 5U,         ///< Unknown unicast: copies go to the domain's flood ports.
 };
 
 struct Program {
@@ -67,9 +72,23 @@ struct alignas(64) FlowState {
     std::uint64_t packets = 0;  ///< Carried (not dropped by a step).
     std::uint64_t bytes = 0;
     std::uint32_t generation = 0;  ///< Snapshot generation at which it was last known to hold.
+    std::uint32_t learned = 0;     ///< LearnedTable::epoch() at that time; compared in one word.
     std::uint32_t last_used_ms = 0;
-    std::uint32_t reserved[2] = {};
+    std::uint32_t reserved = 0;
+
+    /// (generation, learned) as WorkerContext::stamp has them.
+    [[nodiscard]] std::uint64_t stamp() const noexcept {
+        std::uint64_t word = 0;
+        __builtin_memcpy(&word,
+                         reinterpret_cast<const char*>(this) + offsetof(FlowState, generation),
+                         sizeof word);
+        return word;
+    }
+    void set_stamp(std::uint64_t word) noexcept {
+        generation = static_cast<std::uint32_t>(word);
+        learned = static_cast<std::uint32_t>(word >> 32U);
+    }
 };
-static_assert(sizeof(FlowState) == 64);
+static_assert(sizeof(FlowState) == 64 && offsetof(FlowState, generation) % 8 == 0);
 
 }  // namespace sluice::datapath

@@ -63,7 +63,7 @@ Program cached_half(WorkerContext& context, const Packet& packet, const PortConf
             return half.program;
         }
         context.flows.cold(index).rule_to = half.rule;
-        context.flows.entry(index).state.generation = context.snapshot->generation;
+        context.flows.entry(index).state.set_stamp(context.stamp);
     }
     FlowState& state = context.flows.entry(index).state;
     ++state.packets;

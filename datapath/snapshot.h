@@ -48,6 +48,14 @@ private:
     std::vector<Row> rows_;
 };
 
+/// Multicast of a domain.
+struct DomainMulticast {
+    bool snooping = true;
+    bool flood_unregistered = true;
+    std::uint32_t querier_interval_s = 0;  ///< Our own querier's; 0 = none.
+    bool operator==(const DomainMulticast&) const = default;
+};
+
 /// One layer-2 domain: a switch and a VLAN.
 struct Domain {
     DomainId id;  ///< For the life of the process; connections are keyed by it.
@@ -57,6 +65,10 @@ struct Domain {
     MacTable macs;
     std::vector<PortIndex> members;      ///< In document order.
     std::vector<PortIndex> promiscuous;  ///< Members that receive every frame.
+    std::vector<PortIndex> flood;        ///< Members that receive unknown unicast: these, and
+                                         ///< learning ones that ask for it.
+    PortIndex uplink = kNoPort;          ///< Where the rest of the domain is; not in `members`.
+    DomainMulticast multicast;
 };
 
 inline constexpr std::uint16_t kNoDomain = 0xffff;
@@ -67,6 +79,22 @@ struct PortVlan {
     std::uint16_t untagged_domain = kNoDomain;  ///< Index of the domain of untagged frames.
     /// Domain index by VID for a trunk, shared by trunks with the same ranges; null otherwise.
     std::shared_ptr<const std::array<std::uint16_t, 4096>> tagged_domains;
+};
+
+/// What a port may teach of the MACs behind it.
+struct PortLearning {
+    bool learns = false;   ///< mac_learning: all of them, up to `limit`.
+    bool follows = false;  ///< mac_changes without mac_learning: the newest one.
+    std::uint32_t limit = 0;
+    std::uint64_t age_ns = 0;  ///< 0 = never forgotten.
+    [[nodiscard]] bool is_on() const noexcept { return learns || follows; }
+};
+
+/// Which addresses that a vNIC is seen to use are remembered.
+struct PortBindings {
+    std::uint32_t limit_v4 = 0;  ///< 0 = none.
+    std::uint32_t limit_v6 = 0;
+    std::uint64_t age_ns = 0;  ///< Idle time until one is forgotten; 0 = never.
 };
 
 /// One port as workers see it.
@@ -83,6 +111,9 @@ struct PortConfig {
     bool has_group_limits = false;  ///< broadcast_pps or multicast_pps is set.
     std::string shape;              ///< Digest of switching settings: equal shapes switch alike.
     std::uint32_t policy_epoch = 0;
+    bool is_uplink = false;  ///< To the fabric: nothing is learned from it.
+    PortLearning learning;
+    PortBindings bindings;
     PortVlan vlan;
     std::shared_ptr<const ChainProgram> chain;
     std::shared_ptr<Port> device;

@@ -49,8 +49,29 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept;
 /// be dropped).
 [[nodiscard]] bool run_vlan_steps(rte_mbuf& frame, const Program& program) noexcept;
 
+// reject.cc
+/// Tells the sender of `packet`, which a rule rejects, within kRejectPerPortPps of its vNIC; says
+/// nothing to errors, groups, later fragments and impossible senders. The packet stays the
+/// caller's.
+void answer_rejected(WorkerContext& context, const Packet& packet) noexcept;
+
+// bindings.cc
+/// Remembers what an inspected frame of `key` claimed, within the limits of its vNIC.
+void learn_claims(WorkerContext& context, const FlowKey& key, DomainId domain,
+                  const BindingClaims& claims) noexcept;
+/// A flow of `key` carried a packet at `used_ms`: its source address is in use.
+void keep_binding(WorkerContext& context, const FlowKey& key, std::uint32_t used_ms) noexcept;
+
 // inspect.cc
-/// Takes a frame that is a conversation with the switch to its end. Owns the frame.
+/// Whether a frame of that kind may change what later frames of its burst are judged by: then its
+/// source judges it in order of arrival.
+[[nodiscard]] constexpr bool teaches(InspectKind kind) noexcept {
+    return kind == InspectKind::kArp || kind == InspectKind::kNd;
+}
+/// Takes a frame that is a conversation with the switch through the source's chain, and learns from
+/// it. False: dropped.
+[[nodiscard]] bool inspect_source(WorkerContext& context, Packet& packet) noexcept;
+/// Takes it from there to its end. Owns the frame.
 void inspect_packet(WorkerContext& context, Packet& packet) noexcept;
 
 // replicate.cc

@@ -23,10 +23,12 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
           this),
       fragments({}, o.seed),
       connections(*o.connections),
+      learned(*o.learned),
       ports(kPortMax),
       rule_memory(sizeof(RuleCounters) << kRuleSlotBits),
       rules(static_cast<RuleCounters*>(rule_memory.get())),
       chains(kPortMax),
+      firewall_events(kFirewallEventsWaiting),
       tx(kPortMax),
       handover(o.worker_count),
       to_worker(o.worker_count),
@@ -102,12 +104,15 @@ void Worker::age() noexcept {
     context_.flows.sweep(context_.flows.high_water() / 4096U + 8U, context_.now_ms, kFlowIdleMs);
     context_.connections.sweep(context_.options.index, context_.connections.size() / 16384U + 8U,
                                context_.now_ns);
+    context_.learned.sweep(context_.learned.size() / 1024U + 8U, context_.now_ns);
 }
 
 std::size_t Worker::poll_once(const Snapshot& snapshot, std::uint64_t now_ns) noexcept {
     context_.now_ns = now_ns;
     context_.now_ms = static_cast<std::uint32_t>(now_ns / 1000000U);
     enter_snapshot(snapshot);
+    context_.learned.pass_time(now_ns);
+    context_.refresh_stamp();
     std::size_t moved = poll_ports();
     moved += take_handed_over(context_);
     flush_output(context_);

@@ -60,8 +60,9 @@ Decision decide(const ChainProgram& chain, const DecideInput& input) noexcept {
 }
 
 Decision inspect(const ChainProgram& chain, const ParsedFrame& frame, Direction direction,
-                 ChainState* state, bool related, std::uint64_t now_ns) noexcept {
-    const iochain::InspectInput input{frame, direction, state, related, now_ns};
+                 ChainState* state, bool related, std::uint64_t now_ns, const BindingView& bindings,
+                 BindingClaims* claims) noexcept {
+    const iochain::InspectInput input{frame, direction, state, related, now_ns, bindings, claims};
     return walk(chain, direction,
                 [&](std::size_t slot, const SlotProgram& program, Decision& decision) {
                     return entries_of(slot).inspect(program, input, decision);

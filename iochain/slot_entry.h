@@ -17,6 +17,8 @@ struct InspectInput {
     ChainState* state;     ///< The vNIC's own for kFromVm, nullptr for kToVm.
     bool related;          ///< An ICMP error that quotes a live connection.
     std::uint64_t now_ns;  ///< Monotonic.
+    const BindingView& bindings;
+    BindingClaims* claims;  ///< Slot 1 fills it; may be null.
 };
 
 /// @return kNone to pass. Only slot 2 writes to `decision` (rule, stateful, tcp_strict).

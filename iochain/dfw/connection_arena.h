@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "iochain/byte_lock.h"
 #include "sluice/base/limits.h"
 #include "sluice/iochain/connection_table.h"
 
@@ -65,9 +66,6 @@ struct alignas(64) ConnectionArena {
     ConnectionWorker workers[ConnectionTable::kWorkerMax];
 };
 
-[[nodiscard]] constexpr std::size_t page_aligned(std::size_t bytes) noexcept {
-    return (bytes + 4095U) & ~std::size_t{4095U};
-}
 [[nodiscard]] constexpr std::uint32_t bucket_count_of(std::uint32_t capacity) noexcept {
     return capacity / kBucketLoad + 1U;
 }
@@ -76,50 +74,6 @@ struct alignas(64) ConnectionArena {
 }
 [[nodiscard]] constexpr std::size_t records_offset(std::uint32_t capacity) noexcept {
     return buckets_offset() + page_aligned(sizeof(ConnectionBucket) * bucket_count_of(capacity));
-}
-
-template <typename T>
-[[nodiscard]] inline T load_relaxed(const T& field) noexcept {
-    T value;
-    __atomic_load(&field, &value, __ATOMIC_RELAXED);
-    return value;
-}
-template <typename T>
-inline void store_relaxed(T& field, std::type_identity_t<T> value) noexcept {
-    __atomic_store(&field, &value, __ATOMIC_RELAXED);
-}
-
-/// Holds a byte lock for a scope. Does nothing if the table isn't shared by workers.
-class [[nodiscard]] ByteLock {
-public:
-    ByteLock(std::uint8_t& lock, bool shared) noexcept : lock_(shared ? &lock : nullptr) {
-        if (lock_ == nullptr) { return; }
-        while (__atomic_exchange_n(lock_, std::uint8_t{1}, __ATOMIC_ACQUIRE) != 0) {
-            while (__atomic_load_n(lock_, __ATOMIC_RELAXED) != 0) { pause(); }
-        }
-    }
-    ~ByteLock() {
-        if (lock_ != nullptr) { __atomic_store_n(lock_, std::uint8_t{0}, __ATOMIC_RELEASE); }
-    }
-    ByteLock(const ByteLock&) = delete;
-    ByteLock& operator=(const ByteLock&) = delete;
-
-private:
-    static void pause() noexcept {
-#if defined(__x86_64__)
-        __builtin_ia32_pause();
-#endif
-    }
-    std::uint8_t* lock_;
-};
-
-/// Adds to a counter that workers share; a plain add if only one worker exists.
-inline void add_count(std::uint32_t& counter, std::uint32_t delta, bool shared) noexcept {
-    if (shared) {
-        __atomic_fetch_add(&counter, delta, __ATOMIC_RELAXED);
-    } else {
-        store_relaxed(counter, counter + delta);
-    }
 }
 
 /// True while the record is somebody's live connection. Line 1 only.

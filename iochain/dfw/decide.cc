@@ -13,7 +13,9 @@ DropReason conclude(const RuleOutcome& outcome, Decision& decision) noexcept {
     decision.rule = outcome.id;
     decision.stateful = outcome.stateful;
     decision.tcp_strict = outcome.tcp_strict;
-    return outcome.allow ? DropReason::kNone : DropReason::kDfwDeny;
+    decision.log = outcome.log;
+    if (outcome.allow) { return DropReason::kNone; }
+    return outcome.reject ? DropReason::kDfwReject : DropReason::kDfwDeny;
 }
 
 Direction opposite(Direction direction) noexcept {

@@ -25,8 +25,9 @@ DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
         print.add(table_->fingerprint(rule));
     }
     print.add(applied.size());
-    print.add((std::uint64_t{table_->default_outcome().id.value} << 1U) |
-              (table_->default_outcome().allow ? 1U : 0U));
+    const RuleOutcome& otherwise = table_->default_outcome();
+    print.add((std::uint64_t{otherwise.id.value} << 2U) | (otherwise.reject ? 2U : 0U) |
+              (otherwise.allow ? 1U : 0U));
     fingerprint_ = print.value();
 }
 

@@ -31,6 +31,8 @@ struct FlowQuery {
 struct RuleOutcome {
     RuleId id;
     bool allow = true;
+    bool reject = false;  // With !allow.
+    bool log = false;
     bool stateful = true;
     bool tcp_strict = true;
 };

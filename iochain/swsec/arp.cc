@@ -3,7 +3,7 @@
 // as its sender. Workers, packet by packet.
 #include <algorithm>
 
-#include "iochain/swsec/program.h"
+#include "iochain/swsec/claimant.h"
 
 namespace sluice::iochain {
 namespace {
@@ -50,15 +50,20 @@ bool is_impossible(const Arp& arp) noexcept {
 
 }  // namespace
 
-DropReason judge_arp(const SwsecProgram& program, const ParsedFrame& frame) noexcept {
+DropReason judge_arp(const Claimant& who, const ParsedFrame& frame,
+                     BindingClaims& claims) noexcept {
     const std::optional<Arp> arp = read_arp(frame);
     if (!arp || is_impossible(*arp)) { return DropReason::kBadArp; }
-    if (!program.config().spoofguard) { return DropReason::kNone; }
     // judge_layer2() has held the Ethernet source against the vNIC's MAC.
-    if (!program.may_use(arp->sender_mac)) { return DropReason::kSpoofedArp; }
-    // A probe (RFC 5227 §2.1.1) claims its target: let it only ask for what is the vNIC's own.
-    const IpAddr& claimed = is_unspecified(arp->sender_ip) ? arp->target_ip : arp->sender_ip;
-    return program.owns(claimed) ? DropReason::kNone : DropReason::kSpoofedArp;
+    if (!who.may_use(arp->sender_mac)) { return DropReason::kSpoofedArp; }
+    if (is_unspecified(arp->sender_ip)) {
+        // A probe (RFC 5227 §2.1.1) asks whether its target is free: let it only ask for what the
+        // vNIC has, or could have. The announcement claims.
+        return who.may_claim(arp->target_ip) ? DropReason::kNone : DropReason::kSpoofedArp;
+    }
+    claims.source = LearnedSource::kArp;
+    if (arp->sender_mac == frame.key.source_mac) { add_claim(claims, arp->sender_ip); }
+    return who.may_claim(claims) ? DropReason::kNone : DropReason::kSpoofedArp;
 }
 
 }  // namespace sluice::iochain

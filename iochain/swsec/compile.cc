@@ -25,11 +25,13 @@ std::array<std::uint64_t, 2> fingerprint_of(const SwsecInput& config) noexcept {
     print.add(config.ips.size());
     const model::Guards& guards = config.guards;
     std::uint64_t bits = 0;
-    for (const bool flag : {config.spoofguard, config.forged_transmits, guards.bpdu,
-                            guards.dhcp_server, guards.dhcp_client, guards.ra, guards.non_ip}) {
+    for (const bool flag :
+         {config.spoofguard, config.first_use, config.forged_transmits, guards.bpdu,
+          guards.dhcp_server, guards.dhcp_client, guards.ra, guards.non_ip}) {
         bits = (bits << 1U) | (flag ? 1U : 0U);
     }
     print.add(bits);
+    // Limits and age are those of what is yet to be learned: no cached verdict hangs on them.
     const model::Limits& limits = config.limits;
     for (const std::uint32_t rate : {limits.arp_pps, limits.nd_pps, limits.dhcp_pps,
                                      limits.broadcast_pps, limits.multicast_pps}) {
@@ -54,7 +56,11 @@ SwsecProgram::SwsecProgram(const SwsecInput& input) : config_(input) {
 }
 
 bool SwsecProgram::owns(const IpAddr& ip) const noexcept {
-    if (config_.ips.empty()) { return ip == link_local_of(config_.mac); }
+    if (config_.ips.empty() && !config_.first_use) { return ip == link_local_of(config_.mac); }
+    return is_given(ip);
+}
+
+bool SwsecProgram::is_given(const IpAddr& ip) const noexcept {
     return std::binary_search(config_.ips.begin(), config_.ips.end(), ip);
 }
 

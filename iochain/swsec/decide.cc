@@ -4,8 +4,8 @@
 // verdict hangs on the key alone and is cached.
 #include <algorithm>
 
-#include "iochain/swsec/program.h"
-#include "iochain/swsec/token_bucket.h"
+#include "iochain/swsec/claimant.h"
+#include "sluice/iochain/token_bucket.h"
 #include "sluice/model/service.h"
 
 namespace sluice::iochain {
@@ -47,8 +47,8 @@ DropReason judge_guarded_flow(const model::Guards& guards, const FlowKey& key) n
 }
 
 /// Under SpoofGuard, the source of an IP frame is the vNIC's. ARP never comes as a flow.
-DropReason judge_source(const SwsecProgram& program, const FlowKey& key) noexcept {
-    if (!program.config().spoofguard || (key.is_ip() && program.owns(key.source()))) {
+DropReason judge_source(const Claimant& who, const FlowKey& key) noexcept {
+    if (!who.config().spoofguard || (key.is_ip() && who.owns(key.source()))) {
         return DropReason::kNone;
     }
     return key.ethertype.host() == kEthertypeArp ? DropReason::kSpoofedArp : DropReason::kSpoofedIp;
@@ -56,25 +56,26 @@ DropReason judge_source(const SwsecProgram& program, const FlowKey& key) noexcep
 
 /// Sources of group-membership reports: unspecified before there is an address (RFC 3590, RFC
 /// 4541), else the vNIC's.
-DropReason judge_membership(const SwsecProgram& program, const FlowKey& key) noexcept {
+DropReason judge_membership(const Claimant& who, const FlowKey& key) noexcept {
     const IpAddr source = key.source();
-    return is_unspecified(source) || program.may_use(source) ? DropReason::kNone
-                                                             : DropReason::kSpoofedIp;
+    return is_unspecified(source) || who.may_use(source) ? DropReason::kNone
+                                                         : DropReason::kSpoofedIp;
 }
 
-DropReason judge_conversation(const SwsecProgram& program, const ParsedFrame& frame) noexcept {
+DropReason judge_conversation(const Claimant& who, const ParsedFrame& frame,
+                              BindingClaims& claims) noexcept {
     switch (frame.inspect_kind) {
-        case InspectKind::kArp: return judge_arp(program, frame);
-        case InspectKind::kNd: return judge_nd(program, frame);
-        case InspectKind::kDhcp4: return judge_dhcp4(program, frame);
-        case InspectKind::kDhcp6: return judge_dhcp6(program, frame);
+        case InspectKind::kArp: return judge_arp(who, frame, claims);
+        case InspectKind::kNd: return judge_nd(who, frame, claims);
+        case InspectKind::kDhcp4: return judge_dhcp4(who, frame);
+        case InspectKind::kDhcp6: return judge_dhcp6(who, frame);
         case InspectKind::kMld:
-        case InspectKind::kIgmp: return judge_membership(program, frame.key);
+        case InspectKind::kIgmp: return judge_membership(who, frame.key);
         case InspectKind::kLinkLocalGroup: return DropReason::kNone;  // judge_layer2() has seen it.
         case InspectKind::kIcmpError:
         case InspectKind::kNone: break;
     }
-    return judge_source(program, frame.key);
+    return judge_source(who, frame.key);
 }
 
 DropReason charge(const SwsecProgram& program, const InspectInput& input) noexcept {
@@ -116,7 +117,8 @@ DropReason decide_swsec(const SlotProgram& program, const DecideInput& input, De
     if (const DropReason reason = judge_layer2(swsec, input.key); reason != DropReason::kNone) {
         return reason;
     }
-    if (const DropReason reason = judge_source(swsec, input.key); reason != DropReason::kNone) {
+    const Claimant who(swsec, input.key.port, input.bindings);
+    if (const DropReason reason = judge_source(who, input.key); reason != DropReason::kNone) {
         return reason;
     }
     return judge_guarded_flow(swsec.config().guards, input.key);
@@ -130,10 +132,13 @@ DropReason inspect_swsec(const SlotProgram& program, const InspectInput& input,
         reason != DropReason::kNone) {
         return reason;
     }
-    if (const DropReason reason = judge_conversation(swsec, input.frame);
+    const Claimant who(swsec, input.frame.key.port, input.bindings);
+    BindingClaims claims;
+    if (const DropReason reason = judge_conversation(who, input.frame, claims);
         reason != DropReason::kNone) {
         return reason;
     }
+    if (input.claims != nullptr) { *input.claims = who.new_or_learned(claims); }
     return input.state == nullptr ? DropReason::kNone : charge(swsec, input);
 }
 

@@ -3,7 +3,7 @@
 // server, about the vNIC's own MAC and addresses. Workers, packet by packet.
 #include <algorithm>
 
-#include "iochain/swsec/program.h"
+#include "iochain/swsec/claimant.h"
 
 namespace sluice::iochain {
 namespace {
@@ -106,16 +106,16 @@ std::optional<Message4> read_message4(const ParsedFrame& frame) noexcept {
     return message;
 }
 
-/// SpoofGuard on a client's message: its own MAC, no address but its own. A server's is bound by
-/// its source only.
-DropReason judge_client(const SwsecProgram& program, const Message4& message) noexcept {
-    if (!program.may_use(message.client_mac)) { return DropReason::kSpoofedMac; }
-    if (!is_unspecified(message.client_ip) && !program.may_use(message.client_ip)) {
+/// SpoofGuard on a client's message: its own MAC, no address but its own, or one that it could
+/// have claimed instead of declining it. A server's is bound by its source only.
+DropReason judge_client(const Claimant& who, const Message4& message) noexcept {
+    if (!who.may_use(message.client_mac)) { return DropReason::kSpoofedMac; }
+    if (!is_unspecified(message.client_ip) && !who.may_use(message.client_ip)) {
         return DropReason::kSpoofedIp;
     }
     const bool declines = message.type == kDecline && message.requested_ip.has_value();
-    return declines && !program.may_use(*message.requested_ip) ? DropReason::kSpoofedIp
-                                                               : DropReason::kNone;
+    return declines && !who.may_claim(*message.requested_ip) ? DropReason::kSpoofedIp
+                                                             : DropReason::kNone;
 }
 
 /// First byte of the payload, whatever follows: enough to tell a server by.
@@ -138,8 +138,8 @@ bool are_options6(Bytes options) noexcept {
 
 }  // namespace
 
-DropReason judge_dhcp4(const SwsecProgram& program, const ParsedFrame& frame) noexcept {
-    const model::Guards& guards = program.config().guards;
+DropReason judge_dhcp4(const Claimant& who, const ParsedFrame& frame) noexcept {
+    const model::Guards& guards = who.config().guards;
     const FlowKey& key = frame.key;
     const bool server_port = key.source_port.host() == kServerPort4;
     if (guards.dhcp_server && (server_port || first_byte(frame) == kBootReply)) {
@@ -147,19 +147,19 @@ DropReason judge_dhcp4(const SwsecProgram& program, const ParsedFrame& frame) no
     }
     if (guards.dhcp_client && !server_port) { return DropReason::kGuardDhcpClient; }
     const IpAddr source = key.source();
-    if (!is_unspecified(source) && !program.may_use(source)) { return DropReason::kSpoofedIp; }
+    if (!is_unspecified(source) && !who.may_use(source)) { return DropReason::kSpoofedIp; }
     const std::optional<Message4> message = read_message4(frame);
     if (!message) { return DropReason::kBadDhcp; }
     // A relay is the server's side.
     if (guards.dhcp_server && !is_unspecified(message->relay_ip)) {
         return DropReason::kGuardDhcpServer;
     }
-    return message->operation == kBootRequest && !server_port ? judge_client(program, *message)
+    return message->operation == kBootRequest && !server_port ? judge_client(who, *message)
                                                               : DropReason::kNone;
 }
 
-DropReason judge_dhcp6(const SwsecProgram& program, const ParsedFrame& frame) noexcept {
-    const model::Guards& guards = program.config().guards;
+DropReason judge_dhcp6(const Claimant& who, const ParsedFrame& frame) noexcept {
+    const model::Guards& guards = who.config().guards;
     const bool server_port = frame.key.source_port.host() == kServerPort6;
     const std::uint8_t type = first_byte(frame);
     if (guards.dhcp_server && (server_port || is_server_type6(type))) {
@@ -168,7 +168,7 @@ DropReason judge_dhcp6(const SwsecProgram& program, const ParsedFrame& frame) no
     if (guards.dhcp_client && !server_port && !is_server_type6(type)) {
         return DropReason::kGuardDhcpClient;
     }
-    if (!program.may_use(frame.key.source())) { return DropReason::kSpoofedIp; }
+    if (!who.may_use(frame.key.source())) { return DropReason::kSpoofedIp; }
     const auto payload = udp_payload(frame);
     if (!payload || payload->size() < 4 || type == 0) { return DropReason::kBadDhcp; }
     const bool relayed =

@@ -4,7 +4,7 @@
 // checksum. Workers, packet by packet.
 #include <algorithm>
 
-#include "iochain/swsec/program.h"
+#include "iochain/swsec/claimant.h"
 
 namespace sluice::iochain {
 namespace {
@@ -74,7 +74,7 @@ struct Message {
     IpAddr source, destination;
     IpAddr target;  ///< NS, NA, redirect.
     bool has_source_link_layer = false;
-    bool foreign_link_layer = false;  ///< An address option names a MAC that is not the vNIC's.
+    bool foreign_link_layer = false;  ///< An address option names a MAC that is not the sender's.
 };
 
 /// Walks the options. @return false if one has no length or runs past the message.
@@ -128,29 +128,32 @@ bool is_valid(const Message& m) noexcept {
     }
 }
 
-/// What SpoofGuard lets the vNIC say about itself.
-bool is_own(const SwsecProgram& program, const Message& m) noexcept {
-    if (m.type != kRedirect && m.foreign_link_layer) { return false; }
-    if (is_unspecified(m.source)) {
-        return m.type == kRouterSolicitation ||
-               (m.type == kNeighbourSolicitation && program.owns(m.target));
-    }
-    if (!program.owns(m.source)) { return false; }
-    return m.type != kNeighbourAdvertisement || program.owns(m.target);
+/// What the message says is the sender's own: its source, the target of an advertisement, and the
+/// target of duplicate address detection. That one is a claim already (RFC 6620 §3.2.3: it makes
+/// the binding): the address is used right after it, and no other message needs to follow.
+BindingClaims claims_of(const Message& m) noexcept {
+    BindingClaims claims;
+    claims.source = LearnedSource::kNd;
+    if (!is_unspecified(m.source)) { add_claim(claims, m.source); }
+    const bool is_detection = m.type == kNeighbourSolicitation && is_unspecified(m.source);
+    if (is_detection || m.type == kNeighbourAdvertisement) { add_claim(claims, m.target); }
+    return claims;
 }
 
 }  // namespace
 
-DropReason judge_nd(const SwsecProgram& program, const ParsedFrame& frame) noexcept {
-    const SwsecInput& config = program.config();
+DropReason judge_nd(const Claimant& who, const ParsedFrame& frame, BindingClaims& claims) noexcept {
+    const SwsecInput& config = who.config();
     const std::uint8_t type = static_cast<std::uint8_t>(frame.key.source_port.host() >> 8U);
     if (config.guards.ra && (type == kRouterAdvertisement || type == kRedirect)) {
         return DropReason::kGuardRa;
     }
-    const std::optional<Message> message = read_message(frame, config.mac);
+    const std::optional<Message> message = read_message(frame, frame.key.source_mac);
     if (!message || !is_valid(*message)) { return DropReason::kBadNd; }
-    return !config.spoofguard || is_own(program, *message) ? DropReason::kNone
-                                                           : DropReason::kSpoofedNd;
+    const bool is_own = message->type == kRedirect || !message->foreign_link_layer;
+    if (config.spoofguard && !is_own) { return DropReason::kSpoofedNd; }
+    if (is_own) { claims = claims_of(*message); }
+    return who.may_claim(claims) ? DropReason::kNone : DropReason::kSpoofedNd;
 }
 
 }  // namespace sluice::iochain

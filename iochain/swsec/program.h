@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // SwsecProgram: what a vNIC may claim and how much it may say. The judges of ARP, neighbour
-// discovery and DHCP are a file each (arp.cc, nd.cc, dhcp.cc). Made on the control thread;
-// immutable then: workers read.
+// discovery and DHCP are a file each (arp.cc, nd.cc, dhcp.cc), behind claimant.h. Made on the
+// control thread; immutable then: workers read.
 #pragma once
 
 #include <array>
@@ -20,17 +20,11 @@ public:
     explicit SwsecProgram(const SwsecInput& input);
 
     [[nodiscard]] const SwsecInput& config() const noexcept { return config_; }
-    /// True if `ip` is the vNIC's: one of `ips` or, if it has none, the EUI-64 link-local address
-    /// of its MAC.
+    /// True if the document makes `ip` the vNIC's: one of `ips` or, if it has none and SpoofGuard
+    /// does not learn, the EUI-64 link-local address of its MAC.
     [[nodiscard]] bool owns(const IpAddr& ip) const noexcept;
-    /// True if SpoofGuard is off or `ip` is the vNIC's.
-    [[nodiscard]] bool may_use(const IpAddr& ip) const noexcept {
-        return !config_.spoofguard || owns(ip);
-    }
-    /// True if SpoofGuard is off or `mac` is the vNIC's.
-    [[nodiscard]] bool may_use(const MacAddr& mac) const noexcept {
-        return !config_.spoofguard || mac == config_.mac;
-    }
+    /// True if `ip` is one of `ips`.
+    [[nodiscard]] bool is_given(const IpAddr& ip) const noexcept;
 
     [[nodiscard]] std::array<std::uint64_t, 2> fingerprint() const noexcept override {
         return fingerprint_;
@@ -59,13 +53,5 @@ private:
 
 /// MAC, layer-2 guards and SpoofGuard on ethertypes: what every frame from the VM has to meet.
 [[nodiscard]] DropReason judge_layer2(const SwsecProgram& program, const FlowKey& key) noexcept;
-
-// Judges of frames from the VM. They don't charge the rate limits.
-[[nodiscard]] DropReason judge_arp(const SwsecProgram& program, const ParsedFrame& frame) noexcept;
-[[nodiscard]] DropReason judge_nd(const SwsecProgram& program, const ParsedFrame& frame) noexcept;
-[[nodiscard]] DropReason judge_dhcp4(const SwsecProgram& program,
-                                     const ParsedFrame& frame) noexcept;
-[[nodiscard]] DropReason judge_dhcp6(const SwsecProgram& program,
-                                     const ParsedFrame& frame) noexcept;
 
 }  // namespace sluice::iochain

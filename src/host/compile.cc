@@ -164,6 +164,7 @@ PortConfig describe_port(const model::Port& port, const model::PortGroup& group,
     config.ips = port.ips;
     config.frame_size_max = on.mtu + kEthernetHeaderBytes;
     config.flow_quota = group.limits.flows;
+    config.bindings = {group.bindings.arp, group.bindings.nd, group.bindings.age_s * kSecond};
     config.has_group_limits = group.limits.broadcast_pps != 0 || group.limits.multicast_pps != 0;
     config.shape = shape_of(port, group, on);
     return config;

@@ -117,6 +117,7 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_dvfilters() {
 std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_firewall() {
     DfwInput input;
     input.default_allow = document.dfw.default_action == model::DfwAction::kAllow;
+    input.default_reject = document.dfw.default_action == model::DfwAction::kReject;
     input.default_rule = rule_id(kDefaultRule, kDefaultRule);
     std::vector<std::vector<std::uint32_t>> applied(document.ports.size());
     for (const model::Section& section : document.dfw.sections) {
@@ -124,6 +125,8 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_firewall() {
             DfwRule out;
             out.id = rule_id(section.name, rule.name);
             out.allow = rule.action == model::DfwAction::kAllow;
+            out.reject = rule.action == model::DfwAction::kReject;
+            out.log = rule.log;
             out.direction = rule.direction;
             out.source = expressions.of(rule.source);
             out.destination = expressions.of(rule.destination);
@@ -155,7 +158,9 @@ std::shared_ptr<const SlotProgram> Compiler::compile_security(const model::Port&
     SwsecInput input;
     input.mac = port.mac;
     input.ips = port.ips;
-    input.spoofguard = group.spoofguard == model::SpoofGuard::kManual;
+    input.spoofguard = group.spoofguard != model::SpoofGuard::kOff;
+    input.first_use = group.spoofguard == model::SpoofGuard::kAuto;
+    input.bindings = group.bindings;
     input.forged_transmits = model::effective_security(port, group).forged_transmits;
     input.guards = group.guards;
     input.limits = group.limits;

@@ -30,6 +30,7 @@ datapath::DataplaneOptions dataplane_options(const PipelineOptions& options, rte
     out.pool = pool;
     out.flow_capacity = options.flow_capacity;
     out.connection_capacity = options.connection_capacity;
+    out.learned_capacity = options.learned_capacity;
     out.flow_cache = options.flow_cache;
     out.seed = options.seed;
     return out;

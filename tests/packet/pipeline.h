@@ -28,6 +28,7 @@ struct PipelineOptions {
     bool flow_cache = true;
     std::uint32_t flow_capacity = 1U << 14U;
     std::uint32_t connection_capacity = 1U << 14U;
+    std::uint32_t learned_capacity = 1U << 14U;
     unsigned buffer_count = 2047;
     std::uint64_t seed = 1;
 };

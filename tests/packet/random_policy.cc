@@ -91,7 +91,8 @@ json RandomPolicy::services() {
 
 json RandomPolicy::rule() {
     json out = {{"name", "r" + std::to_string(names_++ % 1000)},
-                {"action", chance(60) ? "allow" : "drop"},
+                {"action", chance(60) ? "allow" : (chance(50) ? "drop" : "reject")},
+                {"log", chance(20)},
                 {"direction", one_of(std::array{"in", "out", "both"})},
                 {"source", addresses()},
                 {"destination", addresses()},
@@ -142,7 +143,7 @@ void RandomPolicy::change_rules() {
     json& dfw = document_["dfw"];
     json& sections = dfw["sections"];
     const unsigned what = below(10);
-    if (what == 0) { dfw["default"] = chance(65) ? "allow" : "drop"; }
+    if (what == 0) { dfw["default"] = chance(65) ? "allow" : (chance(50) ? "drop" : "reject"); }
     if (what <= 2 && sections.size() < 4) { sections.insert(sections.begin(), section()); }
     if (what == 3 && !sections.empty()) {
         sections.erase(below(static_cast<unsigned>(sections.size())));

@@ -39,6 +39,7 @@ inline constexpr std::uint32_t kFlowMax =
 inline constexpr std::uint32_t kBindingPerPortMax = 4096;
 inline constexpr std::uint32_t kBindingAgeMaxS = 30U * 86400U;
 inline constexpr std::uint32_t kMacLearningMax = 65536;
+inline constexpr std::uint32_t kQuerierIntervalMaxS = 18000;  ///< Seconds between general queries.
 
 // Datapath.
 inline constexpr std::size_t kBurstMax = 32;  ///< Frames a receive burst.
@@ -61,10 +62,26 @@ inline constexpr std::uint32_t kConnectionCapacityDefault =
     8000000;  ///< Records in the arena; memory is taken as they come.
 inline constexpr std::uint32_t kRecheckMax =
     3;  ///< Times a packet is decided again before it is dropped.
+inline constexpr std::uint32_t kRejectPerPortPps =
+    500;  ///< Answers to one vNIC's rejected packets; those above it are dropped in silence.
+inline constexpr std::uint32_t kFirewallEventsWaiting =
+    4096;  ///< Log records of one worker on their way to control; more are counted.
+inline constexpr std::uint32_t kFirewallLogLinesPerS =
+    2000;  ///< Lines of the firewall log; more are counted.
+inline constexpr std::uint64_t kFirewallLogBytesMax =
+    64U * 1024U * 1024U;  ///< A longer firewall log is put aside as `.1`.
 inline constexpr std::uint16_t kVhostQueuePairMax = 8;
 inline constexpr std::uint16_t kTsoPayloadMin =
     64;  ///< Bytes of TCP payload a segment that a guest may ask for; fewer only make work.
 inline constexpr std::size_t kTsoSegmentMax =
     65535 / kTsoPayloadMin + 1;  ///< Segments of one frame.
+
+// Learned state.
+inline constexpr std::uint32_t kLearnedMax = 1U << 24U;  ///< Rows of the host's learned table.
+inline constexpr std::uint32_t kLearnedCapacityDefault =
+    1U << 20U;  ///< MACs, bindings and groups; memory is taken as they come.
+inline constexpr std::uint32_t kGroupPerPortMax = 1024;  ///< Multicast groups that a port may join.
+inline constexpr std::size_t kGroupCacheSize = 64;       ///< Groups whose ports a worker keeps.
+inline constexpr std::size_t kMembershipRecordMax = 512;  ///< Group records read of one report.
 
 }  // namespace sluice

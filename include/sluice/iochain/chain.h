@@ -17,6 +17,7 @@
 #include "sluice/iochain/drop_reason.h"
 #include "sluice/iochain/flow_key.h"
 #include "sluice/iochain/frame.h"
+#include "sluice/iochain/learned_table.h"
 #include "sluice/iochain/slots.h"
 
 namespace sluice {
@@ -55,6 +56,7 @@ struct TokenBucket {
 /// Mutable state of one vNIC's chain. worker that polls the vNIC: rw; nobody else.
 struct ChainState {
     TokenBucket arp, nd, dhcp, broadcast, multicast;
+    TokenBucket reject;  ///< Answers to this vNIC's rejected packets (kRejectPerPortPps).
 };
 
 /// What slot 2 sees of an existing connection.
@@ -65,10 +67,27 @@ struct ConnectionView {
     bool opener_stateful = false, responder_stateful = false;
 };
 
+/// What slot 1 may see of the addresses that the sending vNIC was seen to use: rows kBinding of
+/// (domain, ingress port). Read only.
+struct BindingView {
+    const LearnedTable* table = nullptr;  ///< nullptr: none are known.
+    DomainId domain;                      ///< That the frame entered.
+    std::uint64_t now_ns = 0;             ///< Monotonic.
+};
+
+/// Addresses that a frame from the VM claims, for the runner to learn once the whole chain has let
+/// the frame pass.
+struct BindingClaims {
+    std::array<IpAddr, 2> ips;
+    std::uint8_t count = 0;
+    LearnedSource source = LearnedSource::kArp;
+};
+
 struct DecideInput {
     const FlowKey& key;
     Direction direction;
     const ConnectionView* connection = nullptr;  ///< nullptr: none.
+    BindingView bindings{};                      ///< For kFromVm.
 };
 
 /// What one slot, or the whole chain, decided.
@@ -80,6 +99,7 @@ struct Decision {
     RuleId rule;                ///< Firewall rule that matched; 0 if excluded or no firewall.
     bool stateful = false;      ///< The rule is stateful: this side wants a connection.
     bool tcp_strict = true;
+    bool log = false;  ///< The firewall rule wants its connections and refusals logged.
 };
 
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is
@@ -90,9 +110,11 @@ struct Decision {
 /// `state` is the vNIC's for kFromVm; nullptr for kToVm, where no slot keeps state.
 /// @param related  for InspectKind::kIcmpError: the error quotes a live connection of this host
 /// (judge_icmp_error()).
+/// @param bindings, claims  for kFromVm: what is known, and what the frame would have learned.
 [[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame,
                                Direction direction, ChainState* state, bool related,
-                               std::uint64_t now_ns) noexcept;
+                               std::uint64_t now_ns, const BindingView& bindings = {},
+                               BindingClaims* claims = nullptr) noexcept;
 
 /// Charges a frame from the VM with a group destination to the vNIC's broadcast or multicast limit
 /// (slot 1), cached program or not.

@@ -21,6 +21,8 @@ namespace sluice {
 struct DfwRule {
     RuleId id;  ///< Stable for the rule's name. Not 0.
     bool allow = true;
+    bool reject = false;  ///< With !allow: the sender is told (DropReason::kDfwReject).
+    bool log = false;     ///< What it lets open, and what it refuses, is logged.
     model::RuleDirection direction = model::RuleDirection::kBoth;  ///< Seen from the VM.
     AddressList
         source;  ///< Empty = any. Share one expression among all rules that name the same thing.
@@ -34,9 +36,10 @@ struct DfwRule {
 
 /// The firewall of the host.
 struct DfwInput {
-    std::vector<DfwRule> rules;  ///< In order of evaluation. At most 262 144.
-    bool default_allow = true;   ///< The default rule: stateful, tcp_strict.
-    RuleId default_rule;         ///< Not 0.
+    std::vector<DfwRule> rules;   ///< In order of evaluation. At most 262 144.
+    bool default_allow = true;    ///< The default rule: stateful, tcp_strict.
+    bool default_reject = false;  ///< With !default_allow: the sender is told.
+    RuleId default_rule;          ///< Not 0.
 };
 
 /// Compiles the host's rules once and then one program for each distinct set of applied rules. A

@@ -40,6 +40,7 @@ namespace sluice {
     X(NoDestination,       no_destination,        "no other port of the domain wants the frame") \
     X(SamePort,            same_port,             "destination is the port where the frame came from") \
     X(ReservedMac,         reserved_mac,          "link-local group address that a bridge never forwards") \
+    X(Reflected,           reflected,             "came back from the fabric: its source MAC lives on this host") \
     /* Slot 0, dvfilter */ \
     X(AclDeny,             acl_deny,              "an ACL rule denies it") \
     /* Slot 1, swsec */ \
@@ -60,6 +61,8 @@ namespace sluice {
     X(RateDhcp,            rate_dhcp,             "more DHCP than the vNIC's limit") \
     X(RateBroadcast,       rate_broadcast,        "more broadcast than the vNIC's limit") \
     X(RateMulticast,       rate_multicast,        "more multicast than the vNIC's limit") \
+    X(MacLimit,            mac_limit,             "the port has learned as many MACs as it may") \
+    X(BadMembership,       bad_membership,        "malformed IGMP or MLD") \
     /* Slot 2, dfw */ \
     X(DfwDeny,             dfw_deny,              "a firewall rule or the default denies it") \
     X(TcpNoConnection,     tcp_no_connection,     "TCP segment that belongs to no connection and can't open one") \
@@ -68,6 +71,7 @@ namespace sluice {
     X(IcmpNoConnection,    icmp_no_connection,    "ICMP reply or error that belongs to no connection") \
     X(ConnectionLimit,     connection_limit,      "the vNIC or the host has too many connections") \
     X(HalfOpenLimit,       half_open_limit,       "the vNIC has too many half-open connections") \
+    X(DfwReject,           dfw_reject,            "a firewall rule or the default rejects it, and its sender is told") \
     /* Output */ \
     X(NoBuffer,            no_buffer,             "packet buffers ran out") \
     X(TxQueueFull,         tx_queue_full,         "the receiving guest did not offer buffers in time") \

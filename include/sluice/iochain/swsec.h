@@ -16,8 +16,11 @@ namespace sluice {
 struct SwsecInput {
     MacAddr mac;              ///< The vNIC's own.
     std::vector<IpAddr> ips;  ///< The vNIC's own addresses, any order.
-    bool spoofguard = false;  ///< SpoofGuard `manual`: only `mac` and `ips`; without `ips`, the
-                              ///< EUI-64 link-local.
+    bool spoofguard = false;  ///< SpoofGuard is on. `manual`: only `mac` and `ips`; without `ips`,
+                              ///< the EUI-64 link-local.
+    bool first_use = false;   ///< With spoofguard, `auto`: `ips`, and what was first used within
+                              ///< `bindings`.
+    model::BindingLimits bindings;
     bool forged_transmits = false;
     model::Guards guards;
     model::Limits limits;  ///< `flows` is not read here.

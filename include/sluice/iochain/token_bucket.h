@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arithmetic of a TokenBucket: credit is kept as time, so that any rate is exact. Worker that
-// owns the ChainState.
+// owns the bucket.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 #include "sluice/iochain/chain.h"
 
-namespace sluice::iochain {
+namespace sluice {
 
 /// Takes one token.
 /// @param rate_pps  tokens a second, and the burst; 0 = no limit.
@@ -28,4 +28,4 @@ inline bool take_token(TokenBucket& bucket, std::uint32_t rate_pps, std::uint64_
     return true;
 }
 
-}  // namespace sluice::iochain
+}  // namespace sluice

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+// LearnedTable: what workers learn from frames, one table a host in a mapped arena of plain data:
+// MACs behind ports, addresses that vNICs use, multicast groups and routers. Each fact is a row: a
+// key of 32 bytes, compared whole, and a value. Implemented by slot 1 (iochain/swsec). Rows that
+// differ only in the port lie together, so that "who else has this address" and "which ports want
+// this group" are one lookup.
+//
+// Change stamps: whatever could alter a decision (a row new, moved, changed, gone, expired) makes
+// epoch() grow. Who loads epoch() before it looks rows up, and remembers it, may use what it found
+// until epoch() differs. Changes of a port's bindings set its port_epoch() to the same value: who
+// used only these asks has_changed() and need not look again if it says no.
+//
+// Expiry: whole seconds, rounded up. A row is not found from that moment on; pass_time() makes
+// epoch() grow when one may have gone, so that a cached decision notices at the same poll.
+//
+// Threads: workers call everything; control calls for_each(), counts and epochs only (for flushes
+// it sends a WorkerCommand). A byte lock a bucket, left out with one worker. No allocation, no
+// system call.
+#pragma once
+
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+
+#include "sluice/base/ids.h"
+#include "sluice/base/limits.h"
+#include "sluice/net/address.h"
+
+namespace sluice {
+
+/// What a row says.
+enum class LearnedKind : std::uint8_t {
+    kNone = 0,     ///< No row; in a filter: every kind.
+    kMac,          ///< (domain, MAC) lives at value.port.
+    kBinding,      ///< (domain, port, IP) is used with value.mac.
+    kGroupMember,  ///< (domain, port, group MAC): the port wants the group.
+    kRouterPort,   ///< (domain, port): a multicast router is there.
+    kQuerier,      ///< (domain): a querier of some family was heard at value.port.
+};
+inline constexpr std::size_t kLearnedKindCount = 6;
+
+/// How a row became known.
+enum class LearnedSource : std::uint8_t { kData = 0, kArp, kNd, kDhcp, kIgmp, kMld };
+using BindingSource = LearnedSource;
+
+/// Identity of a row, 32 bytes without padding. Fields that a kind lacks are zero.
+struct LearnedKey {
+    DomainId domain;
+    PortIndex port{0};                      ///< kBinding, kGroupMember, kRouterPort.
+    LearnedKind kind = LearnedKind::kNone;  //
+    IpFamily family = IpFamily::kNone;      ///< kBinding, kQuerier.
+    std::uint8_t address[16] = {};          ///< IP as in IpAddr, or a MAC in the first six bytes.
+    std::uint8_t reserved[8] = {};
+
+    [[nodiscard]] bool operator==(const LearnedKey& other) const noexcept {
+        return __builtin_memcmp(this, &other, sizeof *this) == 0;
+    }
+    [[nodiscard]] static LearnedKey mac(DomainId domain, const MacAddr& mac) noexcept {
+        return with_mac(LearnedKind::kMac, domain, PortIndex{0}, mac);
+    }
+    [[nodiscard]] static LearnedKey binding(DomainId domain, PortIndex port,
+                                            const IpAddr& ip) noexcept {
+        LearnedKey key{domain, port, LearnedKind::kBinding, ip.family};
+        __builtin_memcpy(key.address, ip.bytes.data(), sizeof key.address);
+        return key;
+    }
+    [[nodiscard]] static LearnedKey group_member(DomainId domain, PortIndex port,
+                                                 const MacAddr& group) noexcept {
+        return with_mac(LearnedKind::kGroupMember, domain, port, group);
+    }
+    [[nodiscard]] static LearnedKey router_port(DomainId domain, PortIndex port) noexcept {
+        return LearnedKey{domain, port, LearnedKind::kRouterPort, IpFamily::kNone};
+    }
+    [[nodiscard]] static LearnedKey querier(DomainId domain, IpFamily family) noexcept {
+        return LearnedKey{domain, PortIndex{0}, LearnedKind::kQuerier, family};
+    }
+    /// The MAC of kMac and kGroupMember.
+    [[nodiscard]] MacAddr mac_address() const noexcept {
+        MacAddr mac;
+        __builtin_memcpy(mac.bytes.data(), address, mac.bytes.size());
+        return mac;
+    }
+    /// The address of kBinding.
+    [[nodiscard]] IpAddr ip_address() const noexcept {
+        IpAddr ip;
+        __builtin_memcpy(ip.bytes.data(), address, sizeof address);
+        ip.family = family;
+        return ip;
+    }
+    /// Whether rows of the kind belong to `port` of the key; else to value.port.
+    [[nodiscard]] bool is_per_port() const noexcept {
+        return kind == LearnedKind::kBinding || kind == LearnedKind::kGroupMember ||
+               kind == LearnedKind::kRouterPort;
+    }
+
+private:
+    [[nodiscard]] static LearnedKey with_mac(LearnedKind kind, DomainId domain, PortIndex port,
+                                             const MacAddr& mac) noexcept {
+        LearnedKey key{domain, port, kind, IpFamily::kNone};
+        __builtin_memcpy(key.address, mac.bytes.data(), mac.bytes.size());
+        return key;
+    }
+};
+static_assert(sizeof(LearnedKey) == 32 && std::has_unique_object_representations_v<LearnedKey>);
+
+/// What is known of a key.
+struct LearnedValue {
+    MacAddr mac;                                  ///< kBinding: the address's MAC.
+    PortIndex port = kNoPort;                     ///< kMac, kQuerier: where; else ignored.
+    LearnedSource source = LearnedSource::kData;  //
+    std::uint8_t flags = 0;                       ///< Meaning is the kind's; a change counts.
+    std::uint16_t reserved = 0;                   //
+    std::uint32_t detail = 0;                     ///< The kind's own; a change does not count.
+    std::uint64_t first_seen_ns = 0;              ///< Set by learn() on a new row.
+    std::uint64_t last_seen_ns = 0;               ///< Set by learn() and touch().
+    std::uint64_t expires_ns = 0;                 ///< 0 = never. Rounded up to a second.
+};
+static_assert(sizeof(LearnedValue) == 40);
+
+/// What learn() did.
+enum class LearnResult : std::uint8_t {
+    kNew,        ///< There was no such row, or only an expired one.
+    kRefreshed,  ///< Was there; last_seen, expiry, source, flags and detail are the new ones.
+    kMoved,      ///< Was there with another port or MAC, which are the new ones now.
+    kLimit,      ///< Its port has `limit` rows of the kind; nothing changed.
+    kFull,       ///< No room, or its port has more than its share; nothing changed.
+};
+
+/// One row as listings see it.
+struct LearnedRow {
+    LearnedKey key;
+    LearnedValue value;
+    /// The port it is charged to.
+    [[nodiscard]] PortIndex owner() const noexcept {
+        return key.is_per_port() ? key.port : value.port;
+    }
+};
+
+/// Which rows a flush removes: those that meet all of it.
+struct LearnedFilter {
+    LearnedKind kind = LearnedKind::kNone;  ///< kNone = all.
+    DomainId domain;                        ///< 0 = all.
+    bool all_ports = true;                  ///< Else only rows of `ports`.
+    std::bitset<kPortMax> ports;
+
+    [[nodiscard]] static LearnedFilter of_port(PortIndex port,
+                                               LearnedKind kind = LearnedKind::kNone) {
+        LearnedFilter filter;
+        filter.kind = kind;
+        filter.all_ports = false;
+        filter.ports.set(port.value);
+        return filter;
+    }
+    [[nodiscard]] bool matches(const LearnedRow& row) const noexcept {
+        const PortIndex owner = row.owner();
+        return (kind == LearnedKind::kNone || kind == row.key.kind) &&
+               (domain.value == 0 || domain == row.key.domain) &&
+               (all_ports || (owner.value < kPortMax && ports[owner.value]));
+    }
+};
+
+struct LearnedArena;   // Layout: iochain/swsec/learned_arena.h.
+struct LearnedRecord;  // A row in it.
+
+class LearnedTable {
+public:
+    /// Bytes of arena for `capacity` rows, index included.
+    [[nodiscard]] static std::size_t arena_bytes(std::uint32_t capacity) noexcept;
+    /// Lays the table out in `arena`: arena_bytes(capacity), zero-filled or never touched, 4 KiB
+    /// aligned. Touches only the header. `capacity` is 1..kLearnedMax. With one worker no lock is
+    /// taken.
+    LearnedTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+                 std::uint64_t hash_seed) noexcept;
+
+    /// A copy of the row, if it is there and not expired.
+    [[nodiscard]] std::optional<LearnedValue> find(const LearnedKey& key,
+                                                   std::uint64_t now_ns) const noexcept;
+    /// Calls visit(const LearnedRow&) for the live rows of `key`'s kind, family, domain and
+    /// address, whatever their port. `visit` runs under the bucket's lock: short, and without a
+    /// call of this table.
+    template <typename Visit>
+    void for_each_port(const LearnedKey& key, std::uint64_t now_ns, Visit&& visit) const noexcept {
+        using Callable = std::remove_reference_t<Visit>;
+        walk(
+            key, now_ns,
+            [](void* context, const LearnedRow& row) noexcept {
+                (*static_cast<Callable*>(context))(row);
+            },
+            const_cast<void*>(static_cast<const void*>(&visit)));
+    }
+
+    /// Learns or refreshes a row. A port may have as many rows (of all kinds) as are free in the
+    /// whole table, so that none can crowd the others out; one that has more can only refresh.
+    /// @param limit  rows of the kind (of a binding: of its family) that the row's port may have;
+    /// 0 = none
+    LearnResult learn(const LearnedKey& key, const LearnedValue& value, std::uint32_t limit,
+                      std::uint64_t now_ns) noexcept;
+    /// Sets last_seen and expiry of a live row. False if there is none. Never changes an epoch.
+    bool touch(const LearnedKey& key, std::uint64_t seen_ns, std::uint64_t expires_ns,
+               std::uint64_t now_ns) noexcept;
+    /// Removes a row. False if there was none.
+    bool forget(const LearnedKey& key) noexcept;
+
+    /// Once a poll, first of all: notices that rows may have expired since the last one.
+    void pass_time(std::uint64_t now_ns) noexcept {
+        if (now_ns >= next_second_ns()) [[unlikely]] { pass_second(now_ns); }
+    }
+    /// Looks at up to `budget` rows from where the last sweep ended and frees expired ones. Returns
+    /// how many.
+    std::uint32_t sweep(std::uint32_t budget, std::uint64_t now_ns) noexcept;
+    /// Removes what `filter` names from `cursor` on, looking at up to `budget` rows; advances
+    /// cursor, which reaches capacity() at the end. Returns how many.
+    std::uint32_t flush(const LearnedFilter& filter, std::uint32_t& cursor,
+                        std::uint32_t budget) noexcept;
+
+    /// Calls visit(const LearnedRow&) for live rows of records [first, first + count), each a
+    /// consistent copy. Any thread; worker changes beside it may be missed or seen.
+    template <typename Visit>
+    void for_each(std::uint32_t first, std::uint32_t count, std::uint64_t now_ns,
+                  Visit&& visit) const {
+        const std::uint32_t used = used_count();
+        LearnedRow copy;
+        for (std::uint32_t i = first; i < used && i - first < count; ++i) {
+            if (copy_live(i, now_ns, copy)) { visit(static_cast<const LearnedRow&>(copy)); }
+        }
+    }
+
+    /// Grows with every change that could alter a decision. Any thread.
+    [[nodiscard]] std::uint32_t epoch() const noexcept;
+    /// epoch() right after the last change of a binding of the port. Any thread.
+    [[nodiscard]] std::uint32_t port_epoch(PortIndex port) const noexcept;
+    /// True if bindings of the port changed, or may have expired, after `epoch` was loaded; right
+    /// across the wrap.
+    [[nodiscard]] bool has_changed(PortIndex port, std::uint32_t epoch) const noexcept {
+        return static_cast<std::int32_t>(port_epoch(port) - epoch) > 0;
+    }
+
+    /// Rows of a port, expired ones not yet swept included. Any thread.
+    [[nodiscard]] std::uint32_t count(PortIndex port, LearnedKind kind,
+                                      IpFamily family = IpFamily::kNone) const noexcept;
+    [[nodiscard]] std::uint32_t size() const noexcept;  ///< The same of all ports.
+    [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+    /// Records that were ever in use: for_each() has nothing to show from there on.
+    [[nodiscard]] std::uint32_t used_count() const noexcept;
+
+private:
+    using Visitor = void (*)(void* context, const LearnedRow& row) noexcept;
+    void walk(const LearnedKey& key, std::uint64_t now_ns, Visitor visit,
+              void* context) const noexcept;
+    [[nodiscard]] std::uint64_t next_second_ns() const noexcept;
+    void pass_second(std::uint64_t now_ns) noexcept;
+    [[nodiscard]] std::uint32_t bucket_of(const LearnedKey& key) const noexcept;
+    [[nodiscard]] std::uint32_t lookup(std::uint32_t bucket, const LearnedKey& key) const noexcept;
+    [[nodiscard]] LearnResult refuse(PortIndex owner, const LearnedKey& key,
+                                     std::uint32_t limit) const noexcept;
+    LearnResult insert(std::uint32_t bucket, const LearnedKey& key, const LearnedValue& value,
+                       std::uint64_t now_ns) noexcept;
+    [[nodiscard]] LearnResult update(LearnedRecord& record, const LearnedValue& value,
+                                     std::uint32_t limit, std::uint64_t now_ns) noexcept;
+    void set_expiry(LearnedRecord& record, std::uint64_t expires_ns) noexcept;
+    /// Unlinks and frees a record; the caller holds the bucket's lock.
+    void remove(std::uint32_t bucket, std::uint32_t index) noexcept;
+    template <typename Condition>
+    bool remove_if(std::uint32_t index, Condition&& condition) noexcept;
+    [[nodiscard]] bool copy_live(std::uint32_t index, std::uint64_t now_ns,
+                                 LearnedRow& out) const noexcept;
+    void count_row(const LearnedRecord& record, bool present) noexcept;
+    void changed(const LearnedKey& key) noexcept;
+
+    LearnedArena* arena_;
+    struct LearnedBucket* buckets_;
+    LearnedRecord* records_;
+    std::uint32_t capacity_;
+    std::uint32_t bucket_mask_;
+    bool shared_;  // More than one worker: locks are taken.
+    std::uint64_t hash_keys_[5];
+};
+
+}  // namespace sluice

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+// LearnedTable: see learned_table.h. Chained hashing over everything of the key but its port, so
+// that rows which differ only in that share a chain. Workers; the listing copies run on control.
+#include "sluice/iochain/learned_table.h"
+
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
+#include "iochain/swsec/learned_arena.h"
+#include "sluice/base/assert.h"
+
+namespace sluice {
+namespace {
+
+std::uint64_t fold_multiply(std::uint64_t x, std::uint64_t y) noexcept {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(x) * y;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
+}
+
+// SplitMix64 (Steele, Lea, Flood 2014): independent keys from one seed.
+std::uint64_t next_key(std::uint64_t& state) noexcept {
+    state += 0x9e3779b97f4a7c15ULL;
+    std::uint64_t z = state;
+    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31U);
+}
+
+bool is_counted(PortIndex port) noexcept { return port.value < kPortMax; }
+
+PortIndex owner_of(const LearnedKey& key, const LearnedValue& value) noexcept {
+    return key.is_per_port() ? key.port : value.port;
+}
+
+bool same_but_port(const LearnedKey& a, const LearnedKey& b) noexcept {
+    LearnedKey as_if = b;
+    as_if.port = a.port;
+    return a == as_if;
+}
+
+bool is_expired(const LearnedValue& value, std::uint64_t now_ns) noexcept {
+    return value.expires_ns != 0 && now_ns >= value.expires_ns;
+}
+
+std::uint64_t whole_seconds(std::uint64_t expires_ns) noexcept {
+    return (expires_ns + kLearnedSecondNs - 1U) / kLearnedSecondNs * kLearnedSecondNs;
+}
+
+// Marks a record as being written, for control's copies.
+class Writing {
+public:
+    explicit Writing(LearnedRecord& record) noexcept : record_(record) {
+        store_relaxed(record_.version, record_.version + 1U);
+        __atomic_thread_fence(__ATOMIC_RELEASE);
+    }
+    ~Writing() { __atomic_store_n(&record_.version, record_.version + 1U, __ATOMIC_RELEASE); }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+
+private:
+    LearnedRecord& record_;
+};
+
+}  // namespace
+
+std::size_t LearnedTable::arena_bytes(std::uint32_t capacity) noexcept {
+    return page_aligned(learned_records_offset(capacity) + sizeof(LearnedRecord) * capacity);
+}
+
+LearnedTable::LearnedTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+                           std::uint64_t hash_seed) noexcept
+    : arena_(static_cast<LearnedArena*>(arena)),
+      buckets_(reinterpret_cast<LearnedBucket*>(static_cast<std::byte*>(arena) +
+                                                learned_buckets_offset())),
+      records_(reinterpret_cast<LearnedRecord*>(static_cast<std::byte*>(arena) +
+                                                learned_records_offset(capacity))),
+      capacity_(capacity),
+      bucket_mask_(learned_bucket_count(capacity) - 1U),
+      shared_(worker_count > 1) {
+    SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
+    SLUICE_ASSERT(capacity > 0 && capacity <= kLearnedMax && worker_count > 0);
+    arena_->magic = kLearnedMagic;
+    arena_->version = kLearnedVersion;
+    arena_->record_size = sizeof(LearnedRecord);
+    arena_->capacity = capacity;
+    arena_->bucket_count = bucket_mask_ + 1U;
+    arena_->hash_seed = hash_seed;
+    for (std::uint64_t& key : hash_keys_) { key = next_key(hash_seed); }
+}
+
+std::uint32_t LearnedTable::bucket_of(const LearnedKey& key) const noexcept {
+    std::uint64_t word[3] = {};
+    std::memcpy(&word[0], &key, sizeof word[0]);
+    std::memcpy(&word[1], key.address, sizeof key.address);
+    constexpr std::uint64_t kPortBits = 0xffffULL << 32U;  // Bytes 4 and 5 of the key.
+    static_assert(offsetof(LearnedKey, port) == 4 && offsetof(LearnedKey, address) == 8);
+    const std::uint64_t x =
+        fold_multiply((word[0] & ~kPortBits) ^ hash_keys_[0], word[1] ^ hash_keys_[1]);
+    const std::uint64_t hash = fold_multiply(x ^ hash_keys_[2], word[2] ^ hash_keys_[3]);
+    return static_cast<std::uint32_t>(hash ^ hash_keys_[4]) & bucket_mask_;
+}
+
+// Index + 1, 0 if there is none.
+std::uint32_t LearnedTable::lookup(std::uint32_t bucket, const LearnedKey& key) const noexcept {
+    std::uint32_t ref = buckets_[bucket].head;
+    while (ref != 0 && !(records_[ref - 1U].key == key)) { ref = records_[ref - 1U].next; }
+    return ref;
+}
+
+std::optional<LearnedValue> LearnedTable::find(const LearnedKey& key,
+                                               std::uint64_t now_ns) const noexcept {
+    const std::uint32_t bucket = bucket_of(key);
+    const ByteLock lock(buckets_[bucket].lock, shared_);
+    const std::uint32_t ref = lookup(bucket, key);
+    if (ref == 0 || is_expired(records_[ref - 1U].value, now_ns)) { return std::nullopt; }
+    return records_[ref - 1U].value;
+}
+
+void LearnedTable::walk(const LearnedKey& key, std::uint64_t now_ns, Visitor visit,
+                        void* context) const noexcept {
+    const std::uint32_t bucket = bucket_of(key);
+    const ByteLock lock(buckets_[bucket].lock, shared_);
+    for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = records_[ref - 1U].next) {
+        const LearnedRecord& record = records_[ref - 1U];
+        if (!same_but_port(record.key, key) || is_expired(record.value, now_ns)) { continue; }
+        visit(context, LearnedRow{record.key, record.value});
+    }
+}
+
+// A change is in force before epoch() says so: who loads the new epoch finds the new rows.
+void LearnedTable::changed(const LearnedKey& key) noexcept {
+    const ByteLock lock(arena_->change_lock, shared_);
+    const std::uint32_t epoch = arena_->epoch + 1U;
+    if (key.kind == LearnedKind::kBinding && is_counted(key.port)) {
+        store_relaxed(arena_->ports[key.port.value].epoch, epoch);
+    }
+    __atomic_store_n(&arena_->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+void LearnedTable::count_row(const LearnedRecord& record, bool present) noexcept {
+    const std::uint32_t delta = present ? 1U : ~0U;
+    add_count(arena_->live, delta, shared_);
+    const PortIndex owner = owner_of(record.key, record.value);
+    if (!is_counted(owner)) { return; }
+    LearnedPort& port = arena_->ports[owner.value];
+    add_count(port.count[count_slot(record.key.kind, record.key.family)], delta, shared_);
+    add_count(port.total, delta, shared_);
+}
+
+void LearnedTable::set_expiry(LearnedRecord& record, std::uint64_t expires_ns) noexcept {
+    const std::uint64_t next = whole_seconds(expires_ns);
+    const std::uint64_t old = record.value.expires_ns;
+    if (next == old) { return; }
+    const auto count = [&](std::uint64_t expires, std::uint32_t delta) {
+        if (expires == 0) { return; }
+        const std::size_t slot = expires / kLearnedSecondNs % kExpirySlots;
+        add_count(arena_->expiring[slot], delta, shared_);
+        if (record.key.kind != LearnedKind::kBinding) { return; }
+        add_count(arena_->expiring_bindings[slot], delta, shared_);
+    };
+    count(old, ~0U);
+    count(next, 1U);
+    store_relaxed(record.value.expires_ns, next);
+}
+
+LearnResult LearnedTable::refuse(PortIndex owner, const LearnedKey& key,
+                                 std::uint32_t limit) const noexcept {
+    const std::uint32_t free = capacity_ - std::min(capacity_, load_relaxed(arena_->live));
+    if (free == 0) { return LearnResult::kFull; }
+    if (!is_counted(owner)) { return LearnResult::kNew; }
+    const LearnedPort& port = arena_->ports[owner.value];
+    const unsigned slot = count_slot(key.kind, key.family);
+    if (limit != 0 && load_relaxed(port.count[slot]) >= limit) { return LearnResult::kLimit; }
+    return load_relaxed(port.total) >= free ? LearnResult::kFull : LearnResult::kNew;
+}
+
+LearnResult LearnedTable::insert(std::uint32_t bucket, const LearnedKey& key,
+                                 const LearnedValue& value, std::uint64_t now_ns) noexcept {
+    std::uint32_t index = 0;
+    {
+        const ByteLock lock(arena_->free_lock, shared_);
+        if (arena_->free_head != 0) {
+            index = arena_->free_head - 1U;
+            arena_->free_head = records_[index].next;
+        } else if (arena_->used < capacity_) {
+            index = arena_->used;
+            store_relaxed(arena_->used, index + 1U);
+        } else {
+            return LearnResult::kFull;
+        }
+    }
+    LearnedRecord& record = records_[index];
+    {
+        const Writing writing(record);
+        record.key = key;
+        record.value = value;
+        record.value.first_seen_ns = record.value.last_seen_ns = now_ns;
+        record.value.expires_ns = 0;
+        set_expiry(record, value.expires_ns);
+    }
+    record.next = buckets_[bucket].head;
+    buckets_[bucket].head = index + 1U;
+    count_row(record, true);
+    changed(key);
+    return LearnResult::kNew;
+}
+
+LearnResult LearnedTable::update(LearnedRecord& record, const LearnedValue& value,
+                                 std::uint32_t limit, std::uint64_t now_ns) noexcept {
+    const PortIndex from = owner_of(record.key, record.value);
+    const PortIndex to = owner_of(record.key, value);
+    if (from != to) {
+        const LearnResult refused = refuse(to, record.key, limit);
+        if (refused != LearnResult::kNew) { return refused; }
+    }
+    const bool has_moved = from != to || record.value.mac != value.mac;
+    const bool counts = has_moved || record.value.flags != value.flags;
+    if (from != to) { count_row(record, false); }
+    {
+        const Writing writing(record);
+        record.value.mac = value.mac;
+        record.value.port = value.port;
+        record.value.source = value.source;
+        record.value.flags = value.flags;
+        record.value.detail = value.detail;
+        record.value.last_seen_ns = now_ns;
+        set_expiry(record, value.expires_ns);
+    }
+    if (from != to) { count_row(record, true); }
+    if (counts) { changed(record.key); }
+    return has_moved ? LearnResult::kMoved : LearnResult::kRefreshed;
+}
+
+LearnResult LearnedTable::learn(const LearnedKey& key, const LearnedValue& value,
+                                std::uint32_t limit, std::uint64_t now_ns) noexcept {
+    const std::uint32_t bucket = bucket_of(key);
+    const ByteLock lock(buckets_[bucket].lock, shared_);
+    const std::uint32_t ref = lookup(bucket, key);
+    if (ref != 0) {
+        LearnedRecord& record = records_[ref - 1U];
+        if (!is_expired(record.value, now_ns)) { return update(record, value, limit, now_ns); }
+        remove(bucket, ref - 1U);
+    }
+    const LearnResult refused = refuse(owner_of(key, value), key, limit);
+    return refused == LearnResult::kNew ? insert(bucket, key, value, now_ns) : refused;
+}
+
+bool LearnedTable::touch(const LearnedKey& key, std::uint64_t seen_ns, std::uint64_t expires_ns,
+                         std::uint64_t now_ns) noexcept {
+    const std::uint32_t bucket = bucket_of(key);
+    const ByteLock lock(buckets_[bucket].lock, shared_);
+    const std::uint32_t ref = lookup(bucket, key);
+    if (ref == 0 || is_expired(records_[ref - 1U].value, now_ns)) { return false; }
+    LearnedRecord& record = records_[ref - 1U];
+    const Writing writing(record);
+    record.value.last_seen_ns = std::max(record.value.last_seen_ns, seen_ns);
+    set_expiry(record, expires_ns);
+    return true;
+}
+
+void LearnedTable::remove(std::uint32_t bucket, std::uint32_t index) noexcept {
+    std::uint32_t* ref = &buckets_[bucket].head;
+    while (*ref != 0 && *ref != index + 1U) { ref = &records_[*ref - 1U].next; }
+    SLUICE_ASSERT(*ref != 0);
+    LearnedRecord& record = records_[index];
+    *ref = record.next;
+    const LearnedKey key = record.key;
+    count_row(record, false);
+    {
+        const Writing writing(record);
+        set_expiry(record, 0);
+        record.key = LearnedKey{};
+    }
+    {
+        const ByteLock lock(arena_->free_lock, shared_);
+        record.next = arena_->free_head;
+        arena_->free_head = index + 1U;
+    }
+    changed(key);
+}
+
+bool LearnedTable::forget(const LearnedKey& key) noexcept {
+    const std::uint32_t bucket = bucket_of(key);
+    const ByteLock lock(buckets_[bucket].lock, shared_);
+    const std::uint32_t ref = lookup(bucket, key);
+    if (ref != 0) { remove(bucket, ref - 1U); }
+    return ref != 0;
+}
+
+// The record may become another row while its bucket's lock is waited for: it is looked up again.
+template <typename Condition>
+bool LearnedTable::remove_if(std::uint32_t index, Condition&& condition) noexcept {
+    LearnedRow row;
+    if (!copy_live(index, 0, row) || !condition(row)) { return false; }
+    const std::uint32_t bucket = bucket_of(row.key);
+    const ByteLock lock(buckets_[bucket].lock, shared_);
+    if (lookup(bucket, row.key) != index + 1U ||
+        !condition(LearnedRow{records_[index].key, records_[index].value})) {
+        return false;
+    }
+    remove(bucket, index);
+    return true;
+}
+
+std::uint32_t LearnedTable::sweep(std::uint32_t budget, std::uint64_t now_ns) noexcept {
+    const std::uint32_t used = used_count();
+    const std::uint32_t count = std::min(budget, used);
+    if (count == 0) { return 0; }
+    std::uint32_t index = load_relaxed(arena_->sweep_cursor) % used;
+    store_relaxed(arena_->sweep_cursor, (index + count) % used);
+    std::uint32_t removed = 0;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const std::uint64_t expires_ns = load_relaxed(records_[index].value.expires_ns);
+        const bool may_be_dead = expires_ns != 0 && now_ns >= expires_ns;
+        const auto is_dead = [now_ns](const LearnedRow& row) {
+            return is_expired(row.value, now_ns);
+        };
+        if (may_be_dead && remove_if(index, is_dead)) { ++removed; }
+        index = index + 1U == used ? 0 : index + 1U;
+    }
+    return removed;
+}
+
+std::uint32_t LearnedTable::flush(const LearnedFilter& filter, std::uint32_t& cursor,
+                                  std::uint32_t budget) noexcept {
+    const std::uint32_t used = used_count();
+    const auto is_named = [&filter](const LearnedRow& row) { return filter.matches(row); };
+    std::uint32_t removed = 0;
+    for (; cursor < used && budget > 0; ++cursor, --budget) {
+        if (remove_if(cursor, is_named)) { ++removed; }
+    }
+    if (cursor >= used_count()) { cursor = capacity_; }
+    return removed;
+}
+
+std::uint64_t LearnedTable::next_second_ns() const noexcept {
+    return load_relaxed(arena_->next_second_ns);
+}
+
+// One worker does it for all; rows of the seconds since the last time may have expired. A row
+// beyond the wheel's reach counts too early: that costs a look.
+void LearnedTable::pass_second(std::uint64_t now_ns) noexcept {
+    std::uint64_t seen = load_relaxed(arena_->next_second_ns);
+    const std::uint64_t next = (now_ns / kLearnedSecondNs + 1U) * kLearnedSecondNs;
+    if (next <= seen || !__atomic_compare_exchange_n(&arena_->next_second_ns, &seen, next, false,
+                                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        return;
+    }
+    const std::uint64_t last = now_ns / kLearnedSecondNs;
+    const std::uint64_t first =
+        std::max(seen / kLearnedSecondNs, last > kExpirySlots ? last - kExpirySlots + 1U : 0U);
+    std::uint32_t rows = 0;
+    std::uint32_t bindings = 0;
+    for (std::uint64_t second = first; second <= last; ++second) {
+        rows |= load_relaxed(arena_->expiring[second % kExpirySlots]);
+        bindings |= load_relaxed(arena_->expiring_bindings[second % kExpirySlots]);
+    }
+    if (rows == 0) { return; }
+    const ByteLock lock(arena_->change_lock, shared_);
+    const std::uint32_t epoch = arena_->epoch + 1U;
+    if (bindings != 0) { store_relaxed(arena_->expiry_epoch, epoch); }
+    __atomic_store_n(&arena_->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+// Reads beside workers that write: a copy of two moments is discarded.
+[[gnu::no_sanitize("thread")]] bool LearnedTable::copy_live(std::uint32_t index,
+                                                            std::uint64_t now_ns,
+                                                            LearnedRow& out) const noexcept {
+    const LearnedRecord& record = records_[index];
+    const std::uint32_t before = __atomic_load_n(&record.version, __ATOMIC_ACQUIRE);
+    if ((before & 1U) != 0) { return false; }
+    std::uint64_t words[9];
+    static_assert(sizeof words == sizeof(LearnedRow));
+    const auto* from = reinterpret_cast<const char*>(&record);
+    for (std::size_t i = 0; i < std::size(words); ++i) {
+        words[i] =
+            __atomic_load_n(reinterpret_cast<const std::uint64_t*>(from) + i, __ATOMIC_RELAXED);
+    }
+    std::memcpy(&out, words, sizeof out);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&record.version, __ATOMIC_RELAXED) == before &&
+           out.key.kind != LearnedKind::kNone && !is_expired(out.value, now_ns);
+}
+
+std::uint32_t LearnedTable::epoch() const noexcept {
+    return __atomic_load_n(&arena_->epoch, __ATOMIC_ACQUIRE);
+}
+
+std::uint32_t LearnedTable::port_epoch(PortIndex port) const noexcept {
+    if (!is_counted(port)) { return 0; }
+    const std::uint32_t own = load_relaxed(arena_->ports[port.value].epoch);
+    if (count(port, LearnedKind::kBinding) == 0) { return own; }
+    const std::uint32_t expiry = load_relaxed(arena_->expiry_epoch);
+    return static_cast<std::int32_t>(expiry - own) > 0 ? expiry : own;
+}
+
+std::uint32_t LearnedTable::count(PortIndex port, LearnedKind kind,
+                                  IpFamily family) const noexcept {
+    if (!is_counted(port) || kind == LearnedKind::kNone) { return 0; }
+    const LearnedPort& counts = arena_->ports[port.value];
+    const std::uint32_t count = load_relaxed(counts.count[count_slot(kind, family)]);
+    const bool both = kind == LearnedKind::kBinding && family == IpFamily::kNone;
+    return both ? count + load_relaxed(counts.count[kCountIpv6Binding]) : count;
+}
+
+std::uint32_t LearnedTable::size() const noexcept { return load_relaxed(arena_->live); }
+
+std::uint32_t LearnedTable::used_count() const noexcept { return load_relaxed(arena_->used); }
+
+}  // namespace sluice

@@ -27,6 +27,9 @@ void add_config(admin::AdminServer& server, ConfigService& config) {
                [&config](const json& params, const Peer&) -> AnswerLater {
                    return config.apply(params, true);
                });
+    server.add("edit", Access::kChange, [&config](const json& params, const Peer&) -> AnswerLater {
+        return config.edit(params);
+    });
     server.add("diff", Access::kRead, [&config](const json& params, const Peer&) -> Answer {
         return config.diff(params);
     });

@@ -5,6 +5,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "admin/params.h"
 #include "src/sluiced/version.h"
 
@@ -19,6 +21,21 @@ using nlohmann::json;
 constexpr std::uint64_t kRowsDefault = 100000;
 constexpr std::uint64_t kTopDefault = 100;
 
+// "add rule app/web-in"; whatever the peer sent, it can't break out of its line of the log.
+std::string edit_subject(const json& params) {
+    constexpr std::size_t kLengthMax = 200;
+    std::string text;
+    for (const char* key : {"op", "kind", "name"}) {
+        const auto found = params.find(key);
+        if (found == params.end() || !found->is_string()) { continue; }
+        text += (text.empty() ? "" : " ") + found->get<std::string>().substr(0, kLengthMax);
+    }
+    std::replace_if(
+        text.begin(), text.end(),
+        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    return text;
+}
+
 void add_config(admin::AdminServer& server, ConfigService& config) {
     server.add("apply", Access::kChange, [&config](const json& params, const Peer&) -> AnswerLater {
         return config.apply(params, false);
@@ -27,9 +44,10 @@ void add_config(admin::AdminServer& server, ConfigService& config) {
                [&config](const json& params, const Peer&) -> AnswerLater {
                    return config.apply(params, true);
                });
-    server.add("edit", Access::kChange, [&config](const json& params, const Peer&) -> AnswerLater {
-        return config.edit(params);
-    });
+    server.add(
+        "edit", Access::kChange,
+        [&config](const json& params, const Peer&) -> AnswerLater { return config.edit(params); },
+        edit_subject);
     server.add("diff", Access::kRead, [&config](const json& params, const Peer&) -> Answer {
         return config.diff(params);
     });

@@ -85,6 +85,8 @@ void render_applied(const nlohmann::json& result, const View& view);
 [[nodiscard]] std::vector<Command> edit_commands();
 [[nodiscard]] std::vector<Command> show_commands();
 [[nodiscard]] std::vector<Command> daemon_commands();
+[[nodiscard]] Command show_conns_command();
+[[nodiscard]] Command top_command();
 
 /// Distinct next words of the commands that begin with `prefix` ("" or "show").
 [[nodiscard]] std::vector<std::string> next_words(const std::string& prefix);

@@ -98,11 +98,19 @@ void add_show(admin::AdminServer& server, ShowService& show) {
     server.add("show.conns", Access::kRead,
                [&show](const json& params, const Peer&) -> AnswerLater {
                    ParamReader read(params);
-                   std::string port = read.text("port");
-                   const std::uint64_t limit = read.count("limit", kRowsDefault);
-                   const std::uint64_t offset = read.count("offset", 0);
+                   ConnsQuestion question;
+                   question.port = read.text("port");
+                   question.filter = read.text("filter");
+                   question.limit = read.count("limit", kRowsDefault);
+                   question.offset = read.count("offset", 0);
+                   if (params.contains("cursor")) { question.cursor = read.count("cursor", 0); }
                    if (const Status status = read.finish(); !status) { co_return status.error(); }
-                   co_return co_await show.conns(std::move(port), limit, offset);
+                   if (question.cursor.value_or(0) > kConnectionMax) {
+                       co_return Error{Errc::kInvalid,
+                                       "parameter cursor is not one that an answer gave",
+                                       admin::kParamsObject};
+                   }
+                   co_return co_await show.conns(std::move(question));
                });
     server.add("show.flows", Access::kRead,
                [&show](const json& params, const Peer&) -> AnswerLater {

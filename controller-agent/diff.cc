@@ -3,6 +3,7 @@
 // whose keys are compared one by one to say what differs.
 #include "controller-agent/diff.h"
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 
@@ -80,6 +81,10 @@ const T* find(const ByName<T>& index, const std::string& name) {
 /// True if the objects that both lists hold stand in another order.
 template <typename T>
 bool reordered(const std::vector<T>& after, const std::vector<T>& before) {
+    if (std::equal(after.begin(), after.end(), before.begin(), before.end(),
+                   [](const T& a, const T& b) { return a.name == b.name; })) {
+        return false;  // The usual case, without an index.
+    }
     const ByName<T> now = by_name(after);
     const ByName<T> then = by_name(before);
     auto old_item = before.begin();
@@ -114,12 +119,11 @@ void diff_list(const std::string& kind, const std::string& prefix, const std::ve
     }
 }
 
-template <typename T>
-T without_rules(const T& item) {
-    T bare = item;
-    bare.rules.clear();
-    return bare;
+// Built without the rules rather than copied and cleared: there may be 100 000.
+model::Section without_rules(const model::Section& item) {
+    return {item.name, item.stateful, item.tcp_strict, {}};
 }
+model::Acl without_rules(const model::Acl& item) { return {item.name, item.applied_to, {}}; }
 
 /// ACLs and sections: the object itself, then its rules one by one.
 template <typename T>

@@ -38,9 +38,11 @@ Dispatcher::Dispatcher(const asio::any_io_executor& executor, const Limits& limi
       audit_(std::move(audit)),
       changes_(std::make_shared<ChangeQueue>(executor)) {}
 
-void Dispatcher::add(std::string method, Access access, Handler handler) {
+void Dispatcher::add(std::string method, Access access, Handler handler, Subject subject) {
     const bool added =
-        methods_.emplace(std::move(method), Method{access, std::move(handler)}).second;
+        methods_
+            .emplace(std::move(method), Method{access, std::move(handler), std::move(subject)})
+            .second;
     SLUICE_ASSERT(added);
 }
 
@@ -107,7 +109,8 @@ asio::awaitable<Dispatcher::Outcome> Dispatcher::call(const Request& request, co
     const Method& method = found->second;
     if (method.access == Access::kRead) { co_return co_await run(method, request, peer); }
     Outcome outcome = co_await call_change(method, request, peer);
-    audit(request.method, peer, outcome);
+    const std::string about = method.subject ? " (" + method.subject(request.params) + ")" : "";
+    audit(request.method + about, peer, outcome);
     co_return outcome;
 }
 
@@ -168,11 +171,11 @@ std::string Dispatcher::bounded(const json& id, std::string line) const {
     return error_line(id, kMethodFailed, Error{Errc::kLimit, message, ""});
 }
 
-void Dispatcher::audit(const std::string& method, const Peer& peer, const Outcome& outcome) const {
+void Dispatcher::audit(std::string method, const Peer& peer, const Outcome& outcome) const {
     const std::string result = outcome.failure == 0 ? "ok"
                                                     : std::string(to_string(outcome.error.code)) +
                                                           ": " + outcome.error.message;
-    audit_({method, peer, result});
+    audit_({std::move(method), peer, result});
 }
 
 }  // namespace sluice::admin

@@ -34,10 +34,12 @@ using PlainHandler =
 
 /// What is written down about one call of a changing method, refused ones included.
 struct AuditRecord {
-    std::string method;
+    std::string method;  ///< With what it is about, if its subject says: "edit (add rule app/r1)".
     Peer peer;
     std::string result;  ///< "ok", or the code and sentence of the error.
 };
+/// What a call is about, in a few words for the audit log; the parameters may be anything.
+using Subject = std::function<std::string(const nlohmann::json& params)>;
 using AuditSink = std::function<void(const AuditRecord&)>;
 
 /// Default sink: one line to the log, "audit: apply by uid 0 pid 812: ok".
@@ -49,7 +51,7 @@ public:
     Dispatcher(const boost::asio::any_io_executor& executor, const Limits& limits, AuditSink audit);
 
     /// Names are words joined by dots. Adding a name twice is a programmer's error.
-    void add(std::string method, Access access, Handler handler);
+    void add(std::string method, Access access, Handler handler, Subject subject = {});
     void add(std::string method, Access access, PlainHandler handler);
 
     /// The answer to one line without its newline; empty for notifications, which are executed all
@@ -63,6 +65,7 @@ private:
     struct Method {
         Access access;
         Handler handler;
+        Subject subject;
     };
     struct Outcome {
         int failure = 0;  // 0: `result` holds; else a JSON-RPC code and `error`.
@@ -83,7 +86,7 @@ private:
     static Outcome failed(int code, Errc kind, std::string message);
     boost::asio::awaitable<std::string> write(nlohmann::json id, Outcome outcome);
     [[nodiscard]] std::string bounded(const nlohmann::json& id, std::string line) const;
-    void audit(const std::string& method, const Peer& peer, const Outcome& outcome) const;
+    void audit(std::string method, const Peer& peer, const Outcome& outcome) const;
 
     Limits limits_;
     AuditSink audit_;

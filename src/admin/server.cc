@@ -155,8 +155,8 @@ AdminServer::AdminServer(asio::io_context& io, std::string path, Options options
 
 AdminServer::~AdminServer() { stop(); }
 
-void AdminServer::add(std::string method, Access access, Handler handler) {
-    listener_->dispatcher().add(std::move(method), access, std::move(handler));
+void AdminServer::add(std::string method, Access access, Handler handler, Subject subject) {
+    listener_->dispatcher().add(std::move(method), access, std::move(handler), std::move(subject));
 }
 
 void AdminServer::add(std::string method, Access access, PlainHandler handler) {

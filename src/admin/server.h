@@ -33,7 +33,8 @@ public:
     AdminServer& operator=(const AdminServer&) = delete;
 
     /// Adds a method; also while serving. The name must be new.
-    void add(std::string method, Access access, Handler handler);
+    /// `subject`: what the audit log says beside the method, of calls that change something.
+    void add(std::string method, Access access, Handler handler, Subject subject = {});
     void add(std::string method, Access access, PlainHandler handler);
 
     /// Makes the folder (0755) if its parent exists, takes over a socket that nobody listens on,

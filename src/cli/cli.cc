@@ -54,6 +54,10 @@ int run(const Invocation& invocation, const Streams& streams) {
         streams.out << text.value();
         return kExitOk;
     }
+    if (invocation.command->drive != nullptr) {
+        auto done = invocation.command->drive(invocation, streams);
+        return done.ok() ? kExitOk : report(done.failure(), invocation.json, streams);
+    }
     auto result = ask(invocation, streams.in);
     if (!result.ok()) { return report(result.failure(), invocation.json, streams); }
     if (invocation.json) {

@@ -2,28 +2,50 @@
 // What a command is: its words, its arguments and how its result looks. The command line, the call
 // to the daemon,
 // --help and completion all follow from this; adding a command is adding one entry to one
-// commands_*.cc. One thread.
+// commands_*.cc. Commands that are more than one question have a drive() of their own. One thread.
 #pragma once
 
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "failure.h"
 #include "table.h"
 
 namespace sluice::cli {
+
+struct Invocation;
+struct Streams;
 
 /// What an argument takes and where it goes.
 enum class Kind {
     kText,      ///< A string parameter.
     kCount,     ///< A number parameter, from 0 on.
     kFlag,      ///< A parameter that is true when given.
+    kFlagOff,   ///< A parameter that is false when given.
+    kTexts,     ///< A list of strings: an option that may be repeated, or all further words.
     kDocument,  ///< A file whose JSON object becomes the parameters.
     kSuffix,    ///< A flag that calls METHOD.PARAM instead.
 };
 
 /// What completion offers for an argument.
-enum class Offer { kNothing, kPorts, kPortGroups, kFiles, kLevels, kShells };
+enum class Offer {
+    kNothing,
+    kPorts,
+    kPortGroups,
+    kFiles,
+    kLevels,
+    kShells,
+    kSortKeys,
+    kSwitches,
+    kUplinks,
+    kAddressSets,
+    kGroups,
+    kAcls,
+    kAclRules,
+    kSections,
+    kRules,
+};
 
 /// A positional ("PORT") or an option ("--top").
 struct Argument {
@@ -45,15 +67,26 @@ struct Command {
     std::vector<std::string> examples;  ///< What follows "sluice ".
     void (*render)(const nlohmann::json& result, const View& view) = nullptr;
     bool local = false;  ///< Answered by this program, without the daemon.
+    /// Makes method and parameters from those that the arguments gave; null: they are right as they
+    /// are. Failures: code "usage".
+    Outcome<bool> (*prepare)(Invocation& invocation) = nullptr;
+    /// Runs the command in place of ask, render; null: one question, one answer.
+    Outcome<bool> (*drive)(const Invocation& invocation, const Streams& streams) = nullptr;
 };
 
 /// Every command, in the order of --help.
 [[nodiscard]] const std::vector<Command>& all_commands();
 
+/// "changed 3 objects, generation 7", of `apply` and of edits.
+void render_applied(const nlohmann::json& result, const View& view);
+
 // The parts, each in its own file.
 [[nodiscard]] std::vector<Command> change_commands();
+[[nodiscard]] std::vector<Command> edit_commands();
 [[nodiscard]] std::vector<Command> show_commands();
 [[nodiscard]] std::vector<Command> daemon_commands();
+[[nodiscard]] Command show_conns_command();
+[[nodiscard]] Command top_command();
 
 /// Distinct next words of the commands that begin with `prefix` ("" or "show").
 [[nodiscard]] std::vector<std::string> next_words(const std::string& prefix);

@@ -9,18 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-void render_applied(const json& result, const View& view) {
-    const auto changed = number_of(value_at(result, "changed"));
-    const bool dry_run = view.method == "apply.dry_run";
-    if (changed == 0) {
-        view.out << "nothing to change";
-    } else {
-        view.out << (dry_run ? "would change " : "changed ") << format_count(changed)
-                 << (changed == 1 ? " object" : " objects");
-    }
-    view.out << ", generation " << as_text(value_at(result, "generation")) << '\n';
-}
-
 // "+ port vm3", "- acl old", "~ port vm1 (mac, ips)".
 void render_diff(const json& result, const View& view) {
     if (!result.is_array() || result.empty()) {
@@ -54,6 +42,18 @@ void render_removed(const json& result, const View& view) {
 }
 
 }  // namespace
+
+void render_applied(const json& result, const View& view) {
+    const auto changed = number_of(value_at(result, "changed"));
+    const bool dry_run = view.method == "apply.dry_run";
+    if (changed == 0) {
+        view.out << "nothing to change";
+    } else {
+        view.out << (dry_run ? "would change " : "changed ") << format_count(changed)
+                 << (changed == 1 ? " object" : " objects");
+    }
+    view.out << ", generation " << as_text(value_at(result, "generation")) << '\n';
+}
 
 std::vector<Command> change_commands() {
     const Argument file{

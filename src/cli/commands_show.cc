@@ -11,16 +11,6 @@ namespace {
 using nlohmann::json;
 constexpr Align kRight = Align::kRight;
 
-std::string endpoint(const json& row, const char* address_key, const char* port_key) {
-    std::string address = as_text(value_at(row, address_key));
-    const auto port = number_of(value_at(row, port_key));
-    if (port == 0) { return address; }
-    const bool ipv6 = address.find(':') != std::string::npos;
-    return (ipv6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
-}
-std::string source_of(const json& row) { return endpoint(row, "src", "sport"); }
-std::string destination_of(const json& row) { return endpoint(row, "dst", "dport"); }
-
 std::string busy_percent(const json& row) {
     const auto busy = number_of(value_at(row, "busy_cycles"));
     const auto idle = number_of(value_at(row, "idle_cycles"));
@@ -65,19 +55,6 @@ constexpr std::array kRuleFields{
     Field{"BYTES", "bytes", as_bytes, kRight},
 };
 
-constexpr std::array kConnectionFields{
-    Field{"PORT", "port", as_text},
-    Field{"PROTO", "proto", as_text},
-    Field{"SOURCE", "", source_of},
-    Field{"DESTINATION", "", destination_of},
-    Field{"INITIATOR", "initiator", as_text},
-    Field{"STATE", "state", as_text},
-    Field{"RULE", "rule", as_text},
-    Field{"PACKETS", "packets", as_count, kRight},
-    Field{"BYTES", "bytes", as_bytes, kRight},
-    Field{"EXPIRES", "expires_s", as_duration, kRight},
-};
-
 constexpr std::array kFlowFields{
     Field{"INGRESS", "ingress", as_text},          Field{"KEY", "key", as_text},
     Field{"PROGRAM", "program", as_text},          Field{"OUTPUT", "output", as_text},
@@ -97,9 +74,6 @@ constexpr std::array kWorkerFields{
 
 void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
 void render_rules(const json& r, const View& v) { print_rows(r, kRuleFields, v, "no rules"); }
-void render_conns(const json& r, const View& v) {
-    print_rows(r, kConnectionFields, v, "no connections");
-}
 void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, "no flows"); }
 void render_workers(const json& r, const View& v) { print_rows(r, kWorkerFields, v, "no workers"); }
 void render_tree(const json& r, const View& v) { print_tree(r, v); }
@@ -171,13 +145,7 @@ std::vector<Command> show_commands() {
          {any_port},
          {"show rules", "show rules vm1"},
          render_rules},
-        {"show conns",
-         "tracked connections",
-         {any_port,
-          {"--limit", "limit", Kind::kCount, false, "at most so many"},
-          {"--offset", "offset", Kind::kCount, false, "leave out the first so many"}},
-         {"show conns", "show conns vm1 --limit 50"},
-         render_conns},
+        show_conns_command(),
         {"show flows",
          "flow table entries, busiest first",
          {{"--top", "top", Kind::kCount, false, "at most so many"}},

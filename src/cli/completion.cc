@@ -38,6 +38,33 @@ std::vector<std::string> ask_ports(const Endpoint& endpoint, const char* key) {
     return {names.begin(), names.end()};
 }
 
+void add_names(const nlohmann::json& list, const std::string& prefix,
+               std::vector<std::string>& names) {
+    if (!list.is_array()) { return; }
+    for (const auto& item : list) {
+        if (const auto name = value_at(item, "name"); name.is_string()) {
+            names.push_back(prefix + name.get<std::string>());
+        }
+    }
+}
+
+// Names in a list of the running document; of rules, with what holds them before a slash.
+std::vector<std::string> ask_names(const Endpoint& endpoint, const char* list, bool of_rules) {
+    auto document = call(endpoint, "export", "{}");
+    std::vector<std::string> names;
+    if (!document.ok()) { return names; }
+    const auto items = value_at(document.value(), list);
+    if (!of_rules) {
+        add_names(items, "", names);
+    } else if (items.is_array()) {
+        for (const auto& item : items) {
+            const auto name = value_at(item, "name");
+            add_names(value_at(item, "rules"), as_text(name) + "/", names);
+        }
+    }
+    return names;
+}
+
 std::vector<std::string> offers(Offer offer, const Endpoint& endpoint) {
     switch (offer) {
         case Offer::kPorts: return ask_ports(endpoint, "name");
@@ -45,6 +72,15 @@ std::vector<std::string> offers(Offer offer, const Endpoint& endpoint) {
         case Offer::kFiles: return {kFiles};
         case Offer::kLevels: return {"trace", "debug", "info", "warn", "error", "critical", "off"};
         case Offer::kShells: return {"bash"};
+        case Offer::kSortKeys: return {"packets", "bytes", "cycles", "drops"};
+        case Offer::kSwitches: return ask_names(endpoint, "switches", false);
+        case Offer::kUplinks: return ask_names(endpoint, "uplinks", false);
+        case Offer::kAddressSets: return ask_names(endpoint, "address_sets", false);
+        case Offer::kGroups: return ask_names(endpoint, "groups", false);
+        case Offer::kAcls: return ask_names(endpoint, "acls", false);
+        case Offer::kAclRules: return ask_names(endpoint, "acls", true);
+        case Offer::kSections: return ask_names(endpoint, "dfw.sections", false);
+        case Offer::kRules: return ask_names(endpoint, "dfw.sections", true);
         case Offer::kNothing: break;
     }
     return {};
@@ -62,8 +98,13 @@ std::vector<std::string> options_of(const Command* command) {
     return options;
 }
 
+bool has_value(Kind kind) {
+    return kind == Kind::kCount || kind == Kind::kText || kind == Kind::kTexts;
+}
+
 // The value that `option` waits for; nothing for a flag.
-bool value_of(const std::string& option, const Command* command, std::vector<std::string>& values) {
+bool value_of(const std::string& option, const Command* command, const Endpoint& endpoint,
+              std::vector<std::string>& values) {
     if (option == "-o" || option == "--output") {
         values = {"table", "json"};
     } else if (option == "--socket") {
@@ -72,23 +113,33 @@ bool value_of(const std::string& option, const Command* command, std::vector<std
         values = {};
     } else {
         if (command == nullptr) { return false; }
-        return std::any_of(command->arguments.begin(), command->arguments.end(),
-                           [&](const Argument& argument) {
-                               return argument.name == option && argument.kind == Kind::kCount;
-                           });
+        const auto found = std::find_if(
+            command->arguments.begin(), command->arguments.end(),
+            [&](const Argument& argument) { return argument.name == option; });
+        if (found == command->arguments.end() || !has_value(found->kind)) { return false; }
+        values = offers(found->offer, endpoint);
     }
     return true;
+}
+
+bool takes_value(const std::string& option, const Command& command) {
+    if (option == "-o" || option == "--output" || option == "--socket" || option == "--timeout") {
+        return true;
+    }
+    return std::any_of(command.arguments.begin(), command.arguments.end(),
+                       [&](const Argument& argument) {
+                           return argument.name == option && has_value(argument.kind);
+                       });
 }
 
 std::vector<std::string> next_positional(const Command& command,
                                          const std::vector<std::string>& rest,
                                          const Endpoint& endpoint) {
     std::size_t given = 0;
-    std::vector<std::string> ignored;
     for (std::size_t i = 0; i < rest.size(); ++i) {
         const bool option = rest[i].size() > 1 && rest[i].front() == '-';
         if (!option) { ++given; }
-        if (option && value_of(rest[i], &command, ignored)) { ++i; }
+        if (option && takes_value(rest[i], command)) { ++i; }
     }
     for (const auto& argument : command.arguments) {
         if (argument.is_option()) { continue; }
@@ -102,7 +153,9 @@ std::vector<std::string> candidates(const std::vector<std::string>& before,
     const Words words = split_words(before);
     const Command* command = find_command(words.found);
     std::vector<std::string> values;
-    if (!before.empty() && value_of(before.back(), command, values)) { return values; }
+    if (!before.empty() && value_of(before.back(), command, endpoint_of(before), values)) {
+        return values;
+    }
     if (!words.unknown.empty()) { return {}; }
     if (current.rfind('-', 0) == 0) { return options_of(command); }
     if (command == nullptr) { return next_words(words.found); }

@@ -7,14 +7,20 @@
 namespace sluice::cli {
 namespace {
 
+constexpr std::ptrdiff_t kOptionShownMax = 3;  // Of more, the overview says that there are some.
+
 std::string synopsis(const Command& command) {
     std::string text = command.words;
+    const auto options = std::count_if(command.arguments.begin(), command.arguments.end(),
+                                       [](const Argument& a) { return a.is_option(); });
     for (const auto& argument : command.arguments) {
         std::string name = argument.name;
+        if (argument.is_option() && options > kOptionShownMax) { continue; }
         if (argument.is_option() && argument.kind == Kind::kCount) { name += " N"; }
+        if (argument.kind == Kind::kTexts) { name += "..."; }
         text += argument.required ? " " + name : " [" + name + "]";
     }
-    return text;
+    return options > kOptionShownMax ? text + " [OPTIONS]" : text;
 }
 
 }  // namespace

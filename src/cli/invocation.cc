@@ -57,6 +57,7 @@ struct Values {
     Endpoint endpoint;
     double timeout_s = 120;
     std::map<std::string, std::string> texts;
+    std::map<std::string, std::vector<std::string>> lists;
     std::map<std::string, std::uint64_t> counts;
     std::map<std::string, bool> flags;
 };
@@ -77,13 +78,20 @@ std::string check_seconds(const std::string& text) {
     return good ? "" : text + " is not a number of seconds from 0.001 to 86400";
 }
 
+bool is_flag(Kind kind) {
+    return kind == Kind::kFlag || kind == Kind::kFlagOff || kind == Kind::kSuffix;
+}
+
 void add_argument(CLI::App& app, const Argument& argument, Values& values) {
     CLI::Option* option = nullptr;
-    if (argument.kind == Kind::kFlag || argument.kind == Kind::kSuffix) {
+    if (is_flag(argument.kind)) {
         option = app.add_flag(argument.name, values.flags[argument.name], argument.help);
     } else if (argument.kind == Kind::kCount) {
         option = app.add_option(argument.name, values.counts[argument.name], argument.help);
         option->type_name("N")->check(CLI::Validator(check_count, ""))->take_last();
+    } else if (argument.kind == Kind::kTexts) {
+        option = app.add_option(argument.name, values.lists[argument.name], argument.help);
+        option->type_name("")->allow_extra_args(!argument.is_option());
     } else {
         option = app.add_option(argument.name, values.texts[argument.name], argument.help);
         option->type_name("");
@@ -91,18 +99,46 @@ void add_argument(CLI::App& app, const Argument& argument, Values& values) {
     option->required(argument.required);
 }
 
-void add_globals(CLI::App& app, Values& values) {
+bool has_own_socket(const Command& command) {
+    return std::any_of(command.arguments.begin(), command.arguments.end(),
+                       [](const Argument& argument) { return argument.name == "--socket"; });
+}
+
+// A command with a --socket of its own (a port's): the daemon's stands before the command's words.
+void take_daemon_socket(Words& words, Endpoint& endpoint) {
+    if (const char* path = std::getenv("SLUICE_SOCKET"); path != nullptr) {
+        endpoint.socket_path = path;
+    }
+    const std::string option = "--socket";
+    auto& rest = words.rest;
+    for (std::size_t i = 0; i < words.before;) {
+        const bool apart = rest[i] == option && i + 1 < words.before;
+        const bool joined = rest[i].rfind(option + "=", 0) == 0;
+        if (!apart && !joined) {
+            ++i;
+            continue;
+        }
+        endpoint.socket_path = apart ? rest[i + 1] : rest[i].substr(option.size() + 1);
+        const auto at = rest.begin() + static_cast<std::ptrdiff_t>(i);
+        rest.erase(at, at + (apart ? 2 : 1));
+        words.before -= apart ? 2 : 1;
+    }
+}
+
+void add_globals(CLI::App& app, Values& values, bool with_socket) {
     constexpr const char* kGroup = "Every command";
     app.add_option(kOutputOption.names, values.output, kOutputOption.help)
         ->check(CLI::Validator(check_output, ""))
         ->take_last()
         ->type_name("table|json")
         ->group(kGroup);
-    app.add_option(kSocketOption.names, values.endpoint.socket_path, kSocketOption.help)
-        ->envname("SLUICE_SOCKET")
-        ->take_last()
-        ->type_name("PATH")
-        ->group(kGroup);
+    if (with_socket) {
+        app.add_option(kSocketOption.names, values.endpoint.socket_path, kSocketOption.help)
+            ->envname("SLUICE_SOCKET")
+            ->take_last()
+            ->type_name("PATH")
+            ->group(kGroup);
+    }
     app.add_option(kTimeoutOption.names, values.timeout_s, kTimeoutOption.help)
         ->check(CLI::Validator(check_seconds, ""))
         ->take_last()
@@ -125,17 +161,22 @@ void take_argument(const Argument& argument, Values& values, Invocation& invocat
     switch (argument.kind) {
         case Kind::kText: invocation.params[argument.param] = values.texts[argument.name]; break;
         case Kind::kCount: invocation.params[argument.param] = values.counts[argument.name]; break;
+        case Kind::kTexts: invocation.params[argument.param] = values.lists[argument.name]; break;
         case Kind::kFlag: invocation.params[argument.param] = true; break;
+        case Kind::kFlagOff: invocation.params[argument.param] = false; break;
         case Kind::kDocument: invocation.document_path = values.texts[argument.name]; break;
         case Kind::kSuffix: invocation.method += "." + argument.param; break;
     }
 }
 
-Outcome<Invocation> parse_command(const Command& command, std::vector<std::string> rest) {
+Outcome<Invocation> parse_command(const Command& command, Words words) {
     CLI::App app(command.summary, "sluice " + command.words);
     Values values;
     for (const auto& argument : command.arguments) { add_argument(app, argument, values); }
-    add_globals(app, values);
+    const bool own_socket = has_own_socket(command);
+    if (own_socket) { take_daemon_socket(words, values.endpoint); }
+    add_globals(app, values, !own_socket);
+    std::vector<std::string> rest = std::move(words.rest);
     app.footer(examples_text(command));
     try {
         std::reverse(rest.begin(), rest.end());  // CLI11 takes from the end.
@@ -159,6 +200,9 @@ Outcome<Invocation> parse_command(const Command& command, std::vector<std::strin
     for (const auto& argument : command.arguments) {
         if (app.count(argument.name) > 0) { take_argument(argument, values, invocation); }
     }
+    if (command.prepare != nullptr) {
+        if (auto done = command.prepare(invocation); !done.ok()) { return done.failure(); }
+    }
     return invocation;
 }
 
@@ -180,6 +224,7 @@ Words split_words(const std::vector<std::string>& args) {
             break;
         }
         words.found = longer;
+        words.before = words.rest.size();
     }
     words.rest.insert(words.rest.end(), args.begin() + static_cast<std::ptrdiff_t>(i), args.end());
     return words;
@@ -193,7 +238,7 @@ Outcome<Invocation> parse_arguments(const std::vector<std::string>& args) {
     }
     const Words words = split_words(args);
     if (const Command* command = find_command(words.found); command != nullptr) {
-        return parse_command(*command, words.rest);
+        return parse_command(*command, words);
     }
     Invocation invocation;
     if (asks(words.rest, "-h", "--help") && words.unknown.empty()) {

@@ -39,6 +39,7 @@ struct Words {
     std::string found;              ///< Longest run of words that commands begin with.
     std::string unknown;            ///< The word after them that no command has; empty if none.
     std::vector<std::string> rest;  ///< Everything else, in order.
+    std::size_t before = 0;         ///< How many of `rest` stood before the last word found.
 };
 [[nodiscard]] Words split_words(const std::vector<std::string>& args);
 

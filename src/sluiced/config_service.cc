@@ -55,10 +55,11 @@ ConfigService::ConfigService(datapath::Dataplane& dataplane, VhostDevices& devic
       applied_(json::object()) {}
 
 Result<model::Document> ConfigService::read(const json& document, bool check_folders) const {
-    Result<json> whole = with_own_objects(document);
-    if (!whole) { return whole.error(); }
     agent::CheckOptions options;
     if (check_folders) { options.folder_exists = agent::folder_on_disk; }
+    if (own_.empty()) { return agent::read_document(document, options); }
+    Result<json> whole = with_own_objects(document);
+    if (!whole) { return whole.error(); }
     return agent::read_document(whole.value(), options);
 }
 
@@ -141,29 +142,77 @@ asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) 
     std::function<Result<model::Document>()> check = [&] { return read(document, true); };
     Result<model::Document> next = co_await on_helper(helper_, std::move(check));
     if (!next) { co_return next.error(); }
-    const std::size_t changed = agent::diff(next.value(), running_).size();
-    if (dry_run || changed == 0) {
+    if (dry_run) {
+        const std::size_t changed = agent::diff(next.value(), running_).size();
         co_return json{{"changed", changed}, {"generation", generation_}};
     }
-    if (Status made = devices_.prepare(next.value()); !made) { co_return made.error(); }
-    std::function<Result<host::Compiled>()> build = [&] { return compile(next.value()); };
+    std::function<std::string()> text = [&] { return document.dump(); };
+    Result<json> done = co_await change_to(std::move(next).value(), std::move(text));
+    if (done && done.value()["changed"] != 0) { applied_ = std::move(document); }
+    co_return done;
+}
+
+asio::awaitable<Result<json>> ConfigService::change_to(model::Document next,
+                                                       std::function<std::string()> text) {
+    std::function<std::size_t()> compare = [&] { return agent::diff(next, running_).size(); };
+    const std::size_t changed = co_await on_helper(helper_, std::move(compare));
+    if (changed == 0) { co_return json{{"changed", 0}, {"generation", generation_}}; }
+    if (Status made = devices_.prepare(next); !made) { co_return made.error(); }
+    std::function<Result<host::Compiled>()> build = [&] { return compile(next); };
     Result<host::Compiled> compiled = co_await on_helper(helper_, std::move(build));
     if (!compiled) {
         devices_.discard();
         co_return compiled.error();
     }
-    std::function<Status()> write = [&] { return store_.save(generation_ + 1, document.dump()); };
+    std::function<Status()> write = [&] { return store_.save(generation_ + 1, text()); };
     const Status saved = co_await on_helper(helper_, std::move(write));
     if (!saved) {
         devices_.discard();
         co_return saved.error();
     }
     ++generation_;
-    applied_ = std::move(document);
     std::set<RuleId> rules = std::move(compiled.value().rules);
-    const std::uint64_t token = start_running(std::move(compiled).value(), std::move(next).value());
+    const std::uint64_t token = start_running(std::move(compiled).value(), std::move(next));
     co_await forget_removed(token, std::move(rules));
     co_return json{{"changed", changed}, {"generation", generation_}};
+}
+
+bool ConfigService::is_own(const agent::Edit& edit) const {
+    if (edit.kind == "host") { return own_.contains("host"); }
+    const std::string key = agent::list_key(edit.kind);
+    return own_.contains(key) && own_[key].is_array() && has_name(own_[key], edit.name);
+}
+
+asio::awaitable<Result<json>> ConfigService::edit(json params) {
+    Result<agent::Edit> edit = agent::read_edit(params);
+    if (!edit) { co_return edit.error(); }
+    const std::string whom = agent::subject_of(edit.value());
+    if (is_own(edit.value())) {
+        co_return Error{
+            Errc::kExists,
+            whom + ": is defined by the host's own configuration file, edits can't change it", whom};
+    }
+    co_return co_await change_edited(edit.value());
+}
+
+// The applied document is edited in place, so that nothing of its size is copied, and taken back
+// unless the result runs. Changes come one at a time: nobody else looks at it meanwhile.
+asio::awaitable<Result<json>> ConfigService::change_edited(const agent::Edit& edit) {
+    agent::EditUndo undo;
+    std::function<Result<model::Document>()> check = [&]() -> Result<model::Document> {
+        Result<agent::EditUndo> made = agent::make_edit(applied_, edit);
+        if (!made) { return made.error(); }
+        undo = std::move(made).value();
+        Result<model::Document> next = read(applied_, true);
+        if (!next) { agent::take_back(applied_, std::move(undo)); }
+        return next;
+    };
+    Result<model::Document> next = co_await on_helper(helper_, std::move(check));
+    if (!next) { co_return next.error(); }
+    std::function<std::string()> text = [&] { return applied_.dump(); };
+    Result<json> done = co_await change_to(std::move(next).value(), std::move(text));
+    if (!done) { agent::take_back(applied_, std::move(undo)); }
+    co_return done;
 }
 
 // Returns when every worker has passed on. Connections of removed vNICs end before their index can

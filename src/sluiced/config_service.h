@@ -14,6 +14,7 @@
 #include <string>
 
 #include "controller-agent/diff.h"
+#include "controller-agent/edit.h"
 #include "controller-agent/local_store.h"
 #include "datapath/dataplane.h"
 #include "src/host/compile.h"
@@ -32,6 +33,10 @@ public:
     /// `document` as JSON. {"changed","generation"}
     [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> apply(nlohmann::json document,
                                                                        bool dry_run);
+    /// One object of the running document: `{op, kind, name, object | patch | members, position}` of
+    /// controller-agent/edit.h. Checked, stored and put in force like a whole document.
+    /// {"changed","generation"}
+    [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> edit(nlohmann::json params);
     [[nodiscard]] Result<nlohmann::json> diff(const nlohmann::json& document) const;
     [[nodiscard]] nlohmann::ordered_json export_json() const;
     [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> rollback();
@@ -44,6 +49,13 @@ private:
     [[nodiscard]] Result<model::Document> read(const nlohmann::json& document,
                                                bool check_folders) const;
     [[nodiscard]] Result<nlohmann::json> with_own_objects(nlohmann::json document) const;
+    /// Compiles and stores `next`, whose text is `text()`, and makes it run. What fails changes
+    /// nothing.
+    [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> change_to(
+        model::Document next, std::function<std::string()> text);
+    [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> change_edited(
+        const agent::Edit& edit);
+    [[nodiscard]] bool is_own(const agent::Edit& edit) const;
     [[nodiscard]] Result<host::Compiled> compile(const model::Document& document);
     /// Publishes; returns the token that says when every worker has passed on.
     [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);

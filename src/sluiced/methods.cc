@@ -5,6 +5,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "admin/params.h"
 #include "src/sluiced/version.h"
 
@@ -19,6 +21,21 @@ using nlohmann::json;
 constexpr std::uint64_t kRowsDefault = 100000;
 constexpr std::uint64_t kTopDefault = 100;
 
+// "add rule app/web-in"; whatever the peer sent, it can't break out of its line of the log.
+std::string edit_subject(const json& params) {
+    constexpr std::size_t kLengthMax = 200;
+    std::string text;
+    for (const char* key : {"op", "kind", "name"}) {
+        const auto found = params.find(key);
+        if (found == params.end() || !found->is_string()) { continue; }
+        text += (text.empty() ? "" : " ") + found->get<std::string>().substr(0, kLengthMax);
+    }
+    std::replace_if(
+        text.begin(), text.end(),
+        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    return text;
+}
+
 void add_config(admin::AdminServer& server, ConfigService& config) {
     server.add("apply", Access::kChange, [&config](const json& params, const Peer&) -> AnswerLater {
         return config.apply(params, false);
@@ -27,6 +44,10 @@ void add_config(admin::AdminServer& server, ConfigService& config) {
                [&config](const json& params, const Peer&) -> AnswerLater {
                    return config.apply(params, true);
                });
+    server.add(
+        "edit", Access::kChange,
+        [&config](const json& params, const Peer&) -> AnswerLater { return config.edit(params); },
+        edit_subject);
     server.add("diff", Access::kRead, [&config](const json& params, const Peer&) -> Answer {
         return config.diff(params);
     });
@@ -77,11 +98,19 @@ void add_show(admin::AdminServer& server, ShowService& show) {
     server.add("show.conns", Access::kRead,
                [&show](const json& params, const Peer&) -> AnswerLater {
                    ParamReader read(params);
-                   std::string port = read.text("port");
-                   const std::uint64_t limit = read.count("limit", kRowsDefault);
-                   const std::uint64_t offset = read.count("offset", 0);
+                   ConnsQuestion question;
+                   question.port = read.text("port");
+                   question.filter = read.text("filter");
+                   question.limit = read.count("limit", kRowsDefault);
+                   question.offset = read.count("offset", 0);
+                   if (params.contains("cursor")) { question.cursor = read.count("cursor", 0); }
                    if (const Status status = read.finish(); !status) { co_return status.error(); }
-                   co_return co_await show.conns(std::move(port), limit, offset);
+                   if (question.cursor.value_or(0) > kConnectionMax) {
+                       co_return Error{Errc::kInvalid,
+                                       "parameter cursor is not one that an answer gave",
+                                       admin::kParamsObject};
+                   }
+                   co_return co_await show.conns(std::move(question));
                });
     server.add("show.flows", Access::kRead,
                [&show](const json& params, const Peer&) -> AnswerLater {

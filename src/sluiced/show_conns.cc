@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// show conns, flush conns. The table is read in slices, with a breath of the control loop between
-// them.
+// show conns, flush conns. The table is walked in steps of bounded work, and the control loop runs
+// what else there is between two of them.
+#include <boost/asio/post.hpp>
 #include <ctime>
 
 #include "sluice/net/address_text.h"
+#include "src/host/compile_chains.h"
+#include "src/host/connection_walk.h"
 #include "src/sluiced/show_service.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
 namespace {
 
+namespace asio = boost::asio;
 using nlohmann::json;
 
-constexpr std::uint32_t kSlice = 16384;
-constexpr std::uint8_t kIcmp = 1;
-constexpr std::uint8_t kIcmpV6 = 58;
+constexpr std::uint64_t kPageRowMax = 10000;
+constexpr std::chrono::milliseconds kPageTime{500};  // An answer that took so long is given as it is.
 
 std::uint64_t monotonic_ns() {
     timespec time{};
@@ -23,99 +26,77 @@ std::uint64_t monotonic_ns() {
            static_cast<std::uint64_t>(time.tv_nsec);
 }
 
-const char* state_text(ConnectionState state) {
-    switch (state) {
-        case ConnectionState::kClosed: return "closed";
-        case ConnectionState::kTcpSynSent: return "syn_sent";
-        case ConnectionState::kTcpSynSent2: return "syn_sent2";
-        case ConnectionState::kTcpSynReceived: return "syn_received";
-        case ConnectionState::kTcpEstablished: return "established";
-        case ConnectionState::kTcpFinWait: return "fin_wait";
-        case ConnectionState::kTcpCloseWait: return "close_wait";
-        case ConnectionState::kTcpLastAck: return "last_ack";
-        case ConnectionState::kTcpTimeWait: return "time_wait";
-        case ConnectionState::kTcpClose: return "close";
-        case ConnectionState::kUdpOneWay:
-        case ConnectionState::kIcmpOneWay:
-        case ConnectionState::kOtherOneWay: return "one_way";
-        case ConnectionState::kUdpTwoWay:
-        case ConnectionState::kIcmpTwoWay:
-        case ConnectionState::kOtherTwoWay: return "two_way";
-    }
-    return "closed";
-}
-
-std::string protocol_text(std::uint8_t protocol) {
-    switch (protocol) {
-        case 6: return "tcp";
-        case 17: return "udp";
-        case 132: return "sctp";
-        case kIcmp: return "icmp";
-        case kIcmpV6: return "icmpv6";
-        default: return "ip/" + std::to_string(protocol);
-    }
-}
-
-IpAddr address(const std::uint8_t* wire, IpFamily family) {
-    IpAddr ip;
-    std::copy_n(wire, ip.bytes.size(), ip.bytes.begin());
-    ip.family = family;
-    return ip;
-}
-
-// As the opener's first packet had it. ICMP: sport is the identifier, dport the type.
-json endpoints(const Connection& c) {
-    const bool opener_is_a = (c.flags & kConnOpenerIsA) != 0;
-    const ConnectionTuple& t = c.tuple;
-    std::uint16_t sport = opener_is_a ? t.port_a.host() : t.port_b.host();
-    std::uint16_t dport = opener_is_a ? t.port_b.host() : t.port_a.host();
-    if (t.protocol == kIcmp || t.protocol == kIcmpV6) {
-        dport = static_cast<std::uint16_t>(dport >> 8U);
-    }
-    return {{"src", to_string(address(opener_is_a ? t.ip_a : t.ip_b, t.family))},
-            {"sport", sport},
-            {"dst", to_string(address(opener_is_a ? t.ip_b : t.ip_a, t.family))},
-            {"dport", dport}};
+json row_of(const Connection& connection, const host::ConnectionView& view, std::uint64_t now_ns) {
+    return {{"proto", host::protocol_text(connection.tuple.protocol)},
+            {"src", to_string(view.source)},
+            {"sport", view.source_port},
+            {"dst", to_string(view.destination)},
+            {"dport", view.destination_port},
+            {"initiator", view.opened_by_port ? "out" : "in"},
+            {"state", host::to_text(connection.state)},
+            {"packets", connection.packets},
+            {"bytes", connection.bytes},
+            {"expires_s", (connection.expires_ns - now_ns) / 1000000000U}};
 }
 
 }  // namespace
 
-AnswerLater ShowService::conns(std::string port, std::uint64_t limit, std::uint64_t offset) {
-    co_await fold();
-    PortIndex wanted = kNoPort;
-    if (!port.empty()) {
-        const Result<PortIndex> index = index_of(port);
+host::FilterNames ShowService::filter_names() const {
+    return {[this](const std::string& name) -> std::optional<PortIndex> {
+                const Result<PortIndex> index = index_of(name);
+                return index ? std::optional(index.value()) : std::nullopt;
+            },
+            [this](const std::string& name) -> std::optional<RuleId> {
+                const std::size_t slash = name.find('/');
+                const host::RuleRegistry::Key key =
+                    name == host::kDefaultRule
+                        ? host::RuleRegistry::Key{name, name}
+                        : host::RuleRegistry::Key{
+                              name.substr(0, slash),
+                              slash == std::string::npos ? "" : name.substr(slash + 1)};
+                const RuleId rule = config_.registries().rules.find(key);
+                return rule.value != 0 ? std::optional(rule) : std::nullopt;
+            }};
+}
+
+// With a cursor the answer is a page, {"connections", "cursor"}, and ends at its time; without, it is
+// the list that the contract names.
+AnswerLater ShowService::conns(ConnsQuestion question) {
+    if (question.cursor.value_or(0) == 0) { co_await fold(); }
+    host::ConnectionWalk::Options options;
+    if (!question.port.empty()) {
+        const Result<PortIndex> index = index_of(question.port);
         if (!index) { co_return index.error(); }
-        wanted = index.value();
+        options.port = index.value();
     }
-    const std::uint64_t now = monotonic_ns();
+    Result<host::ConnectionFilter> filter =
+        host::ConnectionFilter::parse(question.filter, filter_names());
+    if (!filter) { co_return filter.error(); }
+    const bool is_page = question.cursor.has_value();
+    options.limit = question.limit;
+    if (is_page && (options.limit == 0 || options.limit > kPageRowMax)) {
+        options.limit = kPageRowMax;
+    }
+    options.offset = question.offset;
+    options.cursor = static_cast<std::uint32_t>(question.cursor.value_or(0));
+    options.now_ns = monotonic_ns();
+    host::ConnectionWalk walk(dataplane_.connections(), std::move(filter).value(), options);
     json rows = json::array();
-    std::uint64_t seen = 0;
-    for (std::uint32_t at = 0; at < dataplane_.connections().used_count() && rows.size() < limit;
-         at += kSlice) {
-        dataplane_.connections().for_each(at, kSlice, now, [&](const Connection& c) {
-            if (wanted != kNoPort && c.opener_port != wanted && c.responder_port != wanted) {
-                return;
-            }
-            if (seen++ < offset || rows.size() >= limit) { return; }
-            const bool by_opener =
-                wanted == kNoPort ? c.opener_port != kNoPort : c.opener_port == wanted;
-            json row = endpoints(c);
-            row["port"] = name_of(by_opener ? c.opener_port : c.responder_port);
-            row["proto"] = protocol_text(c.tuple.protocol);
-            row["initiator"] = by_opener ? "out" : "in";
-            row["state"] = state_text(c.state);
-            const RuleId rule = by_opener ? c.opener_rule : c.responder_rule;
-            row["rule"] =
-                rule_text(rule.value != 0 ? rule : (by_opener ? c.responder_rule : c.opener_rule));
-            row["packets"] = c.packets;
-            row["bytes"] = c.bytes;
-            row["expires_s"] = (c.expires_ns - now) / 1000000000U;
-            rows.push_back(std::move(row));
-        });
-        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
+    const auto show = [&](const Connection& connection, const host::ConnectionView& view) {
+        json row = row_of(connection, view, options.now_ns);
+        row["port"] = name_of(view.port);
+        row["rule"] = rule_text(view.rule);
+        rows.push_back(std::move(row));
+    };
+    const auto deadline = std::chrono::steady_clock::now() + kPageTime;
+    while (walk.step(show)) {
+        if (is_page && std::chrono::steady_clock::now() >= deadline) { break; }
+        const auto executor = co_await asio::this_coro::executor;
+        co_await asio::post(executor, asio::use_awaitable);
     }
-    co_return rows;
+    if (!is_page) { co_return rows; }
+    const json next = walk.at_end() ? json(nullptr) : json(walk.cursor());
+    co_return json{{"connections", std::move(rows)}, {"cursor", next}};
 }
 
 AnswerLater ShowService::flush_conns(std::string port) {

@@ -9,10 +9,12 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "datapath/dataplane.h"
 #include "sluice/base/result.h"
+#include "src/host/connection_filter.h"
 #include "src/sluiced/config_service.h"
 #include "src/sluiced/options.h"
 #include "src/sluiced/vhost_devices.h"
@@ -21,6 +23,15 @@ namespace sluice::daemon {
 
 using Answer = Result<nlohmann::json>;
 using AnswerLater = boost::asio::awaitable<Result<nlohmann::json>>;
+
+/// `show conns`: which connections, and from where on.
+struct ConnsQuestion {
+    std::string port;
+    std::string filter;                   ///< As host::ConnectionFilter reads it.
+    std::uint64_t limit = 0;              ///< Rows at most; 0 = all, or as a page holds.
+    std::uint64_t offset = 0;             ///< Rows left out.
+    std::optional<std::uint64_t> cursor;  ///< A page is wanted, from here on; 0 = the beginning.
+};
 
 class ShowService {
 public:
@@ -38,7 +49,7 @@ public:
     [[nodiscard]] AnswerLater chain(std::string port);
     [[nodiscard]] AnswerLater rules(std::string port);
     // show_conns.cc
-    [[nodiscard]] AnswerLater conns(std::string port, std::uint64_t limit, std::uint64_t offset);
+    [[nodiscard]] AnswerLater conns(ConnsQuestion question);
     [[nodiscard]] AnswerLater flush_conns(std::string port);
     // show_flows.cc
     [[nodiscard]] AnswerLater flows(std::uint64_t top);
@@ -57,6 +68,7 @@ private:
                                           const datapath::PortConfig& config) const;
     [[nodiscard]] nlohmann::json drops_of(PortIndex index) const;
     [[nodiscard]] std::string rule_text(RuleId rule) const;
+    [[nodiscard]] host::FilterNames filter_names() const;
     /// Sum of one figure of a port over all workers.
     template <typename Figure>
     [[nodiscard]] std::uint64_t sum(PortIndex index, Figure&& figure) const {

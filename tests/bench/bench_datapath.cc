@@ -8,12 +8,15 @@
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "datapath/checksum.h"
 #include "datapath/parse.h"
+#include "datapath/segment.h"
 #include "sluice/base/assert.h"
 #include "tests/bench/bench_switch.h"
 #include "tests/packet/eal.h"
@@ -103,6 +106,42 @@ void parse_syn(benchmark::State& state) {
 BENCHMARK(parse_tcp);
 BENCHMARK(parse_udp6);
 BENCHMARK(parse_syn);
+
+// --- segments of a large TCP frame; argument: 1 with the checksum finished, 0 left to the receiver
+// ---
+
+void segment_tcp(benchmark::State& state) {
+    constexpr std::uint16_t kMost = 1448;
+    const Bytes bytes = tcp(v4(kVm1, kVm2), 1000, 80, {.payload_size = kBurstMax * kMost});
+    rte_mbuf* frame = rte_pktmbuf_alloc(&bench_pool());
+    const std::uint16_t room = rte_pktmbuf_tailroom(frame);
+    for (std::size_t at = 0; at < bytes.size(); at += room) {
+        rte_mbuf* part = at == 0 ? frame : rte_pktmbuf_alloc(&bench_pool());
+        const std::size_t size = std::min<std::size_t>(room, bytes.size() - at);
+        std::memcpy(rte_pktmbuf_append(part, static_cast<std::uint16_t>(size)), bytes.data() + at,
+                    size);
+        if (at > 0) { SLUICE_ASSERT(rte_pktmbuf_chain(frame, part) == 0); }
+    }
+    frame->ol_flags = RTE_MBUF_F_TX_TCP_SEG;
+    frame->tso_segsz = kMost;
+    ParsedFrame parsed;
+    datapath::parse_mbuf(*frame, PortIndex{1}, parsed);
+    datapath::convert_offload(*frame, parsed);
+    std::array<rte_mbuf*, kBurstMax> segments;
+    SLUICE_ASSERT(datapath::segment_count(*frame) == kBurstMax);
+    {
+        const Meter meter(state);
+        for (auto _ : state) {
+            SLUICE_ASSERT(datapath::segment(*frame, bench_pool(), segments));
+            for (rte_mbuf* one : segments) {
+                if (state.range(0) != 0) { SLUICE_ASSERT(datapath::fill_l4_checksum(*one)); }
+            }
+            rte_pktmbuf_free_bulk(segments.data(), kBurstMax);
+        }
+    }
+    rte_pktmbuf_free(frame);
+}
+BENCHMARK(segment_tcp)->Arg(0)->Arg(1);
 
 // --- flow table ---
 

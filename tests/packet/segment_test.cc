@@ -139,6 +139,28 @@ TEST(Segment, LargerThanABuffer) {
     }
 }
 
+TEST(Segment, AnyFrameInAnyBuffers) {
+    const unsigned seed = std::random_device{}();
+    std::mt19937 random(seed);
+    const auto below = [&](std::size_t bound) { return frames::below(random, bound); };
+    for (unsigned round = 0; round < 500; ++round) {
+        const frames::Ends ends{.vlan = below(2) == 0 ? -1 : static_cast<int>(1 + below(4094))};
+        const Bytes options(below(11) * 4, 1);
+        const Bytes payload = noise(below(below(2) == 0 ? 400 : 64000));
+        const auto flags = static_cast<std::uint8_t>(
+            kTcpAck | (random() & (kTcpFin | kTcpPsh | kTcpEce | kTcpCwr)));
+        const frames::Ipv4Fields fields{.id = static_cast<std::uint16_t>(random())};
+        const Bytes frame = below(2) == 0 ? tcp4(payload, flags, ends, fields, options)
+                                          : tcp6(payload, flags, ends, options);
+        const auto most = static_cast<std::uint16_t>(kTsoPayloadMin + below(9000));
+        const std::size_t first = frame.size() - below(payload.size() + 1);
+        const std::size_t second = first + below(frame.size() - first + 1);
+        ASSERT_EQ(faults(frame, most, {first, second}), "")
+            << "seed " << seed << ", round " << round << ": " << frame.size() << " bytes by "
+            << most << ", cut at " << first << " and " << second;
+    }
+}
+
 TEST(Segment, BytesBehindThePacketAreNotPayload) {
     const Bytes frame = tcp4(noise(500));
     Bytes padded = frame;

@@ -72,6 +72,21 @@ constexpr std::array kWorkerFields{
     Field{"FLOWS", "flows", as_count, kRight},
 };
 
+constexpr std::array kBindingFields{
+    Field{"PORT", "port", as_text},
+    Field{"MAC", "mac", as_text},
+    Field{"IP", "ip", as_text},
+    Field{"SOURCE", "source", as_text},
+    Field{"SEEN", "age_s", as_duration, kRight},
+    Field{"EXPIRES", "expires_s", as_duration, kRight},
+};
+
+constexpr std::array kArpFields{
+    Field{"SWITCH", "switch", as_text}, Field{"VLAN", "vlan", as_text, kRight},
+    Field{"IP", "ip", as_text},         Field{"MAC", "mac", as_text},
+    Field{"PORT", "port", as_text},     Field{"SOURCE", "source", as_text},
+};
+
 void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
 void render_rules(const json& r, const View& v) { print_rows(r, kRuleFields, v, "no rules"); }
 void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, "no flows"); }
@@ -81,6 +96,10 @@ void render_macs(const json& r, const View& v) {
     print_any_rows(r, {"mac", "switch", "port_group", "vlan", "vni", "port", "source"}, v,
                    "no MACs");
 }
+void render_bindings(const json& r, const View& v) {
+    print_rows(r, kBindingFields, v, "no bindings");
+}
+void render_arps(const json& r, const View& v) { print_rows(r, kArpFields, v, "no addresses"); }
 void render_named(const json& r, const View& v) { print_any_rows(r, {"name"}, v, "none"); }
 
 void render_chain(const json& result, const View& view) {
@@ -151,6 +170,16 @@ std::vector<Command> show_commands() {
          {{"--top", "top", Kind::kCount, false, "at most so many"}},
          {"show flows --top 10"},
          render_flows},
+        {"show bindings",
+         "addresses of each port: from the document, and seen in ARP and neighbour discovery",
+         {any_port},
+         {"show bindings", "show bindings vm1"},
+         render_bindings},
+        {"show arps",
+         "the same by switch and VLAN: which MAC has each address",
+         {},
+         {"show arps"},
+         render_arps},
         {"show macs", "where each MAC address lives", {}, {"show macs"}, render_macs},
         {"show drops",
          "dropped packets by reason; --audit checks that the books balance",

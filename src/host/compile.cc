@@ -187,6 +187,7 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
     const model::Resolver resolver(document);
     const ChainSet chains = compile_chains(document, resolver, registries.rules);
     compiled.rules = chains.rules;
+    compiled.logged = chains.logged;
     next.reads_dscp = chains.reads_dscp;
 
     Switching switching(next, registries.domains);

@@ -28,6 +28,7 @@ struct Compiled {
     std::unique_ptr<datapath::Snapshot> snapshot;
     std::set<RuleId>
         rules;  ///< In use: for RuleRegistry::keep_only() once the snapshot is in force.
+    LoggedRules logged;
 };
 
 /// @param previous  what runs now; epochs of unchanged parts and workers of ports are taken from it

@@ -127,6 +127,7 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_firewall() {
             out.allow = rule.action == model::DfwAction::kAllow;
             out.reject = rule.action == model::DfwAction::kReject;
             out.log = rule.log;
+            if (rule.log) { result.logged.emplace(out.id, RuleName{section.name, rule.name}); }
             out.direction = rule.direction;
             out.source = expressions.of(rule.source);
             out.destination = expressions.of(rule.destination);

@@ -17,6 +17,7 @@ namespace sluice::host {
 struct ChainSet {
     std::vector<std::shared_ptr<const ChainProgram>> of_port;  ///< In the order of document.ports.
     std::set<RuleId> rules;                                    ///< In use.
+    LoggedRules logged;
     bool reads_dscp = false;
 };
 

@@ -46,11 +46,16 @@ private:
     std::uint32_t fresh_ = 1;
 };
 
+/// Section and name of a rule; ACLs as "acl NAME".
+using RuleName = std::pair<std::string, std::string>;
+/// Rules with `log`, by id.
+using LoggedRules = std::map<RuleId, RuleName>;
+
 /// (section, rule) -> RuleId. A slot is used again with another generation, oldest first, so that a
 /// late count for a deleted rule can't be taken for another's soon.
 class RuleRegistry {
 public:
-    using Key = std::pair<std::string, std::string>;  ///< Section and rule; ACLs as "acl NAME".
+    using Key = RuleName;
     [[nodiscard]] RuleId acquire(const Key& key);
     /// Id of a rule, 0 if it has none.
     [[nodiscard]] RuleId find(const Key& key) const;

@@ -134,6 +134,7 @@ Status ConfigService::load(const std::string& config_path) {
 std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Document next) {
     const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
     devices_.commit(next);
+    if (on_logged_rules_) { on_logged_rules_(std::move(compiled.logged)); }
     running_ = std::move(next);
     return token;
 }

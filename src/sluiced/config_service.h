@@ -10,6 +10,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -25,6 +26,11 @@ namespace sluice::daemon {
 class ConfigService {
 public:
     ConfigService(datapath::Dataplane& dataplane, VhostDevices& devices, agent::LocalStore& store);
+
+    /// `tell` is given the rules with `log` of each document that begins to run. Before load().
+    void on_logged_rules(std::function<void(host::LoggedRules)> tell) {
+        on_logged_rules_ = std::move(tell);
+    }
 
     /// Reads the host's own file (--config; may be missing) and the stored document, and makes them
     /// run. Before workers start.
@@ -71,6 +77,7 @@ private:
     nlohmann::json own_;      // Objects of the host's own file.
     nlohmann::json applied_;  // What was applied, without them.
     std::uint64_t generation_ = 0;
+    std::function<void(host::LoggedRules)> on_logged_rules_;
 };
 
 }  // namespace sluice::daemon

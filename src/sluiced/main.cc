@@ -17,6 +17,7 @@
 
 #include "datapath/thread.h"
 #include "src/sluiced/eal.h"
+#include "src/sluiced/firewall_log.h"
 #include "src/sluiced/methods.h"
 #include "src/sluiced/options.h"
 #include "src/sluiced/version.h"
@@ -64,6 +65,11 @@ datapath::DataplaneOptions dataplane_options(const Options& options, rte_mempool
     return out;
 }
 
+std::string firewall_log_path(const Options& options) {
+    return options.firewall_log.empty() ? options.state_dir + "/firewall.log"
+                                        : options.firewall_log;
+}
+
 // Pets systemd's watchdog as long as the control loop turns.
 class Watchdog {
 public:
@@ -96,13 +102,20 @@ public:
           store_(options.state_dir),
           devices_(io_, dataplane_, eal.pool(), eal.runtime_dir()),
           config_(dataplane_, devices_, store_),
+          firewall_log_(io_, dataplane_, firewall_log_path(options)),
           show_(dataplane_, config_, devices_, options_),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
+          reopen_signal_(io_, SIGHUP),
           watchdog_(io_) {}
 
     Status run() {
         if (Status opened = store_.open(); !opened) { return opened; }
+        if (!options_.firewall_log.empty()) {
+            if (Status opened = firewall_log_.open(); !opened) { return opened; }
+        }
+        config_.on_logged_rules(
+            [this](host::LoggedRules rules) { firewall_log_.set_rules(std::move(rules)); });
         if (Status loaded = config_.load(options_.config); !loaded) { return loaded; }
         for (unsigned w = 0; w < options_.cores.size(); ++w) {
             threads_.push_back(
@@ -114,6 +127,7 @@ public:
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
                 if (!error) { stop(number); }
             });
+            await_reopen();
             sd_notify(0, "READY=1");
             spdlog::info("sluiced {}: serving on {}", kVersion, options_.socket);
             io_.run();
@@ -131,6 +145,15 @@ private:
         io_.stop();
     }
 
+    // SIGHUP: who rotates logs has moved the file away.
+    void await_reopen() {
+        reopen_signal_.async_wait([this](const boost::system::error_code& error, int) {
+            if (error) { return; }
+            firewall_log_.reopen();
+            await_reopen();
+        });
+    }
+
     // Guests are cut off while workers still run: the vhost library waits for them. Then workers,
     // then ports.
     void take_down() {
@@ -139,6 +162,7 @@ private:
         while (!dataplane_.is_settled(token)) { std::this_thread::yield(); }
         dataplane_.reclaim();
         threads_.clear();
+        firewall_log_.stop();
     }
 
     std::unique_ptr<datapath::Snapshot> empty() const {
@@ -155,9 +179,11 @@ private:
     agent::LocalStore store_;
     VhostDevices devices_;
     ConfigService config_;
+    FirewallLog firewall_log_;
     ShowService show_;
     admin::AdminServer admin_;
     boost::asio::signal_set signals_;
+    boost::asio::signal_set reopen_signal_;
     Watchdog watchdog_;
     std::vector<std::unique_ptr<datapath::WorkerThread>> threads_;
 };

@@ -112,6 +112,10 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                    }
                    co_return co_await show.conns(std::move(question));
                });
+    server.add("show.bindings", Access::kRead,
+               with_port([&show](std::string port) { return show.bindings(std::move(port)); }));
+    server.add("show.arps", Access::kRead,
+               [&show](const json&, const Peer&) -> AnswerLater { return show.arps(); });
     server.add("show.flows", Access::kRead,
                [&show](const json& params, const Peer&) -> AnswerLater {
                    ParamReader read(params);
@@ -146,8 +150,9 @@ void add_flush(admin::AdminServer& server, ShowService& show) {
     server.add("flush.macs", Access::kChange, [](const json& params, const Peer&) {
         return nothing_learned(params, "port_group");
     });
-    server.add("flush.bindings", Access::kChange,
-               [](const json& params, const Peer&) { return nothing_learned(params, "port"); });
+    server.add("flush.bindings", Access::kChange, with_port([&show](std::string port) {
+                   return show.flush_bindings(std::move(port));
+               }));
 }
 
 Answer set_log_level(const json& params) {

@@ -139,6 +139,8 @@ CommandLine parse_command_line(int argc, char** argv) {
     app.add_flag("--no-flow-cache", no_flow_cache,
                  "walk the chain for every packet (for comparison)");
     app.add_option("--metrics", metrics, "ADDR:PORT of the metrics endpoint");
+    app.add_option("--firewall-log", options.firewall_log,
+                   "where rules with \"log\" write (default: firewall.log in the state folder)");
     app.add_option("--log-level", options.log_level,
                    "trace, debug, info, warn, error, critical, off")
         ->capture_default_str()

@@ -21,6 +21,7 @@ struct Options {
     std::string eal;  ///< More EAL arguments, separated by blanks.
     bool flow_cache = true;
     std::string log_level = "info";
+    std::string firewall_log;  ///< Empty: firewall.log in the state folder.
 };
 
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.

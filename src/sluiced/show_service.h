@@ -45,6 +45,10 @@ public:
     [[nodiscard]] Answer macs() const;
     [[nodiscard]] Answer switches() const;
     [[nodiscard]] Answer groups() const;
+    // show_bindings.cc
+    [[nodiscard]] AnswerLater bindings(std::string port);
+    [[nodiscard]] AnswerLater arps();
+    [[nodiscard]] AnswerLater flush_bindings(std::string port);
     // show_chain.cc
     [[nodiscard]] AnswerLater chain(std::string port);
     [[nodiscard]] AnswerLater rules(std::string port);

@@ -155,6 +155,14 @@ private:
                 }
             });
         }
+        if (what == 7) {
+            both([](Pipeline& p) {
+                LearnedFilter filter;
+                filter.kind = LearnedKind::kBinding;
+                datapath::FlushLearned command(filter);
+                p.run(0, command);
+            });
+        }
         const bool on = below(5) != 0;
         if (what == 3) {
             both([&](Pipeline& p) { p.port(name).up = on; });

@@ -244,6 +244,17 @@ Bytes neighbour(const Path& path, std::uint8_t type, const IpAddr& target) {
     return packet(path, kIcmp6, l4, 255);
 }
 
+Bytes detection(const MacAddr& from, const IpAddr& target) {
+    Path path{from, mac("33:33:ff:00:00:00"), ip("::"), ip("ff02::1:ff00:0")};
+    std::copy_n(target.bytes.end() - 3, 3, path.destination.bytes.end() - 3);
+    std::copy_n(target.bytes.end() - 3, 3, path.destination_mac.bytes.end() - 3);
+    Bytes l4 = {135, 0, 0, 0};
+    add32(l4, 0);
+    append(l4, target.bytes);
+    seal(l4, 2, kIcmp6, path);
+    return packet(path, kIcmp6, l4, 255);
+}
+
 Bytes tagged(const Bytes& frame, std::uint16_t vid) {
     Bytes out(frame.begin(), frame.begin() + 12);
     add16(out, 0x8100);

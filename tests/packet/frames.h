@@ -83,6 +83,8 @@ struct ArpFields {
 /// Neighbour solicitation (135) or advertisement (136) with the link-layer address of
 /// `path.source_mac`.
 [[nodiscard]] Bytes neighbour(const Path& path, std::uint8_t type, const IpAddr& target);
+/// Neighbour solicitation of duplicate address detection (RFC 4862 §5.4.2).
+[[nodiscard]] Bytes detection(const MacAddr& from, const IpAddr& target);
 
 /// The same frame with an 802.1Q tag.
 [[nodiscard]] Bytes tagged(const Bytes& frame, std::uint16_t vid);

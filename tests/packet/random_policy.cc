@@ -185,7 +185,10 @@ void RandomPolicy::change_ports() {
 void RandomPolicy::change_groups() {
     json& chosen = group();
     const unsigned what = below(8);
-    if (what == 0) { chosen["spoofguard"] = chance(35) ? "manual" : "off"; }
+    if (what == 0) {
+        chosen["spoofguard"] = one_of(std::array{"manual", "auto", "auto", "off", "off", "off"});
+        chosen["bindings"] = {{"arp", below(3)}, {"nd", below(4)}};
+    }
     if (what == 1) {
         chosen["guards"] = {{"dhcp_server", chance(50)},
                             {"dhcp_client", chance(30)},

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// show bindings, show arps, flush bindings. The table of what workers learned is read in slices,
+// with a breath of the control loop between them, beside workers that go on.
+#include <algorithm>
+#include <ctime>
+#include <tuple>
+
+#include "sluice/net/address_text.h"
+#include "src/sluiced/show_service.h"
+#include "src/sluiced/worker_requests.h"
+
+namespace sluice::daemon {
+namespace {
+
+using datapath::Domain;
+using datapath::PortConfig;
+using datapath::Snapshot;
+using nlohmann::json;
+
+constexpr std::uint32_t kSlice = 16384;
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+
+std::uint64_t monotonic_ns() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * kNsPerSecond +
+           static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+const char* source_text(LearnedSource source) {
+    switch (source) {
+        case LearnedSource::kArp: return "arp";
+        case LearnedSource::kNd: return "nd";
+        case LearnedSource::kDhcp: return "dhcp";
+        case LearnedSource::kIgmp: return "igmp";
+        case LearnedSource::kMld: return "mld";
+        case LearnedSource::kData: break;
+    }
+    return "data";
+}
+
+const Domain* domain_of(const Snapshot& snapshot, DomainId id) {
+    for (const Domain& domain : snapshot.domains) {
+        if (domain.id == id) { return &domain; }
+    }
+    return nullptr;
+}
+
+json row_of(const PortConfig& port, const MacAddr& mac, const IpAddr& ip, const char* source) {
+    return {{"port", port.name},     {"port_group", port.port_group},
+            {"mac", to_string(mac)}, {"ip", to_string(ip)},
+            {"source", source},      {"switch", nullptr},
+            {"vlan", nullptr},       {"age_s", nullptr},
+            {"expires_s", nullptr}};
+}
+
+void set_domain(json& row, const Domain* domain) {
+    if (domain == nullptr) { return; }
+    row["switch"] = domain->switch_name;
+    row["vlan"] = domain->vlan;
+}
+
+/// What the document gives a port. A trunk's addresses belong to none of its VLANs.
+void add_static(const Snapshot& snapshot, const PortConfig& port, json& rows) {
+    const std::uint16_t index = port.vlan.untagged_domain;
+    for (const IpAddr& ip : port.ips) {
+        json row = row_of(port, port.mac, ip, "static");
+        if (index != datapath::kNoDomain) { set_domain(row, &snapshot.domains[index]); }
+        rows.push_back(std::move(row));
+    }
+}
+
+json learned_row(const Snapshot& snapshot, const PortConfig& port, const LearnedRow& learned,
+                 std::uint64_t now) {
+    const LearnedValue& value = learned.value;
+    json row = row_of(port, value.mac, learned.key.ip_address(), source_text(value.source));
+    set_domain(row, domain_of(snapshot, learned.key.domain));
+    row["age_s"] = (now - std::min(now, value.last_seen_ns)) / kNsPerSecond;
+    if (value.expires_ns != 0) {
+        row["expires_s"] = (value.expires_ns - std::min(value.expires_ns, now)) / kNsPerSecond;
+    }
+    return row;
+}
+
+using Place = std::tuple<std::string, unsigned, std::string>;
+Place place_of(const json& row) {
+    const json& name = row["switch"];
+    const json& vlan = row["vlan"];
+    return {name.is_null() ? "" : name.get<std::string>(),
+            vlan.is_null() ? 0U : vlan.get<unsigned>(), row["ip"].get<std::string>()};
+}
+
+}  // namespace
+
+AnswerLater ShowService::bindings(std::string port) {
+    PortIndex wanted = kNoPort;
+    if (!port.empty()) {
+        const Result<PortIndex> index = index_of(port);
+        if (!index) { co_return index.error(); }
+        wanted = index.value();
+    }
+    json rows = json::array();
+    const auto add_given = [&](const Snapshot& snapshot) {
+        for (std::uint16_t i = 0; i < snapshot.ports.size(); ++i) {
+            const PortConfig* config = snapshot.port(PortIndex{i});
+            if (config == nullptr || (wanted != kNoPort && wanted.value != i)) { continue; }
+            add_static(snapshot, *config, rows);
+        }
+    };
+    add_given(dataplane_.snapshot());
+    const std::uint64_t now = monotonic_ns();
+    for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kSlice) {
+        dataplane_.learned().for_each(at, kSlice, now, [&](const LearnedRow& learned) {
+            if (learned.key.kind != LearnedKind::kBinding) { return; }
+            if (wanted != kNoPort && learned.key.port != wanted) { return; }
+            const Snapshot& snapshot = dataplane_.snapshot();
+            const PortConfig* config = snapshot.port(learned.key.port);
+            if (config != nullptr) { rows.push_back(learned_row(snapshot, *config, learned, now)); }
+        });
+        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
+    }
+    std::stable_sort(rows.begin(), rows.end(), [](const json& a, const json& b) {
+        return a["port"].get_ref<const std::string&>() < b["port"].get_ref<const std::string&>();
+    });
+    co_return rows;
+}
+
+// The same rows by the network that they are in.
+AnswerLater ShowService::arps() {
+    std::string every;
+    Answer rows = co_await bindings(every);
+    if (!rows) { co_return rows.error(); }
+    std::stable_sort(rows.value().begin(), rows.value().end(),
+                     [](const json& a, const json& b) { return place_of(a) < place_of(b); });
+    co_return rows;
+}
+
+// Every worker has passed on when it answers: what is sent from then on needs a new claim.
+AnswerLater ShowService::flush_bindings(std::string port) {
+    LearnedFilter filter;
+    filter.kind = LearnedKind::kBinding;
+    if (!port.empty()) {
+        const Result<PortIndex> index = index_of(port);
+        if (!index) { co_return index.error(); }
+        filter = LearnedFilter::of_port(index.value(), LearnedKind::kBinding);
+    }
+    datapath::FlushLearned flush(filter);
+    co_await run_on_worker(dataplane_, 0, flush);
+    co_await fold();
+    co_return json{{"removed", flush.removed}};
+}
+
+}  // namespace sluice::daemon

@@ -80,8 +80,8 @@ Vlan read_vlan(Fields fields) {
 
 void read_security(Fields fields, model::Security& security) {
     fields.flag("promiscuous", security.promiscuous);
+    fields.flag("mac_changes", security.mac_changes);
     fields.flag("forged_transmits", security.forged_transmits);
-    fields.unsupported("mac_changes", false);
     fields.finish();
 }
 
@@ -91,15 +91,14 @@ void read_security(Fields fields, model::SecurityOverride& security) {
         if (fields.flag(key, value)) { out = value; }
     };
     flag("promiscuous", security.promiscuous);
-    flag("forged_transmits", security.forged_transmits);
     flag("mac_changes", security.mac_changes);
-    if (security.mac_changes.value_or(false)) { fields.refuse_unsupported("mac_changes", "true"); }
+    flag("forged_transmits", security.forged_transmits);
     fields.finish();
 }
 
 void read_mac_learning(Fields fields, model::MacLearning& learning) {
-    fields.unsupported("enabled", false);
-    fields.unsupported("unknown_unicast_flood", false);
+    fields.flag("enabled", learning.enabled);
+    fields.flag("unknown_unicast_flood", learning.unknown_unicast_flood);
     fields.number("limit", learning.limit, 0, kMacLearningMax);
     fields.number("age_s", learning.age_s, 0, kBindingAgeMaxS);
     fields.finish();
@@ -144,10 +143,25 @@ const json& standard_teaming() {
     return kStandard;
 }
 
+void read_multicast(Fields fields, model::Multicast& multicast) {
+    fields.flag("snooping", multicast.snooping);
+    fields.flag("flood_unregistered", multicast.flood_unregistered);
+    Fields querier = fields.nested("querier");
+    querier.flag("enabled", multicast.querier.enabled);
+    querier.number("interval_s", multicast.querier.interval_s, 1, kQuerierIntervalMaxS);
+    querier.finish();
+    if (multicast.querier.enabled && !multicast.snooping) {
+        fields.refuse(Errc::kInvalid, "querier.enabled",
+                      "true needs snooping, which is off on this switch");
+    }
+    fields.finish();
+}
+
 void read_switch(Fields& fields, std::string name, model::Document& document) {
     model::Switch item;
     item.name = std::move(name);
     fields.number("mtu", item.mtu, kMtuMin, kMtuMax);
+    read_multicast(fields.nested("multicast"), item.multicast);
     fields.unsupported("uplinks", json::array());
     fields.unsupported("remote_vteps", json::array());
     fields.unsupported("bfd", {{"enabled", false}, {"interval_ms", 300}, {"multiplier", 3}});

@@ -158,6 +158,18 @@ Json json_of(const model::Timeouts& timeouts, Detail detail) {
     return std::move(out).take();
 }
 
+Json json_of(const model::Multicast& multicast, Detail detail) {
+    const model::Multicast standard;
+    Writer querier(detail);
+    querier.put("enabled", multicast.querier.enabled, standard.querier.enabled);
+    querier.put("interval_s", multicast.querier.interval_s, standard.querier.interval_s);
+    Writer out(detail);
+    out.put("snooping", multicast.snooping, standard.snooping);
+    out.put("flood_unregistered", multicast.flood_unregistered, standard.flood_unregistered);
+    out.part("querier", std::move(querier).take());
+    return std::move(out).take();
+}
+
 Json json_of(const model::DfwLimits& limits, Detail detail) {
     const model::DfwLimits standard;
     Writer out(detail);
@@ -179,6 +191,7 @@ Json to_json_value(const model::Switch& item, Detail detail) {
     Writer out(detail);
     out.always("name", item.name);
     out.put("mtu", item.mtu, model::Switch{}.mtu);
+    out.part("multicast", json_of(item.multicast, detail));
     return std::move(out).take();
 }
 

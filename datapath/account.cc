@@ -56,6 +56,9 @@ void fold(WorkerContext& context, std::uint32_t index) noexcept {
     account(context, entry.key.port, entry.state.program, cold.rule_from, cold.rule_to, packets,
             bytes);
     if (packets > 0) { keep_binding(context, entry.key, entry.state.last_used_ms); }
+    if (packets > 0 && (entry.state.program.flags & kProgramLearnedFrom) != 0) {
+        touch_source(context, entry.key, entry.state.last_used_ms);
+    }
     cold.folded_packets = entry.state.packets;
     cold.folded_bytes = entry.state.bytes;
 }

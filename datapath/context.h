@@ -12,6 +12,7 @@
 #include "datapath/events.h"
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
+#include "datapath/multicast.h"
 #include "datapath/snapshot.h"
 #include "sluice/iochain/learned_table.h"
 #include "sluice/telemetry/counters.h"
@@ -79,7 +80,11 @@ struct WorkerContext {
     LazyMemory rule_memory;
     RuleCounters* rules;                       // worker: rw, control: ro; by rule_slot()
     std::vector<ChainState> chains;            // by PortIndex
+    std::vector<LearnedKey> changed_macs;      // by PortIndex: the row of a vNIC that changed its MAC
     EventRing<FirewallEvent> firewall_events;  // worker: w, control: r
+
+    GroupCache groups;   // Ports that groups go to.
+    GroupPorts routers;  // Of the last call of router_ports().
 
     std::array<Packet, kBurstMax> burst;  // Of the running burst.
     std::vector<TxBuffer> tx;             // by PortIndex

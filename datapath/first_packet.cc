@@ -59,6 +59,8 @@ private:
     void find_connection() noexcept;
     void set_drop(DropReason reason) noexcept;
     bool set_chain_drop(const Decision& decision, Direction direction) noexcept;
+    [[nodiscard]] bool is_from_here() noexcept;
+    [[nodiscard]] bool learn() noexcept;
     bool switch_frame() noexcept;
     bool enter_destination(const PortConfig& out, const Decision& from) noexcept;
     void set_ending(const PortConfig& out) noexcept;
@@ -153,7 +155,7 @@ void Composer::find_connection() noexcept {
     if (!has_connection) { return; }
     fill_view(record, program.side, view);
     const bool by_opener = program.side == ConnectionSide::kOpener;
-    const PortIndex to = domain->macs.find(key.destination_mac);
+    const PortIndex to = find_destination(context, program.domain, key).port;
     is_party = key.port == (by_opener ? record.opener_port : record.responder_port) &&
                to == (by_opener ? record.responder_port : record.opener_port);
 }
@@ -180,12 +182,13 @@ void Composer::run() noexcept {
 bool Composer::compose() noexcept {
     program.flags = 0;
     program.step_count = 0;
+    if (in.is_uplink && is_from_here()) { return true; }
     const Decision from = decide(*in.chain, input(Direction::kFromVm));
     program.decided_from = from.decided;
     program.decided_to = 0;
     program.output = kNoPort;
     if (from.verdict == Verdict::kDrop) { return set_chain_drop(from, Direction::kFromVm); }
-    if (!switch_frame()) { return true; }
+    if (!learn() || !switch_frame()) { return true; }
     if (program.output ==
         kNoPort) {  // Replicated: no connection, every copy is judged at its own port.
         rule_from = from.rule;
@@ -195,6 +198,26 @@ bool Composer::compose() noexcept {
     return enter_destination(*context.snapshot->port(program.output), from);
 }
 
+// A frame of this host that the fabric sent back. Only frames from the uplink are asked.
+bool Composer::is_from_here() noexcept {
+    program.flags |= kProgramLearnedFrom;
+    if (!is_reflected(context, program.domain, key.source_mac)) { return false; }
+    set_drop(DropReason::kReflected);
+    return true;
+}
+
+// False: no room for the source MAC, the program drops.
+bool Composer::learn() noexcept {
+    if (!is_foreign(in, *domain, key.source_mac)) { return true; }
+    program.flags |= kProgramLearnedFrom;
+    const DropReason reason = learn_source(context, in, program.domain, key);
+    if (reason == DropReason::kNone) { return true; }
+    set_drop(reason);
+    program.drop_slot = static_cast<std::uint8_t>(kSlotSwsec);
+    program.drop_direction = Direction::kFromVm;
+    return false;
+}
+
 // Finds where the frame goes. False: nowhere, the program drops.
 bool Composer::switch_frame() noexcept {
     if (key.destination_mac.is_group()) {
@@ -202,18 +225,20 @@ bool Composer::switch_frame() noexcept {
         if (is_reserved_group(key.destination_mac)) { set_drop(DropReason::kReservedMac); }
         return program.ending == Ending::kReplicate;
     }
-    const PortIndex output = domain->macs.find(key.destination_mac);
-    if (output == kNoPort) {
+    const Destination to = find_destination(context, program.domain, key);
+    if (!to.is_static) { program.flags |= kProgramLearnedTo; }
+    if (!to.is_known) { program.flags |= kProgramFlood; }
+    if (to.port == kNoPort) {
         program.ending = Ending::kMirrored;
-        if (domain->promiscuous.empty()) { set_drop(DropReason::kUnknownUnicast); }
+        if (domain->flood.empty()) { set_drop(DropReason::kUnknownUnicast); }
         return program.ending == Ending::kMirrored;
     }
-    if (output == key.port) {
+    if (to.port == key.port) {
         set_drop(DropReason::kSamePort);
         return false;
     }
-    program.output = output;
-    if (!context.snapshot->port(output)->is_enabled) {
+    program.output = to.port;
+    if (!context.snapshot->port(to.port)->is_enabled) {
         set_drop(DropReason::kPortDisabled);
         return false;
     }
@@ -242,7 +267,8 @@ bool Composer::enter_destination(const PortConfig& out, const Decision& from) no
 
 void Composer::set_ending(const PortConfig& out) noexcept {
     program.ending = Ending::kOutput;
-    for (const PortIndex member : domain->promiscuous) {
+    const bool is_unknown = (program.flags & kProgramFlood) != 0;
+    for (const PortIndex member : is_unknown ? domain->flood : domain->promiscuous) {
         if (member != key.port && member != program.output) { program.ending = Ending::kMirrored; }
     }
     if (const auto step = egress_vlan_step(out, *domain, key)) {
@@ -374,7 +400,10 @@ bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& st
     }
     const std::uint16_t domain = ingress_domain(*in, key);
     if (domain != kNoDomain && snapshot.domains[domain].epoch > state.generation) { return false; }
-    if (context.learned.has_changed(key.port, state.learned)) { return false; }
+    if (state.learned != static_cast<std::uint32_t>(context.stamp >> 32U) &&
+        !learned_holds(context, *in, domain, key, state)) {
+        return false;
+    }
     state.program.domain = domain;
     state.set_stamp(context.stamp);
     return true;

@@ -260,6 +260,9 @@ void FlowTable::sweep(std::uint32_t budget, std::uint32_t now_ms, std::uint32_t 
         const std::uint32_t index = sweep_at_++;
         if (is_live(index) && now_ms - entries_[index].state.last_used_ms >= idle_ms) {
             remove(index);
+        } else if (is_live(index) &&
+                   (entries_[index].state.program.flags & kProgramLearnedFrom) != 0) {
+            retire_(context_, index);  // Only folds: its learned source stays fresh.
         }
         if (sweep_at_ >= fresh_) { break; }
     }

@@ -51,7 +51,8 @@ private:
 
 class FlowTable {
 public:
-    /// Called with the index of an entry that is about to be forgotten: fold its figures.
+    /// Called with the index of an entry whose figures are to be folded: it is about to be
+    /// forgotten, or the sweep came by one whose source MAC is learned.
     using Retire = void (*)(void* context, std::uint32_t index);
 
     /// @param capacity  entries, rounded up to a power of two, at most 2^23

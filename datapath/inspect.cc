@@ -42,6 +42,7 @@ void send_copies(WorkerContext& context, Packet& packet, Ending ending, std::uin
     Program program;
     program.ending = ending;
     program.domain = domain;
+    if (ending == Ending::kMirrored) { program.flags = kProgramFlood; }
     if (replicate(context, packet, program, kNoPort) == 0) {
         drop(context, packet.mbuf, if_none);
     } else {
@@ -49,15 +50,53 @@ void send_copies(WorkerContext& context, Packet& packet, Ending ending, std::uin
     }
 }
 
+// A report has reached its end here, even if no router is there to be told.
+void send_to_routers(WorkerContext& context, Packet& packet, std::uint16_t domain) noexcept {
+    Program program;
+    program.ending = Ending::kReplicate;
+    program.domain = domain;
+    replicate(context, packet, program, kNoPort, &router_ports(context, domain));
+    consume(context, packet.mbuf);
+}
+
+void send_group(WorkerContext& context, Packet& packet, const PortConfig& in,
+                std::uint16_t domain) noexcept {
+    if (is_reserved_group(packet.frame.key.destination_mac)) {
+        return drop(context, packet.mbuf, DropReason::kReservedMac);
+    }
+    const InspectKind kind = packet.frame.inspect_kind;
+    if (kind == InspectKind::kIgmp || kind == InspectKind::kMld) {
+        switch (snoop(context, packet, in, domain)) {
+            case SnoopResult::kForward: break;
+            case SnoopResult::kToRouters: return send_to_routers(context, packet, domain);
+            case SnoopResult::kMalformed:
+                return drop(context, packet.mbuf, DropReason::kBadMembership);
+        }
+    }
+    send_copies(context, packet, Ending::kReplicate, domain, DropReason::kNoDestination);
+}
+
+// Learns the source MAC where that is wanted. False: no room, dropped.
+bool admit_source(WorkerContext& context, Packet& packet, const PortConfig& in,
+                  std::uint16_t domain) noexcept {
+    const DropReason reason = learn_source(context, in, domain, packet.frame.key);
+    if (reason == DropReason::kNone) { return true; }
+    count_slot_drop(context, packet.frame.key.port, Direction::kFromVm,
+                    static_cast<std::uint8_t>(kSlotSwsec));
+    drop(context, packet.mbuf, reason);
+    return false;
+}
+
 void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_index,
-                  PortIndex egress) noexcept {
+                  PortIndex egress, bool is_known) noexcept {
     const Domain& domain = context.snapshot->domains[domain_index];
     const PortConfig& out = *context.snapshot->port(egress);
     if (!out.is_enabled) { return drop(context, packet.mbuf, DropReason::kPortDisabled); }
     Program program;
     program.ending = Ending::kMirrored;
     program.domain = domain_index;
-    if (!domain.promiscuous.empty()) { replicate(context, packet, program, egress); }
+    if (!is_known) { program.flags = kProgramFlood; }
+    if (!domain.flood.empty()) { replicate(context, packet, program, egress); }
     if (!enter_destination(context, packet, out, egress)) { return; }
     if (const auto step = egress_vlan_step(out, domain, packet.frame.key)) {
         program.steps[program.step_count++] = *step;
@@ -90,26 +129,27 @@ bool inspect_source(WorkerContext& context, Packet& packet) noexcept {
         drop(context, packet.mbuf, DropReason::kVlanNotAllowed);
         return false;
     }
+    if (in.is_uplink && is_reflected(context, index, key.source_mac)) {
+        drop(context, packet.mbuf, DropReason::kReflected);
+        return false;
+    }
     const DomainId domain = context.snapshot->domains[index].id;
-    return relate_icmp_error(context, packet, domain) && leave_source(context, packet, in, domain);
+    return relate_icmp_error(context, packet, domain) &&
+           leave_source(context, packet, in, domain) && admit_source(context, packet, in, index);
 }
 
 void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
     const FlowKey& key = packet.frame.key;
-    const std::uint16_t index = ingress_domain(*context.snapshot->port(key.port), key);
+    const PortConfig& in = *context.snapshot->port(key.port);
+    const std::uint16_t index = ingress_domain(in, key);
     const Domain& domain = context.snapshot->domains[index];
-    if (key.destination_mac.is_group()) {
-        if (is_reserved_group(key.destination_mac)) {
-            return drop(context, packet.mbuf, DropReason::kReservedMac);
-        }
-        return send_copies(context, packet, Ending::kReplicate, index, DropReason::kNoDestination);
-    }
-    const PortIndex egress = domain.macs.find(key.destination_mac);
-    if (egress == kNoPort) {
+    if (key.destination_mac.is_group()) { return send_group(context, packet, in, index); }
+    const Destination to = find_destination(context, index, key);
+    if (to.port == kNoPort) {
         return send_copies(context, packet, Ending::kMirrored, index, DropReason::kUnknownUnicast);
     }
-    if (egress == key.port) { return drop(context, packet.mbuf, DropReason::kSamePort); }
-    send_unicast(context, packet, index, egress);
+    if (to.port == key.port) { return drop(context, packet.mbuf, DropReason::kSamePort); }
+    send_unicast(context, packet, index, to.port, to.is_known);
 }
 
 }  // namespace sluice::datapath

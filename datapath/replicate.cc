@@ -93,33 +93,50 @@ void send_copy(WorkerContext& context, const Packet& packet, const Program& half
     output(context, copy, half.output);
 }
 
+const std::vector<PortIndex>& receivers(const Domain& domain, const Program& program) noexcept {
+    if (program.ending == Ending::kReplicate) { return domain.members; }
+    return (program.flags & kProgramFlood) != 0 ? domain.flood : domain.promiscuous;
+}
+
+// Null: everybody.
+const GroupPorts* wanted_ports(WorkerContext& context, const Packet& packet,
+                               std::uint16_t domain) noexcept {
+    const MacAddr& group = packet.frame.key.destination_mac;
+    if (group.is_broadcast()) { return nullptr; }
+    const GroupPorts& ports = group_ports(context, domain, group);
+    return ports.everybody ? nullptr : &ports;
+}
+
 }  // namespace
 
 std::size_t replicate(WorkerContext& context, const Packet& packet, const Program& program,
-                      PortIndex except) noexcept {
+                      PortIndex except, const GroupPorts* only) noexcept {
     const Domain& domain = context.snapshot->domains[program.domain];
-    const auto& members =
-        program.ending == Ending::kReplicate ? domain.members : domain.promiscuous;
+    const bool is_group = program.ending == Ending::kReplicate;
+    if (is_group && only == nullptr) { only = wanted_ports(context, packet, program.domain); }
     ConnectionView view{};
     const bool has_view =
         program.tracked && view_connection(context, program.connection, program.side, view);
     const bool may_cache =
         context.options.flow_cache && !has_view && packet.frame.frame_class == FrameClass::kFlow;
     std::size_t count = 0;
-    for (const PortIndex egress : members) {
-        if (egress == packet.frame.key.port || egress == except) { continue; }  // Split horizon.
+    const auto send_to = [&](PortIndex egress) {
+        if (egress == packet.frame.key.port || egress == except) { return; }  // Split horizon.
+        if (only != nullptr && !only->ports[egress.value]) { return; }
         ++count;
         const PortConfig& out = *context.snapshot->port(egress);
         if (may_cache) {
             send_copy(context, packet, cached_half(context, packet, out, egress, program.domain));
-            continue;
+            return;
         }
         const Half half =
             decide_half(context, packet, out, egress, program.domain, has_view ? &view : nullptr);
         account(context, packet.frame.key.port, half.program, RuleId{}, half.rule, 1,
                 packet.frame.frame_size);
         send_copy(context, packet, half.program);
-    }
+    };
+    for (const PortIndex egress : receivers(domain, program)) { send_to(egress); }
+    if (is_group && domain.uplink != kNoPort) { send_to(domain.uplink); }
     return count;
 }
 

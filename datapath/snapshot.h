@@ -53,6 +53,7 @@ struct DomainMulticast {
     bool snooping = true;
     bool flood_unregistered = true;
     std::uint32_t querier_interval_s = 0;  ///< Our own querier's; 0 = none.
+    MacAddr querier_mac;                   ///< From which it asks.
     bool operator==(const DomainMulticast&) const = default;
 };
 
@@ -67,6 +68,7 @@ struct Domain {
     std::vector<PortIndex> promiscuous;  ///< Members that receive every frame.
     std::vector<PortIndex> flood;        ///< Members that receive unknown unicast: these, and
                                          ///< learning ones that ask for it.
+    std::vector<PortIndex> learners;     ///< Ports that teach MACs, disabled ones included.
     PortIndex uplink = kNoPort;          ///< Where the rest of the domain is; not in `members`.
     DomainMulticast multicast;
 };

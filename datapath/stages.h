@@ -38,6 +38,33 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept;
 [[nodiscard]] bool view_connection(WorkerContext& context, ConnectionHandle handle,
                                    ConnectionSide side, ConnectionView& view) noexcept;
 
+// learn.cc
+/// Where a unicast frame goes.
+struct Destination {
+    PortIndex port = kNoPort;  ///< The owner; if unknown the uplink, unless it came from there.
+    bool is_known = true;
+    bool is_static = true;  ///< By the document: only a snapshot changes it.
+};
+[[nodiscard]] Destination find_destination(const WorkerContext& context, std::uint16_t domain,
+                                           const FlowKey& key) noexcept;
+/// True if the MAC lives on this host, so that a frame from the fabric with this source is one that
+/// came back.
+[[nodiscard]] bool is_reflected(const WorkerContext& context, std::uint16_t domain,
+                                const MacAddr& mac) noexcept;
+/// True if `source` is one that the port teaches: it learns, and nobody owns the MAC.
+[[nodiscard]] bool is_foreign(const PortConfig& in, const Domain& domain,
+                              const MacAddr& source) noexcept;
+/// Learns the source of a frame that slot 1 let pass, if it is foreign.
+/// @return kMacLimit if there is no room for it
+[[nodiscard]] DropReason learn_source(WorkerContext& context, const PortConfig& in,
+                                      std::uint16_t domain, const FlowKey& key) noexcept;
+/// Keeps the learned row of a live flow's source fresh: it was last used at `used_ms`.
+void touch_source(WorkerContext& context, const FlowKey& key, std::uint32_t used_ms) noexcept;
+/// True if what a program used of learned rows is still so.
+[[nodiscard]] bool learned_holds(const WorkerContext& context, const PortConfig& in,
+                                 std::uint16_t domain, const FlowKey& key,
+                                 const FlowState& state) noexcept;
+
 // fragmented.cc
 /// Takes a fragment through the fragment stage and decides it; never cached. Tracks the datagram
 /// when it is whole.
@@ -75,11 +102,13 @@ void keep_binding(WorkerContext& context, const FlowKey& key, std::uint32_t used
 void inspect_packet(WorkerContext& context, Packet& packet) noexcept;
 
 // replicate.cc
-/// Sends copies to every member of the program's domain but the ingress (kReplicate), or to its
-/// promiscuous ones (kMirrored, `except` left out too). The original stays the caller's. Returns
-/// how many members there were.
+/// Sends copies to every member of the program's domain but the ingress, and to its uplink
+/// (kReplicate; a snooped group: to who wants it), or to its promiscuous ports or those that take
+/// unknown unicast (kMirrored, `except` left out too). The original stays the caller's. Returns how
+/// many there were.
+/// @param only  if not null, these ports and no others
 std::size_t replicate(WorkerContext& context, const Packet& packet, const Program& program,
-                      PortIndex except) noexcept;
+                      PortIndex except, const GroupPorts* only = nullptr) noexcept;
 
 // output.cc
 /// Sends a frame by `egress` at the end of the poll, by way of its worker.

@@ -28,6 +28,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
       rule_memory(sizeof(RuleCounters) << kRuleSlotBits),
       rules(static_cast<RuleCounters*>(rule_memory.get())),
       chains(kPortMax),
+      changed_macs(kPortMax),
       firewall_events(kFirewallEventsWaiting),
       tx(kPortMax),
       handover(o.worker_count),

@@ -256,7 +256,8 @@ bool LearnedTable::touch(const LearnedKey& key, std::uint64_t seen_ns, std::uint
     LearnedRecord& record = records_[ref - 1U];
     const Writing writing(record);
     record.value.last_seen_ns = std::max(record.value.last_seen_ns, seen_ns);
-    set_expiry(record, expires_ns);
+    const std::uint64_t old = record.value.expires_ns;
+    set_expiry(record, expires_ns == 0 ? 0 : std::max(expires_ns, old));
     return true;
 }
 

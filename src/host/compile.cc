@@ -23,6 +23,13 @@ constexpr std::uint64_t kSecond = 1000000000;
 
 using DomainKey = std::pair<std::string, std::uint16_t>;
 
+/// What a port receives beside its own frames, and how its switch treats multicast.
+struct Hearing {
+    bool is_promiscuous = false;
+    bool takes_unknown = false;
+    datapath::DomainMulticast multicast;
+};
+
 /// Builds the layer-2 side of a snapshot.
 class Switching {
 public:
@@ -31,13 +38,13 @@ public:
 
     /// Puts a port into its domains. False if there are too many.
     bool join(PortIndex index, const std::string& switch_name, const model::Vlan& vlan,
-              bool is_promiscuous) {
+              const Hearing& hearing) {
         PortConfig& port = *snapshot_.ports[index.value];
         if (vlan.mode != model::VlanMode::kTrunk) {
             port.vlan.untagged_domain = enter(
                 index,
                 {switch_name, vlan.mode == model::VlanMode::kAccess ? vlan.id : std::uint16_t{0}},
-                is_promiscuous);
+                hearing);
             return port.vlan.untagged_domain != kNoDomain;
         }
         auto domains = std::make_shared<std::array<std::uint16_t, 4096>>();
@@ -46,7 +53,7 @@ public:
             for (std::uint32_t vid = range.first; vid <= range.last; ++vid) {
                 if ((*domains)[vid] != kNoDomain) { continue; }
                 (*domains)[vid] =
-                    enter(index, {switch_name, static_cast<std::uint16_t>(vid)}, is_promiscuous);
+                    enter(index, {switch_name, static_cast<std::uint16_t>(vid)}, hearing);
                 if ((*domains)[vid] == kNoDomain) { return false; }
             }
         }
@@ -68,7 +75,7 @@ public:
     }
 
 private:
-    std::uint16_t enter(PortIndex index, const DomainKey& key, bool is_promiscuous) {
+    std::uint16_t enter(PortIndex index, const DomainKey& key, const Hearing& hearing) {
         const auto [at, is_new] =
             by_key_.try_emplace(key, static_cast<std::uint16_t>(snapshot_.domains.size()));
         if (is_new) {
@@ -77,6 +84,7 @@ private:
             domain.id = registry_.acquire(key.first, key.second);
             domain.switch_name = key.first;
             domain.vlan = key.second;
+            domain.multicast = hearing.multicast;
             snapshot_.domains.push_back(std::move(domain));
             macs_.emplace_back();
         }
@@ -85,13 +93,16 @@ private:
         macs_[at->second].push_back({port.mac, index});
         if (port.is_enabled) {
             domain.members.push_back(index);
-            if (is_promiscuous) { domain.promiscuous.push_back(index); }
+            if (hearing.is_promiscuous) { domain.promiscuous.push_back(index); }
+            if (hearing.is_promiscuous || hearing.takes_unknown) { domain.flood.push_back(index); }
         }
+        if (port.learning.is_on()) { domain.learners.push_back(index); }
         return at->second;
     }
 
     static bool equal(const Domain& a, const Domain& b) {
-        return a.members == b.members && a.promiscuous == b.promiscuous &&
+        return a.members == b.members && a.promiscuous == b.promiscuous && a.flood == b.flood &&
+               a.learners == b.learners && a.uplink == b.uplink && a.multicast == b.multicast &&
                std::equal(a.macs.rows().begin(), a.macs.rows().end(), b.macs.rows().begin(),
                           b.macs.rows().end(), [](const auto& x, const auto& y) {
                               return x.mac == y.mac && x.port == y.port;
@@ -123,7 +134,38 @@ std::string shape_of(const model::Port& port, const model::PortGroup& group,
     for (const auto& range : vlan.ranges) {
         shape += "," + std::to_string(range.first) + "-" + std::to_string(range.last);
     }
-    return shape + "|" + std::to_string(port.enabled);
+    const model::MacLearning& learning = group.mac_learning;
+    const model::Security security = model::effective_security(port, group);
+    for (const std::uint64_t number :
+         {std::uint64_t{port.enabled}, std::uint64_t{learning.enabled},
+          std::uint64_t{security.mac_changes}, std::uint64_t{learning.limit},
+          std::uint64_t{learning.age_s}}) {
+        shape += "|" + std::to_string(number);
+    }
+    return shape;
+}
+
+datapath::PortLearning learning_of(const model::Port& port, const model::PortGroup& group) {
+    datapath::PortLearning learning;
+    learning.learns = group.mac_learning.enabled;
+    learning.follows = !learning.learns && model::effective_security(port, group).mac_changes;
+    learning.limit = group.mac_learning.limit;
+    learning.age_ns = group.mac_learning.age_s * kSecond;
+    return learning;
+}
+
+Hearing hearing_of(const model::Port& port, const model::PortGroup& group, const model::Switch& on,
+                   const std::string& host) {
+    Hearing hearing;
+    hearing.is_promiscuous = model::effective_security(port, group).promiscuous;
+    hearing.takes_unknown = group.mac_learning.enabled && group.mac_learning.unknown_unicast_flood;
+    hearing.multicast.snooping = on.multicast.snooping;
+    hearing.multicast.flood_unregistered = on.multicast.flood_unregistered;
+    if (on.multicast.snooping && on.multicast.querier.enabled) {
+        hearing.multicast.querier_interval_s = on.multicast.querier.interval_s;
+        hearing.multicast.querier_mac = model::default_mac(host + "/" + on.name + "/querier");
+    }
+    return hearing;
 }
 
 bool same_policy(const PortConfig& a, const PortConfig& b) {
@@ -167,6 +209,7 @@ PortConfig describe_port(const model::Port& port, const model::PortGroup& group,
     config.bindings = {group.bindings.arp, group.bindings.nd, group.bindings.age_s * kSecond};
     config.has_group_limits = group.limits.broadcast_pps != 0 || group.limits.multicast_pps != 0;
     config.shape = shape_of(port, group, on);
+    config.learning = learning_of(port, group);
     return config;
 }
 
@@ -209,8 +252,10 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
         config.chain = chains.of_port[i];
         config.worker = choose_worker(previous, next, index, port.name);
         next.worker_ports[config.worker].push_back(index);
+        const Hearing hearing =
+            hearing_of(port, group, *resolver.switch_of(group.switch_name), document.host.name);
         if (!switching.join(index, group.switch_name, model::effective_vlan(port, group),
-                            model::effective_security(port, group).promiscuous)) {
+                            hearing)) {
             return Error{Errc::kLimit,
                          "port " + port.name + ": the host would have more than " +
                              std::to_string(kDomainMax) + " layer-2 domains",

@@ -162,7 +162,9 @@ std::shared_ptr<const SlotProgram> Compiler::compile_security(const model::Port&
     input.spoofguard = group.spoofguard != model::SpoofGuard::kOff;
     input.first_use = group.spoofguard == model::SpoofGuard::kAuto;
     input.bindings = group.bindings;
-    input.forged_transmits = model::effective_security(port, group).forged_transmits;
+    const model::Security security = model::effective_security(port, group);
+    input.forged_transmits =
+        security.forged_transmits || security.mac_changes || group.mac_learning.enabled;
     input.guards = group.guards;
     input.limits = group.limits;
     return compile_swsec(input);

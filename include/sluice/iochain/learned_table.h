@@ -197,7 +197,8 @@ public:
     /// 0 = none
     LearnResult learn(const LearnedKey& key, const LearnedValue& value, std::uint32_t limit,
                       std::uint64_t now_ns) noexcept;
-    /// Sets last_seen and expiry of a live row. False if there is none. Never changes an epoch.
+    /// Defers last_seen and expiry (0 = never) of a live row, neither goes back. False if there is
+    /// no such row. Never changes an epoch.
     bool touch(const LearnedKey& key, std::uint64_t seen_ns, std::uint64_t expires_ns,
                std::uint64_t now_ns) noexcept;
     /// Removes a row. False if there was none.

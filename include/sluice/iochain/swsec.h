@@ -21,7 +21,8 @@ struct SwsecInput {
     bool first_use = false;   ///< With spoofguard, `auto`: `ips`, and what was first used within
                               ///< `bindings`.
     model::BindingLimits bindings;
-    bool forged_transmits = false;
+    bool forged_transmits = false;  ///< Foreign source MACs pass, be it to forge, to learn them or
+                                    ///< because the vNIC may change its own.
     model::Guards guards;
     model::Limits limits;  ///< `flows` is not read here.
 };

@@ -140,6 +140,10 @@ void drop_untracked(WorkerContext& context, Packet& packet, DropReason reason) n
     const PortIndex port = at_source ? packet.frame.key.port : program.output;
     const auto slots = static_cast<std::uint16_t>(program.decided_from & kUpToDfw);
     count_slots(context, packet.frame.key.port, Direction::kFromVm, slots, 1);
+    if (context.capture.set != nullptr) {
+        capture_judged(context, *packet.mbuf, packet.frame.key.port, Direction::kFromVm, slots,
+                       true);
+    }
     if (!at_source) { count_slots(context, port, Direction::kToVm, 1U << kSlotDfw, 1); }
     count_slot_drop(context, port, at_source ? Direction::kFromVm : Direction::kToVm, kSlotDfw);
     drop(context, packet.mbuf, reason);
@@ -161,7 +165,7 @@ void end_copies(WorkerContext& context, Packet& packet) noexcept {
     const std::size_t copies = replicate(context, packet, program, program.output);
     if (program.ending == Ending::kMirrored && program.output != kNoPort) {
         if (!run_vlan_steps(*packet.mbuf, program)) {
-            return drop(context, packet.mbuf, DropReason::kNoBuffer);
+            return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
         }
         return output(context, packet.mbuf, program.output);
     }
@@ -176,7 +180,7 @@ void finish(WorkerContext& context, Packet& packet) noexcept {
     count_carried(context, packet);
     if (program.ending == Ending::kOutput) [[likely]] {
         if (program.step_count > 0 && !run_vlan_steps(*packet.mbuf, program)) {
-            return drop(context, packet.mbuf, DropReason::kNoBuffer);
+            return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
         }
         return output(context, packet.mbuf, program.output);
     }
@@ -203,6 +207,9 @@ struct Burst {
 void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress,
                  std::span<rte_mbuf*> frames, Burst& burst) noexcept {
     std::uint64_t bytes = 0;
+    if (context.capture.set != nullptr) [[unlikely]] {
+        capture_received(context, ingress, frames);
+    }
     for (std::size_t i = 0; i < frames.size(); ++i) {
         Packet& packet = context.burst[i];
         packet.mbuf = frames[i];
@@ -257,6 +264,7 @@ void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
     }
 }
 
+template <bool kCaptured>
 void finish_burst(WorkerContext& context, Burst& burst) noexcept {
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.packets[i] == nullptr) { continue; }  // A fragment that was dropped.
@@ -275,6 +283,7 @@ void finish_burst(WorkerContext& context, Burst& burst) noexcept {
                 continue;
             }
         }
+        if constexpr (kCaptured) { capture_program(context, packet); }
         finish(context, packet);
     }
 }
@@ -289,7 +298,11 @@ void process_burst(WorkerContext& context, PortIndex ingress,
     hash_burst(context, burst);
     resolve_burst(context, burst);
     context.connections.track({burst.work.data(), burst.work_count}, context.now_ns);
-    finish_burst(context, burst);
+    if (context.capture.set != nullptr) [[unlikely]] {
+        finish_burst<true>(context, burst);
+    } else {
+        finish_burst<false>(context, burst);
+    }
     context.flows.end_burst();
 }
 

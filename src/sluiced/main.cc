@@ -16,6 +16,7 @@
 #include <exception>
 
 #include "datapath/thread.h"
+#include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/methods.h"
 #include "src/sluiced/options.h"
@@ -97,6 +98,7 @@ public:
           devices_(io_, dataplane_, eal.pool(), eal.runtime_dir()),
           config_(dataplane_, devices_, store_),
           show_(dataplane_, config_, devices_, options_),
+          captures_(io_, dataplane_, config_),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
           watchdog_(io_) {}
@@ -109,6 +111,7 @@ public:
                 std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
         }
         add_methods(admin_, config_, show_);
+        add_capture_methods(admin_, captures_);
         Status served = admin_.start();
         if (served) {
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
@@ -128,6 +131,7 @@ private:
         sd_notify(0, "STOPPING=1");
         admin_.stop();
         watchdog_.stop();
+        captures_.stop();
         io_.stop();
     }
 
@@ -156,6 +160,7 @@ private:
     VhostDevices devices_;
     ConfigService config_;
     ShowService show_;
+    CaptureService captures_;
     admin::AdminServer admin_;
     boost::asio::signal_set signals_;
     Watchdog watchdog_;

@@ -92,6 +92,7 @@ inline constexpr std::uint32_t kCaptureQueueBytes =
     16U << 20U;  ///< Frames that wait on the control side for one capture's client.
 inline constexpr std::uint32_t kCaptureAnswerBytes =
     1U << 20U;  ///< Frame bytes in one answer to a capture's client.
+inline constexpr std::size_t kCaptureAnswerFrames = 1024;
 inline constexpr std::uint32_t kCaptureSnapMax = 262144;  ///< Bytes kept of a frame.
 inline constexpr std::uint32_t kCaptureFilterMax = 512;   ///< BPF instructions of a filter.
 inline constexpr std::uint32_t kCaptureFilterBytes =

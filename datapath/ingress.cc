@@ -248,6 +248,8 @@ void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
         packet.candidate =
             context.options.flow_cache ? context.flows.candidate(packet.hash) : kNoFlow;
     }
+    const std::uint64_t misses = context.counters.flow_misses.get();
+    std::uint64_t looked_up = 0;
     for (std::size_t i = 0; i < burst.count; ++i) {
         Packet& packet = *burst.packets[i];
         burst.work_of[i] = Burst::kNoWork;
@@ -255,13 +257,15 @@ void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
             burst.packets[i] = nullptr;
             continue;
         }
-        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect ||
-            !packet.flow->program.tracked) {
+        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect) {
             continue;
         }
+        ++looked_up;
+        if (!packet.flow->program.tracked) { continue; }
         burst.work_of[i] = static_cast<std::uint8_t>(burst.work_count);
         burst.work[burst.work_count++] = track_work(packet);
     }
+    context.counters.flow_hits.add(looked_up - (context.counters.flow_misses.get() - misses));
 }
 
 template <bool kCaptured>

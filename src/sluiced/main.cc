@@ -19,6 +19,8 @@
 #include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/methods.h"
+#include "src/sluiced/metrics.h"
+#include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
 #include "src/sluiced/version.h"
 
@@ -99,6 +101,8 @@ public:
           config_(dataplane_, devices_, store_),
           show_(dataplane_, config_, devices_, options_),
           captures_(io_, dataplane_, config_),
+          metrics_(dataplane_, config_, options_),
+          metrics_server_(io_, metrics_),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
           watchdog_(io_) {}
@@ -106,6 +110,11 @@ public:
     Status run() {
         if (Status opened = store_.open(); !opened) { return opened; }
         if (Status loaded = config_.load(options_.config); !loaded) { return loaded; }
+        if (options_.metrics) {
+            if (Status served = metrics_server_.start(*options_.metrics); !served) {
+                return served;
+            }
+        }
         for (unsigned w = 0; w < options_.cores.size(); ++w) {
             threads_.push_back(
                 std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
@@ -132,6 +141,7 @@ private:
         admin_.stop();
         watchdog_.stop();
         captures_.stop();
+        metrics_server_.stop();
         io_.stop();
     }
 
@@ -161,6 +171,8 @@ private:
     ConfigService config_;
     ShowService show_;
     CaptureService captures_;
+    Metrics metrics_;
+    MetricsServer metrics_server_;
     admin::AdminServer admin_;
     boost::asio::signal_set signals_;
     Watchdog watchdog_;

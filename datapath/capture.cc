@@ -124,8 +124,7 @@ void capture_judged(WorkerContext& context, const rte_mbuf& frame, PortIndex por
         context.capture.judged = judged;
         return;
     }
-    const std::uint8_t captures =
-        by_slot(*context.capture.set, port, Direction::kToVm, judged);
+    const std::uint8_t captures = by_slot(*context.capture.set, port, Direction::kToVm, judged);
     if (CaptureRecord* made = record(context, frame, port, Direction::kToVm, captures)) {
         made->judged = judged;
     }
@@ -137,9 +136,10 @@ void capture_program(WorkerContext& context, const Packet& packet) noexcept {
     const bool is_dropped = program.ending == Ending::kDrop;
     capture_judged(context, *packet.mbuf, ingress, Direction::kFromVm, program.decided_from, true);
     if (program.output == kNoPort) { return; }
-    capture_judged(context, *packet.mbuf, program.output, Direction::kToVm, program.decided_to,
-                   !is_dropped);
-    if (is_dropped && program.drop_slot == kNoSlot) {
+    if (!is_dropped) {
+        capture_judged(context, *packet.mbuf, program.output, Direction::kToVm, program.decided_to,
+                       true);
+    } else if (program.drop_slot == kNoSlot) {
         capture_lost(context, *packet.mbuf, program.output, program.reason);
     }
 }
@@ -174,9 +174,8 @@ void capture_lost(WorkerContext& context, const rte_mbuf& frame, PortIndex egres
                   DropReason reason, std::uint8_t slot, std::uint16_t judged) noexcept {
     const CaptureSet& set = *context.capture.set;
     if (slot != kNoSlot) { judged = static_cast<std::uint16_t>(judged | 1U << slot); }
-    const auto captures = static_cast<std::uint8_t>(
-        set.wanted(egress, Direction::kToVm, false) |
-        by_slot(set, egress, Direction::kToVm, judged));
+    const auto captures = static_cast<std::uint8_t>(set.wanted(egress, Direction::kToVm, false) |
+                                                    by_slot(set, egress, Direction::kToVm, judged));
     CaptureRecord* made = record(context, frame, egress, Direction::kToVm, captures);
     if (made == nullptr) { return; }
     made->judged = judged;

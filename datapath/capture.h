@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capture: copies of a port's frames, with how they ended, for `sluice capture`. What is captured is
-// a CaptureSet, immutable, published beside the snapshot; while there is none a worker pays a test a
-// burst. The hooks below stand on the frame's way (ingress, inspect, replicate, output); each does
-// nothing without a set. They copy into the worker's CaptureRing, never into packet buffers, so that
-// a capture can't starve traffic, and don't touch the books. Thread: a worker; sets are made by
-// control.
+// Capture: copies of a port's frames, with how they ended, for `sluice capture`. What is captured
+// is a CaptureSet, immutable, published beside the snapshot; while there is none a worker pays a
+// test a burst. The hooks below stand on the frame's way (ingress, inspect, replicate, output);
+// each does nothing without a set. They copy into the worker's CaptureRing, never into packet
+// buffers, so that a capture can't starve traffic, and don't touch the books. Thread: a worker;
+// sets are made by control.
 #pragma once
 
 #include <array>
@@ -44,7 +44,7 @@ struct Capture {
     bool from_vm = true;       ///< Frames that entered by the port.
     bool to_vm = true;         ///< Frames on their way out by it.
     std::uint8_t slot = kNoSlot;
-    std::uint32_t snap_size = kCaptureSnapMax;  ///< Bytes kept of a frame.
+    std::uint32_t snap_size = kCaptureSnapMax;    ///< Bytes kept of a frame.
     std::shared_ptr<const CaptureFilter> filter;  ///< Null: everything.
 };
 
@@ -58,9 +58,9 @@ public:
     /// single slots of it.
     [[nodiscard]] std::uint8_t wanted(PortIndex port, Direction direction,
                                       bool by_slot) const noexcept {
-        return port.value < kPortMax ? wanted_[by_slot ? 1 : 0][static_cast<std::size_t>(direction)]
-                                              [port.value]
-                                     : std::uint8_t{0};
+        return port.value < kPortMax
+                   ? wanted_[by_slot ? 1 : 0][static_cast<std::size_t>(direction)][port.value]
+                   : std::uint8_t{0};
     }
     [[nodiscard]] const Capture& capture(unsigned index) const noexcept { return captures_[index]; }
     [[nodiscard]] CaptureRing& ring(unsigned worker) const noexcept { return *rings_[worker]; }
@@ -95,7 +95,8 @@ void capture_program(WorkerContext& context, const Packet& packet) noexcept;
 /// A slot drops a frame: who it is, for the capture_dropped() that follows.
 void capture_drop_slot(WorkerContext& context, PortIndex port, Direction direction,
                        std::uint8_t slot) noexcept;
-/// The frame is dropped: its record says so, and the destination sees it if one of its slots did it.
+/// The frame is dropped: its record says so, and the destination sees it if one of its slots did
+/// it.
 void capture_dropped(WorkerContext& context, const rte_mbuf& frame, DropReason reason) noexcept;
 /// A frame, or its copy, does not reach `egress`, whose slots `judged` it before.
 void capture_lost(WorkerContext& context, const rte_mbuf& frame, PortIndex egress,

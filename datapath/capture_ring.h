@@ -30,9 +30,9 @@ struct CaptureRecord {
     std::uint64_t time_ns = 0;  ///< Monotonic, of the poll.
     std::uint16_t judged = 0;   ///< Bit a slot of `port` that judged it.
     DropReason reason = DropReason::kNone;
-    std::uint8_t drop_slot = kNoSlot;   ///< Slot that dropped it,
-    PortIndex drop_port = kNoPort;      ///< of this port.
-    const rte_mbuf* frame = nullptr;    ///< worker: the frame that it tells of, while that lives.
+    std::uint8_t drop_slot = kNoSlot;  ///< Slot that dropped it,
+    PortIndex drop_port = kNoPort;     ///< of this port.
+    const rte_mbuf* frame = nullptr;   ///< worker: the frame that it tells of, while that lives.
     [[nodiscard]] const std::uint8_t* bytes() const noexcept {
         return reinterpret_cast<const std::uint8_t*>(this + 1);
     }

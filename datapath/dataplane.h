@@ -89,9 +89,9 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<rte_ring*> rings_;
     std::vector<int> wake_fds_;
-    std::unique_ptr<const Snapshot> current_;  // control
-    std::atomic<const Snapshot*> published_;   // control: w, worker: r
-    std::unique_ptr<const CaptureSet> captures_;          // control
+    std::unique_ptr<const Snapshot> current_;            // control
+    std::atomic<const Snapshot*> published_;             // control: w, worker: r
+    std::unique_ptr<const CaptureSet> captures_;         // control
     std::atomic<const CaptureSet*> capturing_{nullptr};  // control: w, worker: r
     std::deque<Retired> retired_;
     rte_rcu_qsbr* rcu_;

@@ -149,7 +149,7 @@ private:
     std::uint32_t limbo_ = kNoFlow;  // Removed in this burst.
     std::uint32_t size_ = 0;
     std::uint32_t sweep_at_ = 0;
-    Counter evictions_;  // worker: rw, control: ro
+    Counter evictions_;        // worker: rw, control: ro
     std::vector<List> lists_;  // [port * 2 + is_drop]
     Retire retire_;
     void* context_;

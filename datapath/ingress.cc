@@ -153,10 +153,12 @@ void end_drop(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     const PortIndex port =
         program.drop_direction == Direction::kFromVm ? packet.frame.key.port : program.output;
+    // First, because the answer may push other frames out, and drop some.
+    if (program.reason == DropReason::kDfwReject) { answer_rejected(context, packet); }
     if (port != kNoPort) {
+        if (context.capture.set != nullptr) { context.capture.judged = program.decided_to; }
         count_slot_drop(context, port, program.drop_direction, program.drop_slot);
     }
-    if (program.reason == DropReason::kDfwReject) { answer_rejected(context, packet); }
     drop(context, packet.mbuf, program.reason);
 }
 
@@ -207,9 +209,7 @@ struct Burst {
 void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress,
                  std::span<rte_mbuf*> frames, Burst& burst) noexcept {
     std::uint64_t bytes = 0;
-    if (context.capture.set != nullptr) [[unlikely]] {
-        capture_received(context, ingress, frames);
-    }
+    if (context.capture.set != nullptr) [[unlikely]] { capture_received(context, ingress, frames); }
     for (std::size_t i = 0; i < frames.size(); ++i) {
         Packet& packet = context.burst[i];
         packet.mbuf = frames[i];
@@ -257,9 +257,7 @@ void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
             burst.packets[i] = nullptr;
             continue;
         }
-        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect) {
-            continue;
-        }
+        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect) { continue; }
         ++looked_up;
         if (!packet.flow->program.tracked) { continue; }
         burst.work_of[i] = static_cast<std::uint8_t>(burst.work_count);

@@ -57,7 +57,9 @@ void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_i
                   PortIndex egress) noexcept {
     const Domain& domain = context.snapshot->domains[domain_index];
     const PortConfig& out = *context.snapshot->port(egress);
-    if (!out.is_enabled) { return drop_towards(context, packet.mbuf, egress, DropReason::kPortDisabled); }
+    if (!out.is_enabled) {
+        return drop_towards(context, packet.mbuf, egress, DropReason::kPortDisabled);
+    }
     Program program;
     program.ending = Ending::kMirrored;
     program.domain = domain_index;

@@ -23,7 +23,8 @@ inline constexpr std::string_view kBase64Digits =
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         const std::size_t left = bytes.size() - i;
         const std::uint32_t group = static_cast<std::uint32_t>(bytes[i]) << 16U |
-                                    (left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) : 0U) << 8U |
+                                    (left > 1 ? static_cast<std::uint32_t>(bytes[i + 1]) : 0U)
+                                        << 8U |
                                     (left > 2 ? static_cast<std::uint32_t>(bytes[i + 2]) : 0U);
         text += kBase64Digits[group >> 18U];
         text += kBase64Digits[group >> 12U & 63U];

@@ -10,8 +10,8 @@
 
 namespace sluice::cli {
 
-/// The filter as a BPF program for Ethernet frames: a list of [code, jt, jf, k]; empty text gives an
-/// empty list. Failure "invalid": "filter: ...".
+/// The filter as a BPF program for Ethernet frames: a list of [code, jt, jf, k]; empty text gives
+/// an empty list. Failure "invalid": "filter: ...".
 [[nodiscard]] Outcome<nlohmann::json> compile_filter(const std::string& text);
 
 }  // namespace sluice::cli

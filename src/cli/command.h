@@ -56,7 +56,7 @@ struct Argument {
     bool required = false;
     std::string help;
     Offer offer = Offer::kNothing;
-    std::string brief = {};  ///< An option's short name: "-c".
+    std::string brief = {};    ///< An option's short name: "-c".
     std::string metavar = {};  ///< What its value is called in --help: "FILE".
 
     [[nodiscard]] bool is_option() const { return name.rfind("--", 0) == 0; }

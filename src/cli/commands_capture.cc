@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sluice capture: starts a capture on a connection of its own, asks for frames until there are
-// enough or the user has, and writes them as pcapng or as one line each. The daemon ends the capture
-// when this program goes, however it does.
+// enough or the user has, and writes them as pcapng or as one line each. The daemon ends the
+// capture when this program goes, however it does.
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -53,7 +53,8 @@ public:
     Interruptible& operator=(const Interruptible&) = delete;
 
 private:
-    struct sigaction old_int_ {}, old_term_{};
+    struct sigaction old_int_ {
+    }, old_term_{};
 };
 
 struct Frame {
@@ -70,8 +71,8 @@ std::string comment_of(const json& row, const std::string& port) {
     if (reason.empty()) { return ""; }
     std::string text = "dropped: " + reason;
     if (row.contains("slot")) {
-        text += " (slot " + std::to_string(number_of(row["slot"])) + " " +
-                row.value("slot_name", "");
+        text +=
+            " (slot " + std::to_string(number_of(row["slot"])) + " " + row.value("slot_name", "");
         const std::string of = row.value("slot_port", "");
         text += (of.empty() || of == port ? "" : " of " + of) + ")";
     }
@@ -239,13 +240,17 @@ Outcome<bool> drive_capture(const Invocation& invocation, const Streams& streams
 std::vector<Command> capture_commands() {
     Argument count{"--count", "count", Kind::kCount, false, "end after so many frames"};
     count.brief = "-c";
-    Argument file{"--write", "write", Kind::kText, false,
-                  "write pcapng there, - for standard output", Offer::kFiles};
+    Argument file{
+        "--write",    "write", Kind::kText, false, "write pcapng there, - for standard output",
+        Offer::kFiles};
     file.brief = "-w";
     file.metavar = "FILE";
     Argument filter{"--filter", "filter", Kind::kText, false, "only these frames, as for tcpdump"};
     filter.metavar = "BPF";
-    Argument direction{"--direction", "direction", Kind::kText, false,
+    Argument direction{"--direction",
+                       "direction",
+                       Kind::kText,
+                       false,
                        "from-vm: entered by the port; to-vm: left by it or were dropped on their "
                        "way to it; both",
                        Offer::kDirections};
@@ -254,7 +259,8 @@ std::vector<Command> capture_commands() {
         "capture",
         "frames of a port with how they ended, as text or pcapng",
         {{"PORT", "port", Kind::kText, true, "any port", Offer::kPorts},
-         {"--slot", "slot", Kind::kCount, false, "only frames that this slot judged, as it saw them"},
+         {"--slot", "slot", Kind::kCount, false,
+          "only frames that this slot judged, as it saw them"},
          direction,
          filter,
          count,

@@ -28,7 +28,8 @@ std::string mac_text(Bytes mac) {
 
 std::string address_text(int family, Bytes address) {
     std::array<char, INET6_ADDRSTRLEN> text{};
-    return inet_ntop(family, address.data(), text.data(), text.size()) != nullptr ? text.data() : "";
+    return inet_ntop(family, address.data(), text.data(), text.size()) != nullptr ? text.data()
+                                                                                  : "";
 }
 
 std::string tcp_text(Bytes l4) {
@@ -48,8 +49,8 @@ struct Transport {
 
 Transport transport(unsigned protocol, Bytes l4) {
     Transport out;
-    const bool has_ports = protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
-                           protocol == IPPROTO_SCTP;
+    const bool has_ports =
+        protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
     if (has_ports && l4.size() >= 4) {
         out.source_port = "." + std::to_string(be16(l4, 0));
         out.destination_port = "." + std::to_string(be16(l4, 2));
@@ -61,9 +62,9 @@ Transport transport(unsigned protocol, Bytes l4) {
         case IPPROTO_ICMP:
         case IPPROTO_ICMPV6:
             out.text = protocol == IPPROTO_ICMP ? "ICMP " : "ICMPv6 ";
-            out.text += l4.size() < 2 ? kTruncated
-                                      : "type " + std::to_string(l4[0]) + " code " +
-                                            std::to_string(l4[1]);
+            out.text += l4.size() < 2
+                            ? kTruncated
+                            : "type " + std::to_string(l4[0]) + " code " + std::to_string(l4[1]);
             break;
         default: out.text = "IP protocol " + std::to_string(protocol); break;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // BPF filters of captures. The command line compiles the user's text (libpcap), because names in it
-// may have to be asked for; the daemon takes the program, trusts none of it, and its workers run it.
+// may have to be asked for; the daemon takes the program, trusts none of it, and its workers run
+// it.
 #pragma once
 
 #include <memory>

@@ -190,7 +190,8 @@ std::uint64_t CaptureService::publish() {
         any ? std::make_unique<const datapath::CaptureSet>(captures, rings_) : nullptr);
 }
 
-// Workers stop filling it; the place is free again when they have passed on and its rest is drained.
+// Workers stop filling it; the place is free again when they have passed on and its rest is
+// drained.
 void CaptureService::retire(Place& place) {
     if (place.capture.port == kNoPort) { return; }
     place.capture = datapath::Capture{};

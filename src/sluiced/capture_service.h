@@ -4,8 +4,8 @@
 //     capture.start   takes one of kCaptureMax places, publishes the set of captures to workers
 //     (pump)          a timer, while a place is taken: moves frames from the workers' rings to the
 //                     queue of each capture's client; a full queue misses frames, and counts them
-//     capture.next    waits for frames, a fifth of a second at most, and answers with a bounded batch of them
-//     capture.stop    tells the totals; the place is free when workers have passed on
+//     capture.next    waits for frames, a fifth of a second at most, and answers with a bounded
+//     batch of them capture.stop    tells the totals; the place is free when workers have passed on
 // Control thread.
 #pragma once
 
@@ -59,9 +59,9 @@ private:
         std::deque<Frame> queue;
         std::size_t queued_bytes = 0;
         std::uint64_t captured = 0;
-        std::uint64_t missed = 0;         // For want of room in `queue`.
-        std::uint64_t missed_before = 0;  // What the rings had missed for others before it.
-        std::string ended;                // Why, if it ended by itself.
+        std::uint64_t missed = 0;           // For want of room in `queue`.
+        std::uint64_t missed_before = 0;    // What the rings had missed for others before it.
+        std::string ended;                  // Why, if it ended by itself.
         boost::asio::steady_timer arrival;  // Cancelled when there is something to answer.
     };
     // Free if it has neither a client nor anything that settles.

@@ -54,8 +54,7 @@ std::uint64_t Metrics::sum_port(PortIndex index, Figure&& figure) const {
 std::uint64_t Metrics::sum_rule(std::uint32_t slot, Counter RuleCounters::*figure) const {
     std::uint64_t total = 0;
     for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
-        const RuleCounters& counters =
-            std::as_const(dataplane_).worker(w).context().rules[slot];
+        const RuleCounters& counters = std::as_const(dataplane_).worker(w).context().rules[slot];
         total += (counters.*figure).get();
     }
     return total;
@@ -128,9 +127,11 @@ void Metrics::write_port_counters(MetricsText& out, const std::vector<PortRow>& 
     for (const auto& [metric, figure] : kFigures) {
         out.begin(metric);
         for (const PortRow& row : ports) {
-            out.sample(row.labels,
-                       sum_port(row.index, [member = figure](const PortCounters& c)
-                                               -> const Counter& { return c.*member; }));
+            out.sample(
+                row.labels,
+                sum_port(row.index, [member = figure](const PortCounters& c) -> const Counter& {
+                    return c.*member;
+                }));
         }
     }
 }
@@ -141,10 +142,9 @@ asio::awaitable<void> Metrics::write_drops(MetricsText& out, const std::vector<P
         const PortRow& row = ports[i];
         if (i % kPortsAPiece == kPortsAPiece - 1) { co_await give_way(); }
         for (std::size_t reason = 1; reason < kDropReasonCount; ++reason) {
-            const std::uint64_t count =
-                sum_port(row.index, [reason](const PortCounters& c) -> const Counter& {
-                    return c.drops[reason];
-                });
+            const std::uint64_t count = sum_port(
+                row.index,
+                [reason](const PortCounters& c) -> const Counter& { return c.drops[reason]; });
             if (count == 0) { continue; }
             out.sample(row.labels + ',' + metric_labels({{"reason", kDropReasons[reason].text}}),
                        count);
@@ -163,11 +163,12 @@ asio::awaitable<void> Metrics::write_slots(MetricsText& out, const std::vector<P
         for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
             if (row.chain == nullptr || row.chain->slots[slot] == nullptr) { continue; }
             for (const std::size_t direction : {0U, 1U}) {
-                const std::string labels =
-                    row.labels + ',' + metric_labels({{"slot", std::to_string(slot)},
-                                                      {"name", kSlots[slot].name},
-                                                      {"direction", text_of(direction)}});
-                out.sample(labels, sum_port(row.index, [=](const PortCounters& c) -> const Counter& {
+                const std::string labels = row.labels + ',' +
+                                           metric_labels({{"slot", std::to_string(slot)},
+                                                          {"name", kSlots[slot].name},
+                                                          {"direction", text_of(direction)}});
+                out.sample(labels,
+                           sum_port(row.index, [=](const PortCounters& c) -> const Counter& {
                                return c.slots[slot][direction].*figure;
                            }));
             }
@@ -175,8 +176,8 @@ asio::awaitable<void> Metrics::write_slots(MetricsText& out, const std::vector<P
     }
 }
 
-// Names of the rules that have counted something. Begins anew if the document changes meanwhile; the
-// third time without giving way.
+// Names of the rules that have counted something. Begins anew if the document changes meanwhile;
+// the third time without giving way.
 asio::awaitable<void> Metrics::collect_rules(std::vector<RuleRow>& rules) {
     for (unsigned tries = 0; tries < 3; ++tries) {
         const std::uint64_t generation = config_.generation();
@@ -190,8 +191,7 @@ asio::awaitable<void> Metrics::collect_rules(std::vector<RuleRow>& rules) {
                                   sum_rule(rule_slot(id), &RuleCounters::hits) == 0)) {
                 return;
             }
-            rules.push_back(
-                {rule_slot(id), metric_labels({{"section", section}, {"rule", name}})});
+            rules.push_back({rule_slot(id), metric_labels({{"section", section}, {"rule", name}})});
         };
         const auto is_time = [&] { return ++seen % kRulesAPiece == 0 && tries < 2; };
         for (std::size_t s = 0; !is_changed && s < config_.document().dfw.sections.size(); ++s) {
@@ -229,8 +229,7 @@ void Metrics::write_workers(MetricsText& out) const {
     const auto each = [&](Metric metric, auto&& value) {
         out.begin(metric);
         for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
-            const datapath::WorkerContext& context =
-                std::as_const(dataplane_).worker(w).context();
+            const datapath::WorkerContext& context = std::as_const(dataplane_).worker(w).context();
             out.sample(metric_labels({{"worker", std::to_string(w)}}), value(context));
         }
     };
@@ -256,10 +255,9 @@ void Metrics::write_tables(MetricsText& out) const {
     const ConnectionTable& connections = dataplane_.connections();
     const std::uint32_t limit = dataplane_.snapshot().limits.total;
     out.single(Metric::kConnections, connections.size());
-    out.single(Metric::kConnectionsLimit, limit == 0 ? connections.capacity()
-                                                     : std::min(limit, connections.capacity()));
+    out.single(Metric::kConnectionsLimit,
+               limit == 0 ? connections.capacity() : std::min(limit, connections.capacity()));
     const rte_mempool* pool = std::as_const(dataplane_).worker(0).context().options.pool;
-    // Workers' caches are taken for used: nobody but the worker may look into its own.
     out.single(Metric::kBuffers, pool->size);
     out.single(Metric::kBuffersInUse, pool->size - rte_mempool_avail_count(pool));
 }

@@ -79,8 +79,7 @@ private:
         const Request request = parser.release();
         Answer reply = co_await reply_to(request);
         stream_.expires_after(kAnswerTimeout);
-        co_await http::async_write(stream_, reply,
-                                   asio::redirect_error(asio::use_awaitable, ec));
+        co_await http::async_write(stream_, reply, asio::redirect_error(asio::use_awaitable, ec));
         co_return !ec && reply.keep_alive();
     }
 

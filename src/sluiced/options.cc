@@ -84,10 +84,10 @@ Status read_metrics(const std::string& text, Options& options) {
 }  // namespace
 
 Result<MetricsEndpoint> parse_metrics_endpoint(const std::string& text) {
-    const Error refusal{Errc::kInvalid,
-                        "--metrics " + text +
-                            ": expected ADDR:PORT such as 127.0.0.1:9474 or [::1]:9474",
-                        "metrics"};
+    const Error refusal{
+        Errc::kInvalid,
+        "--metrics " + text + ": expected ADDR:PORT such as 127.0.0.1:9474 or [::1]:9474",
+        "metrics"};
     const std::size_t colon = text.rfind(':');
     if (colon == std::string::npos) { return refusal; }
     std::string address = text.substr(0, colon);
@@ -95,8 +95,7 @@ Result<MetricsEndpoint> parse_metrics_endpoint(const std::string& text) {
     if (is_v6) { address = address.substr(1, address.size() - 2); }
     const std::string digits = text.substr(colon + 1);
     std::uint16_t port = 0;
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
     const bool is_port = error == std::errc{} && end == digits.data() + digits.size() && port != 0;
     if (!is_port || !is_address(address, is_v6)) { return refusal; }
     return MetricsEndpoint{std::move(address), port};
@@ -168,7 +167,8 @@ CommandLine parse_command_line(int argc, char** argv) {
     app.add_option("--eal", options.eal, "further arguments for DPDK's EAL");
     app.add_flag("--no-flow-cache", no_flow_cache,
                  "walk the chain for every packet (for comparison)");
-    app.add_option("--metrics", metrics, "ADDR:PORT where Prometheus finds /metrics (default: nowhere)");
+    app.add_option("--metrics", metrics,
+                   "ADDR:PORT where Prometheus finds /metrics (default: nowhere)");
     app.add_option("--log-level", options.log_level,
                    "trace, debug, info, warn, error, critical, off")
         ->capture_default_str()

@@ -98,7 +98,7 @@ inline constexpr std::uint32_t kCaptureFilterMax = 512;   ///< BPF instructions 
 inline constexpr std::uint32_t kCaptureFilterBytes =
     2048;  ///< Of a frame in several buffers, how much a filter sees.
 
-inline constexpr std::size_t kMetricsConnectionMax = 16;  ///< Scrapers connected at once.
+inline constexpr std::size_t kMetricsConnectionMax = 16;     ///< Scrapers connected at once.
 inline constexpr std::uint32_t kMetricsRequestBytes = 8192;  ///< Of a scrape's request.
 
 }  // namespace sluice

@@ -9,6 +9,7 @@ find_package(CLI11 REQUIRED)
 find_package(OpenSSL REQUIRED)
 pkg_check_modules(DPDK REQUIRED libdpdk>=22.11)
 pkg_check_modules(SYSTEMD REQUIRED libsystemd)
+pkg_check_modules(PCAP REQUIRED libpcap)
 
 # DPDK is linked statically and only what we call: the shared EAL would load every driver it finds, which costs most of a
 # second at start. pkg-config's flags name an old CPU (-march=corei7); ours comes last and wins.
@@ -34,6 +35,12 @@ add_library(sluice_systemd INTERFACE)
 add_library(sluice::systemd ALIAS sluice_systemd)
 target_include_directories(sluice_systemd SYSTEM INTERFACE ${SYSTEMD_INCLUDE_DIRS})
 target_link_libraries(sluice_systemd INTERFACE ${SYSTEMD_LINK_LIBRARIES})
+
+# BPF only: the CLI compiles filters, the daemon checks and runs them. Nothing is captured by libpcap.
+add_library(sluice_pcap INTERFACE)
+add_library(sluice::pcap ALIAS sluice_pcap)
+target_include_directories(sluice_pcap SYSTEM INTERFACE ${PCAP_INCLUDE_DIRS})
+target_link_libraries(sluice_pcap INTERFACE ${PCAP_LINK_LIBRARIES})
 
 add_library(sluice_asio INTERFACE)
 add_library(sluice::asio ALIAS sluice_asio)

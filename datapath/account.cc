@@ -32,6 +32,7 @@ void count_slots(WorkerContext& context, PortIndex port, Direction direction, st
 void count_slot_drop(WorkerContext& context, PortIndex port, Direction direction,
                      std::uint8_t slot) noexcept {
     if (slot == kNoSlot) { return; }
+    if (context.capture.set != nullptr) { capture_drop_slot(context, port, direction, slot); }
     context.ports[port.value].slots[slot][static_cast<std::size_t>(direction)].drops.add(1);
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "datapath/capture.h"
 #include "datapath/events.h"
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
@@ -68,6 +69,7 @@ struct WorkerContext {
     std::uint64_t stamp = 0;             ///< (generation, learned.epoch()): what programs hold at.
     std::uint64_t now_ns = 0;            ///< Of the running poll.
     std::uint32_t now_ms = 0;
+    CaptureState capture;  ///< Of the running poll.
 
     /// Takes in what was learned: programs that are older are looked at again from here on. After
     /// whatever may have learned something.

@@ -87,9 +87,17 @@ std::uint64_t Dataplane::publish(std::unique_ptr<const Snapshot> next) {
     connections_->configure(next->timeouts, next->limits);
     published_.store(next.get(), std::memory_order_release);
     const std::uint64_t token = rte_rcu_qsbr_start(rcu_);
-    retired_.push_back(Retired{std::move(current_), token});
+    retired_.push_back(Retired{std::move(current_), nullptr, token});
     current_ = std::move(next);
     for (unsigned i = 0; i < worker_count(); ++i) { wake(i); }
+    return token;
+}
+
+std::uint64_t Dataplane::publish_captures(std::unique_ptr<const CaptureSet> next) {
+    capturing_.store(next.get(), std::memory_order_release);
+    const std::uint64_t token = rte_rcu_qsbr_start(rcu_);
+    retired_.push_back(Retired{nullptr, std::move(captures_), token});
+    captures_ = std::move(next);
     return token;
 }
 
@@ -109,7 +117,8 @@ bool Dataplane::submit(unsigned worker, WorkerCommand& command) noexcept {
 
 std::size_t Dataplane::poll_once(unsigned worker, std::uint64_t now_ns) noexcept {
     const std::size_t moved =
-        workers_[worker]->poll_once(*published_.load(std::memory_order_acquire), now_ns);
+        workers_[worker]->poll_once(*published_.load(std::memory_order_acquire),
+                                    capturing_.load(std::memory_order_acquire), now_ns);
     rte_rcu_qsbr_quiescent(rcu_, worker);
     return moved;
 }

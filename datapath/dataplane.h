@@ -46,6 +46,10 @@ public:
     void reclaim();
     [[nodiscard]] const Snapshot& snapshot() const noexcept { return *current_; }
 
+    /// Makes `next` what workers capture from their next poll on; null: nothing. Returns a token
+    /// for is_settled().
+    [[nodiscard]] std::uint64_t publish_captures(std::unique_ptr<const CaptureSet> next);
+
     /// Hands a command to a worker and wakes it. False if its queue is full.
     [[nodiscard]] bool submit(unsigned worker, WorkerCommand& command) noexcept;
 
@@ -73,6 +77,7 @@ public:
 private:
     struct Retired {
         std::unique_ptr<const Snapshot> snapshot;
+        std::unique_ptr<const CaptureSet> captures;
         std::uint64_t token;
     };
     void make_rings(unsigned count);
@@ -84,8 +89,10 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<rte_ring*> rings_;
     std::vector<int> wake_fds_;
-    std::unique_ptr<const Snapshot> current_;  // control
-    std::atomic<const Snapshot*> published_;   // control: w, worker: r
+    std::unique_ptr<const Snapshot> current_;            // control
+    std::atomic<const Snapshot*> published_;             // control: w, worker: r
+    std::unique_ptr<const CaptureSet> captures_;         // control
+    std::atomic<const CaptureSet*> capturing_{nullptr};  // control: w, worker: r
     std::deque<Retired> retired_;
     rte_rcu_qsbr* rcu_;
 };

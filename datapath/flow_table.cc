@@ -195,6 +195,7 @@ void FlowTable::evict_one(List& list) noexcept {
         unlink(list, index);
         push_front(list, index);
     }
+    evictions_.add(1);
     remove(list.tail);
 }
 

@@ -14,6 +14,7 @@
 
 #include "datapath/program.h"
 #include "sluice/iochain/flow_key.h"
+#include "sluice/telemetry/counters.h"
 
 namespace sluice::datapath {
 
@@ -93,6 +94,8 @@ public:
         return entries_[index].key.side == kForgotten;
     }
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+    /// Entries that had to make room within their port's quota. Any thread.
+    [[nodiscard]] std::uint64_t eviction_count() const noexcept { return evictions_.get(); }
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] std::uint32_t size_of_port(PortIndex port) const noexcept;
     /// Entries with a larger index were never used.
@@ -147,6 +150,7 @@ private:
     std::uint32_t limbo_ = kNoFlow;  // Removed in this burst.
     std::uint32_t size_ = 0;
     std::uint32_t sweep_at_ = 0;
+    Counter evictions_;        // worker: rw, control: ro
     std::vector<List> lists_;  // [port * 2 + is_drop]
     Retire retire_;
     void* context_;

@@ -140,6 +140,10 @@ void drop_untracked(WorkerContext& context, Packet& packet, DropReason reason) n
     const PortIndex port = at_source ? packet.frame.key.port : program.output;
     const auto slots = static_cast<std::uint16_t>(program.decided_from & kUpToDfw);
     count_slots(context, packet.frame.key.port, Direction::kFromVm, slots, 1);
+    if (context.capture.set != nullptr) {
+        capture_judged(context, *packet.mbuf, packet.frame.key.port, Direction::kFromVm, slots,
+                       true);
+    }
     if (!at_source) { count_slots(context, port, Direction::kToVm, 1U << kSlotDfw, 1); }
     count_slot_drop(context, port, at_source ? Direction::kFromVm : Direction::kToVm, kSlotDfw);
     drop(context, packet.mbuf, reason);
@@ -149,10 +153,12 @@ void end_drop(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     const PortIndex port =
         program.drop_direction == Direction::kFromVm ? packet.frame.key.port : program.output;
+    // First, because the answer may push other frames out, and drop some.
+    if (program.reason == DropReason::kDfwReject) { answer_rejected(context, packet); }
     if (port != kNoPort) {
+        if (context.capture.set != nullptr) { context.capture.judged = program.decided_to; }
         count_slot_drop(context, port, program.drop_direction, program.drop_slot);
     }
-    if (program.reason == DropReason::kDfwReject) { answer_rejected(context, packet); }
     drop(context, packet.mbuf, program.reason);
 }
 
@@ -161,7 +167,7 @@ void end_copies(WorkerContext& context, Packet& packet) noexcept {
     const std::size_t copies = replicate(context, packet, program, program.output);
     if (program.ending == Ending::kMirrored && program.output != kNoPort) {
         if (!run_vlan_steps(*packet.mbuf, program)) {
-            return drop(context, packet.mbuf, DropReason::kNoBuffer);
+            return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
         }
         return output(context, packet.mbuf, program.output);
     }
@@ -176,7 +182,7 @@ void finish(WorkerContext& context, Packet& packet) noexcept {
     count_carried(context, packet);
     if (program.ending == Ending::kOutput) [[likely]] {
         if (program.step_count > 0 && !run_vlan_steps(*packet.mbuf, program)) {
-            return drop(context, packet.mbuf, DropReason::kNoBuffer);
+            return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
         }
         return output(context, packet.mbuf, program.output);
     }
@@ -203,6 +209,7 @@ struct Burst {
 void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress,
                  std::span<rte_mbuf*> frames, Burst& burst) noexcept {
     std::uint64_t bytes = 0;
+    if (context.capture.set != nullptr) [[unlikely]] { capture_received(context, ingress, frames); }
     for (std::size_t i = 0; i < frames.size(); ++i) {
         Packet& packet = context.burst[i];
         packet.mbuf = frames[i];
@@ -241,6 +248,8 @@ void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
         packet.candidate =
             context.options.flow_cache ? context.flows.candidate(packet.hash) : kNoFlow;
     }
+    const std::uint64_t misses = context.counters.flow_misses.get();
+    std::uint64_t looked_up = 0;
     for (std::size_t i = 0; i < burst.count; ++i) {
         Packet& packet = *burst.packets[i];
         burst.work_of[i] = Burst::kNoWork;
@@ -248,15 +257,16 @@ void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
             burst.packets[i] = nullptr;
             continue;
         }
-        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect ||
-            !packet.flow->program.tracked) {
-            continue;
-        }
+        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect) { continue; }
+        ++looked_up;
+        if (!packet.flow->program.tracked) { continue; }
         burst.work_of[i] = static_cast<std::uint8_t>(burst.work_count);
         burst.work[burst.work_count++] = track_work(packet);
     }
+    context.counters.flow_hits.add(looked_up - (context.counters.flow_misses.get() - misses));
 }
 
+template <bool kCaptured>
 void finish_burst(WorkerContext& context, Burst& burst) noexcept {
     for (std::size_t i = 0; i < burst.count; ++i) {
         if (burst.packets[i] == nullptr) { continue; }  // A fragment that was dropped.
@@ -275,6 +285,7 @@ void finish_burst(WorkerContext& context, Burst& burst) noexcept {
                 continue;
             }
         }
+        if constexpr (kCaptured) { capture_program(context, packet); }
         finish(context, packet);
     }
 }
@@ -289,7 +300,11 @@ void process_burst(WorkerContext& context, PortIndex ingress,
     hash_burst(context, burst);
     resolve_burst(context, burst);
     context.connections.track({burst.work.data(), burst.work_count}, context.now_ns);
-    finish_burst(context, burst);
+    if (context.capture.set != nullptr) [[unlikely]] {
+        finish_burst<true>(context, burst);
+    } else {
+        finish_burst<false>(context, burst);
+    }
     context.flows.end_burst();
 }
 

@@ -11,6 +11,10 @@ namespace {
 bool accept(WorkerContext& context, Packet& packet, PortIndex index, Direction direction,
             const Decision& decision) noexcept {
     count_slots(context, index, direction, decision.decided, 1);
+    if (context.capture.set != nullptr) {
+        capture_judged(context, *packet.mbuf, index, direction, decision.decided,
+                       decision.verdict == Verdict::kPass);
+    }
     if (decision.verdict == Verdict::kPass) { return true; }
     count_slot_drop(context, index, direction, decision.slot);
     drop(context, packet.mbuf, decision.reason);
@@ -91,7 +95,9 @@ void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_i
                   PortIndex egress, bool is_known) noexcept {
     const Domain& domain = context.snapshot->domains[domain_index];
     const PortConfig& out = *context.snapshot->port(egress);
-    if (!out.is_enabled) { return drop(context, packet.mbuf, DropReason::kPortDisabled); }
+    if (!out.is_enabled) {
+        return drop_towards(context, packet.mbuf, egress, DropReason::kPortDisabled);
+    }
     Program program;
     program.ending = Ending::kMirrored;
     program.domain = domain_index;
@@ -102,7 +108,7 @@ void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_i
         program.steps[program.step_count++] = *step;
     }
     if (!run_vlan_steps(*packet.mbuf, program)) {
-        return drop(context, packet.mbuf, DropReason::kNoBuffer);
+        return drop_towards(context, packet.mbuf, egress, DropReason::kNoBuffer);
     }
     output(context, packet.mbuf, egress);
 }

@@ -32,9 +32,14 @@ void send_frames(WorkerContext& context, PortIndex egress, Port& device,
     const std::uint16_t sent = device.send(frames);
     if (sent > 0) {
         count_sent(context, egress, frames.first(sent));
+        if (context.capture.set != nullptr) [[unlikely]] {
+            capture_sent(context, egress, frames.first(sent));
+        }
         rte_pktmbuf_free_bulk(frames.data(), sent);
     }
-    for (rte_mbuf* frame : frames.subspan(sent)) { drop(context, frame, DropReason::kTxQueueFull); }
+    for (rte_mbuf* frame : frames.subspan(sent)) {
+        drop_towards(context, frame, egress, DropReason::kTxQueueFull);
+    }
 }
 
 // Finishes what each of `frames` owes, and sends them burst by burst.
@@ -46,7 +51,7 @@ void send_made(WorkerContext& context, PortIndex egress, Port& device,
         if (reason == DropReason::kNone) {
             frames[kept++] = frame;
         } else {
-            drop(context, frame, reason);
+            drop_towards(context, frame, egress, reason);
         }
     }
     for (std::size_t at = 0; at < kept; at += kBurstMax) {
@@ -59,13 +64,13 @@ void send_made(WorkerContext& context, PortIndex egress, Port& device,
 void send_cut(WorkerContext& context, PortIndex egress, Port& device, rte_mbuf* frame) noexcept {
     std::array<rte_mbuf*, kTsoSegmentMax> segments;
     const std::size_t count = segment_count(*frame);
-    if (count == 0) { return drop(context, frame, DropReason::kOffloadMissing); }
+    if (count == 0) { return drop_towards(context, frame, egress, DropReason::kOffloadMissing); }
     if (count == 1) {
         forget_segmentation(*frame);
         return send_made(context, egress, device, {&frame, 1});
     }
     if (!segment(*frame, *context.options.pool, {segments.data(), count})) {
-        return drop(context, frame, DropReason::kNoBuffer);
+        return drop_towards(context, frame, egress, DropReason::kNoBuffer);
     }
     context.counters.created.add(count);
     consume(context, frame);
@@ -85,7 +90,7 @@ void send_open(WorkerContext& context, PortIndex egress, Port& device, TxBuffer&
             send_cut(context, egress, device, frame);
         } else if (const DropReason reason = finish_checksum(*frame, device);
                    reason != DropReason::kNone) {
-            drop(context, frame, reason);
+            drop_towards(context, frame, egress, reason);
         } else {
             buffer.frames[kept++] = frame;
         }
@@ -101,7 +106,7 @@ void send_buffer(WorkerContext& context, PortIndex egress) noexcept {
         send_open(context, egress, *port->device, buffer);
     } else {
         for (std::uint16_t i = 0; i < buffer.count; ++i) {
-            drop(context, buffer.frames[i], DropReason::kPortDown);
+            drop_towards(context, buffer.frames[i], egress, DropReason::kPortDown);
         }
     }
     buffer.count = 0;
@@ -125,7 +130,8 @@ void send_handover(WorkerContext& context, unsigned worker) noexcept {
         rte_ring_sp_enqueue_burst(context.to_worker[worker], objects, buffer.count, nullptr);
     context.counters.handed_over.add(queued);
     for (unsigned i = queued; i < buffer.count; ++i) {
-        drop(context, buffer.frames[i], DropReason::kWorkerQueueFull);
+        const PortIndex egress{static_cast<std::uint16_t>(buffer.frames[i]->hash.fdir.hi)};
+        drop_towards(context, buffer.frames[i], egress, DropReason::kWorkerQueueFull);
     }
     buffer.count = 0;
 }
@@ -155,11 +161,19 @@ void count_drop(WorkerContext& context, PortIndex ingress, DropReason reason,
 }
 
 void drop(WorkerContext& context, rte_mbuf* frame, DropReason reason) noexcept {
+    if (context.capture.set != nullptr) { capture_dropped(context, *frame, reason); }
     count_drop(context, PortIndex{frame->port}, reason);
     rte_pktmbuf_free(frame);
 }
 
+void drop_towards(WorkerContext& context, rte_mbuf* frame, PortIndex egress,
+                  DropReason reason) noexcept {
+    if (context.capture.set != nullptr) { capture_lost(context, *frame, egress, reason); }
+    drop(context, frame, reason);
+}
+
 void consume(WorkerContext& context, rte_mbuf* frame) noexcept {
+    if (context.capture.set != nullptr) { capture_ended(context, *frame); }
     context.counters.consumed.add(1);
     rte_pktmbuf_free(frame);
 }

@@ -72,22 +72,30 @@ Program cached_half(WorkerContext& context, const Packet& packet, const PortConf
     return state.program;
 }
 
+// A copy that ends before it was made.
+void lose_copy(WorkerContext& context, const Packet& packet, const Program& half,
+               DropReason reason) noexcept {
+    if (context.capture.set != nullptr) {
+        capture_lost(context, *packet.mbuf, half.output, reason, half.drop_slot, half.decided_to);
+        context.capture.drop_slot = kNoSlot;
+    }
+    count_drop(context, packet.frame.key.port, reason);
+}
+
 void send_copy(WorkerContext& context, const Packet& packet, const Program& half) noexcept {
     context.counters.created.add(1);
-    const PortIndex ingress = packet.frame.key.port;
     if (half.ending == Ending::kDrop) {
         count_slot_drop(context, half.output, Direction::kToVm, half.drop_slot);
-        count_drop(context, ingress, half.reason);
-        return;
+        return lose_copy(context, packet, half, half.reason);
+    }
+    if (context.capture.set != nullptr) {
+        capture_judged(context, *packet.mbuf, half.output, Direction::kToVm, half.decided_to, true);
     }
     rte_mbuf* copy = rte_pktmbuf_copy(packet.mbuf, context.options.pool, 0, UINT32_MAX);
-    if (copy == nullptr) {
-        count_drop(context, ingress, DropReason::kNoBuffer);
-        return;
-    }
-    copy->port = ingress.value;
+    if (copy == nullptr) { return lose_copy(context, packet, half, DropReason::kNoBuffer); }
+    copy->port = packet.frame.key.port.value;
     if (!run_vlan_steps(*copy, half)) {
-        drop(context, copy, DropReason::kNoBuffer);
+        drop_towards(context, copy, half.output, DropReason::kNoBuffer);
         return;
     }
     output(context, copy, half.output);

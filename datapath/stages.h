@@ -115,6 +115,9 @@ std::size_t replicate(WorkerContext& context, const Packet& packet, const Progra
 void output(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept;
 /// Frees and counts. The one way to drop.
 void drop(WorkerContext& context, rte_mbuf* frame, DropReason reason) noexcept;
+/// The same for a frame on its way out by `egress`.
+void drop_towards(WorkerContext& context, rte_mbuf* frame, PortIndex egress,
+                  DropReason reason) noexcept;
 /// Frees a frame that reached its end inside the switch.
 void consume(WorkerContext& context, rte_mbuf* frame) noexcept;
 /// Counts a drop without a frame (a copy that was never made, a broken descriptor).

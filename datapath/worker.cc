@@ -108,15 +108,19 @@ void Worker::age() noexcept {
     context_.learned.sweep(context_.learned.size() / 1024U + 8U, context_.now_ns);
 }
 
-std::size_t Worker::poll_once(const Snapshot& snapshot, std::uint64_t now_ns) noexcept {
+std::size_t Worker::poll_once(const Snapshot& snapshot, const CaptureSet* captures,
+                              std::uint64_t now_ns) noexcept {
     context_.now_ns = now_ns;
     context_.now_ms = static_cast<std::uint32_t>(now_ns / 1000000U);
+    context_.capture.set = captures;
+    if (captures != nullptr) { context_.capture.ring = &captures->ring(context_.options.index); }
     enter_snapshot(snapshot);
     context_.learned.pass_time(now_ns);
     context_.refresh_stamp();
     std::size_t moved = poll_ports();
     moved += take_handed_over(context_);
     flush_output(context_);
+    if (captures != nullptr) { context_.capture.ring->commit(); }
     run_command();
     age();
     return moved;

@@ -18,9 +18,10 @@ public:
     Worker& operator=(const Worker&) = delete;
 
     /// One round over ports, handed-over frames, commands and ageing. `snapshot` stays valid during
-    /// the call.
+    /// the call, and so does `captures` (null: nobody captures).
     /// @return frames that were moved
-    std::size_t poll_once(const Snapshot& snapshot, std::uint64_t now_ns) noexcept;
+    std::size_t poll_once(const Snapshot& snapshot, const CaptureSet* captures,
+                          std::uint64_t now_ns) noexcept;
 
     /// control: hands a command over. False if kWorkerCommandMax wait already.
     [[nodiscard]] bool submit(WorkerCommand& command) noexcept;

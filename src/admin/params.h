@@ -29,6 +29,8 @@ public:
     [[nodiscard]] std::string required_text(const char* key);
     /// A whole number from 0 on, `absent` without the key.
     [[nodiscard]] std::uint64_t count(const char* key, std::uint64_t absent);
+    /// A key of any kind; nullptr without it.
+    [[nodiscard]] const nlohmann::json* value(const char* key) { return find(key); }
     /// A boolean, `absent` without the key.
     [[nodiscard]] bool flag(const char* key, bool absent = false);
 

@@ -46,7 +46,7 @@ Result<Peer> read_peer(int socket_fd, std::optional<gid_t> change_group) {
         return Error{Errc::kIo,
                      std::string("admin socket: peer credentials: ") + std::strerror(errno), ""};
     }
-    Peer peer{credentials.uid, credentials.gid, credentials.pid, credentials.uid == 0};
+    Peer peer{credentials.uid, credentials.gid, credentials.pid, credentials.uid == 0, {}};
     if (!peer.may_change && change_group.has_value()) {
         const auto groups = supplementary_groups(socket_fd);
         peer.may_change = peer.gid == *change_group ||

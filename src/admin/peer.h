@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -19,12 +20,24 @@ enum class Access : std::uint8_t {
     kChange,  ///< Root and members of the group `sluice`; one at a time, and audited.
 };
 
+/// An open connection, for handlers that keep something for a peer between its requests.
+class Connection {
+public:
+    Connection() = default;
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    virtual ~Connection() = default;
+    /// True once the peer has hung up, be there unread requests or not.
+    [[nodiscard]] virtual bool is_gone() const noexcept = 0;
+};
+
 /// One connected process as it was when it connected.
 struct Peer {
     uid_t uid = 0;
     gid_t gid = 0;
     pid_t pid = 0;
     bool may_change = false;
+    std::weak_ptr<const Connection> connection;  ///< Expires when the server is done with it.
 };
 
 /// Group id of `name`, nothing if there is no such group. Asks NSS: call at start only.

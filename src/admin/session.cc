@@ -2,6 +2,7 @@
 // The connection's coroutine and its deadlines; see session.h for the theory.
 #include "session.h"
 
+#include <poll.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -34,12 +35,19 @@ Session::Session(Socket socket, const Peer& peer, const Limits& limits,
 
 asio::awaitable<void> Session::run() {
     const auto self = shared_from_this();
+    peer_.connection = self;
     while (auto line = co_await read_line()) {
         if (is_blank(*line)) { continue; }
         std::string text = co_await dispatcher_->answer(std::move(*line), peer_);
         if (!text.empty() && !co_await write(std::move(text))) { break; }
     }
     close();
+}
+
+bool Session::is_gone() const noexcept {
+    if (!socket_.is_open()) { return true; }
+    pollfd hung_up{socket_.native_handle(), POLLRDHUP, 0};
+    return ::poll(&hung_up, 1, 0) > 0;
 }
 
 asio::awaitable<std::optional<std::string>> Session::read_line() {

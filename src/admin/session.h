@@ -26,7 +26,7 @@
 
 namespace sluice::admin {
 
-class Session : public std::enable_shared_from_this<Session> {
+class Session final : public Connection, public std::enable_shared_from_this<Session> {
 public:
     using Socket = boost::asio::local::stream_protocol::socket;
 
@@ -37,6 +37,7 @@ public:
     [[nodiscard]] boost::asio::awaitable<void> run();
     /// Ends every wait on the socket. A running handler still finishes.
     void close() noexcept;
+    [[nodiscard]] bool is_gone() const noexcept override;
     [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
 
 private:
@@ -49,7 +50,7 @@ private:
     void arm(std::chrono::milliseconds timeout);
     void disarm();
 
-    Socket socket_;
+    mutable Socket socket_;  // Asio tells a descriptor to those only who may change the socket.
     Peer peer_;
     Limits limits_;
     std::shared_ptr<Dispatcher> dispatcher_;

@@ -19,20 +19,6 @@ using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 constexpr std::size_t kAnswerSizeMax = (std::size_t{1} << 30U) + 4096;
 
-class Socket {
-public:
-    Socket() : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-    ~Socket() {
-        if (fd_ >= 0) { ::close(fd_); }
-    }
-    Socket(const Socket&) = delete;
-    Socket& operator=(const Socket&) = delete;
-    [[nodiscard]] int fd() const noexcept { return fd_; }
-
-private:
-    int fd_;
-};
-
 Failure io_failure(const Endpoint& endpoint, const std::string& what) {
     return {"io", "sluiced at " + endpoint.socket_path + ": " + what, ""};
 }
@@ -103,27 +89,42 @@ Outcome<json> read_answer(const Endpoint& endpoint, const std::string& line,
 
 }  // namespace
 
-Outcome<json> call(const Endpoint& endpoint, const std::string& method,
-                   const std::string& params_text) {
+Dialogue::~Dialogue() {
+    if (fd_ >= 0) { ::close(fd_); }
+}
+
+Outcome<bool> Dialogue::open() {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    if (endpoint.socket_path.empty() || endpoint.socket_path.size() >= sizeof(address.sun_path)) {
-        return unreachable(endpoint, ENAMETOOLONG);
+    const std::string& path = endpoint_.socket_path;
+    if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+        return unreachable(endpoint_, ENAMETOOLONG);
     }
-    std::memcpy(address.sun_path, endpoint.socket_path.data(), endpoint.socket_path.size());
-    const auto deadline = Clock::now() + endpoint.timeout;
-    const timeval limit{endpoint.timeout.count() / 1000, endpoint.timeout.count() % 1000 * 1000};
-    const Socket socket;
-    ::setsockopt(socket.fd(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-        return unreachable(endpoint, errno);
+    std::memcpy(address.sun_path, path.data(), path.size());
+    const timeval limit{endpoint_.timeout.count() / 1000, endpoint_.timeout.count() % 1000 * 1000};
+    fd_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+        return unreachable(endpoint_, errno);
     }
+    return true;
+}
+
+Outcome<json> Dialogue::call(const std::string& method, const std::string& params_text) {
+    const auto deadline = Clock::now() + endpoint_.timeout;
     const std::string request = R"({"jsonrpc":"2.0","id":1,"method":)" + json(method).dump() +
                                 ",\"params\":" + params_text + "}\n";
-    (void)send_all(socket.fd(), request, deadline);
-    auto line = receive_line(endpoint, socket.fd(), deadline);
+    (void)send_all(fd_, request, deadline);
+    auto line = receive_line(endpoint_, fd_, deadline);
     if (!line.ok()) { return line.failure(); }
-    return read_answer(endpoint, line.value(), method);
+    return read_answer(endpoint_, line.value(), method);
+}
+
+Outcome<json> call(const Endpoint& endpoint, const std::string& method,
+                   const std::string& params_text) {
+    Dialogue dialogue(endpoint);
+    if (auto opened = dialogue.open(); !opened.ok()) { return opened.failure(); }
+    return dialogue.call(method, params_text);
 }
 
 }  // namespace sluice::cli

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One question to sluiced over its Unix socket, blocking, with a deadline. One thread.
+// Questions to sluiced over its Unix socket, blocking, with a deadline. One thread.
 #pragma once
 
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "failure.h"
 
@@ -14,6 +15,26 @@ namespace sluice::cli {
 struct Endpoint {
     std::string socket_path = "/run/sluice/sluiced.sock";
     std::chrono::milliseconds timeout{120'000};  ///< For the whole question.
+};
+
+/// One connection, for commands that ask several questions or whose state in the daemon is bound to
+/// it. Ends when it goes.
+class Dialogue {
+public:
+    explicit Dialogue(Endpoint endpoint) : endpoint_(std::move(endpoint)) {}
+    ~Dialogue();
+    Dialogue(const Dialogue&) = delete;
+    Dialogue& operator=(const Dialogue&) = delete;
+
+    /// Failure "io" if the daemon cannot be reached. Once, before call().
+    [[nodiscard]] Outcome<bool> open();
+    /// As the function call(), each with the endpoint's deadline.
+    [[nodiscard]] Outcome<nlohmann::json> call(const std::string& method,
+                                               const std::string& params_text);
+
+private:
+    Endpoint endpoint_;
+    int fd_ = -1;
 };
 
 /// Calls `method` and waits for the answer's result.

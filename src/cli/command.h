@@ -45,6 +45,7 @@ enum class Offer {
     kAclRules,
     kSections,
     kRules,
+    kDirections,
 };
 
 /// A positional ("PORT") or an option ("--top").
@@ -55,6 +56,8 @@ struct Argument {
     bool required = false;
     std::string help;
     Offer offer = Offer::kNothing;
+    std::string brief = {};    ///< An option's short name: "-c".
+    std::string metavar = {};  ///< What its value is called in --help: "FILE".
 
     [[nodiscard]] bool is_option() const { return name.rfind("--", 0) == 0; }
 };
@@ -87,6 +90,7 @@ void render_applied(const nlohmann::json& result, const View& view);
 [[nodiscard]] std::vector<Command> daemon_commands();
 [[nodiscard]] Command show_conns_command();
 [[nodiscard]] Command top_command();
+[[nodiscard]] std::vector<Command> capture_commands();
 
 /// Distinct next words of the commands that begin with `prefix` ("" or "show").
 [[nodiscard]] std::vector<std::string> next_words(const std::string& prefix);

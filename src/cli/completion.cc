@@ -81,6 +81,7 @@ std::vector<std::string> offers(Offer offer, const Endpoint& endpoint) {
         case Offer::kAclRules: return ask_names(endpoint, "acls", true);
         case Offer::kSections: return ask_names(endpoint, "dfw.sections", false);
         case Offer::kRules: return ask_names(endpoint, "dfw.sections", true);
+        case Offer::kDirections: return {"from-vm", "to-vm", "both"};
         case Offer::kNothing: break;
     }
     return {};

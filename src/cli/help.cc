@@ -16,6 +16,7 @@ std::string synopsis(const Command& command) {
     for (const auto& argument : command.arguments) {
         std::string name = argument.name;
         if (argument.is_option() && options > kOptionShownMax) { continue; }
+        if (argument.is_option() && !argument.brief.empty()) { name = argument.brief; }
         if (argument.is_option() && argument.kind == Kind::kCount) { name += " N"; }
         if (argument.kind == Kind::kTexts) { name += "..."; }
         text += argument.required ? " " + name : " [" + name + "]";

@@ -84,17 +84,19 @@ bool is_flag(Kind kind) {
 
 void add_argument(CLI::App& app, const Argument& argument, Values& values) {
     CLI::Option* option = nullptr;
+    const std::string names =
+        argument.brief.empty() ? argument.name : argument.brief + "," + argument.name;
     if (is_flag(argument.kind)) {
-        option = app.add_flag(argument.name, values.flags[argument.name], argument.help);
+        option = app.add_flag(names, values.flags[argument.name], argument.help);
     } else if (argument.kind == Kind::kCount) {
-        option = app.add_option(argument.name, values.counts[argument.name], argument.help);
+        option = app.add_option(names, values.counts[argument.name], argument.help);
         option->type_name("N")->check(CLI::Validator(check_count, ""))->take_last();
     } else if (argument.kind == Kind::kTexts) {
         option = app.add_option(argument.name, values.lists[argument.name], argument.help);
         option->type_name("")->allow_extra_args(!argument.is_option());
     } else {
-        option = app.add_option(argument.name, values.texts[argument.name], argument.help);
-        option->type_name("");
+        option = app.add_option(names, values.texts[argument.name], argument.help);
+        option->type_name(argument.is_option() ? argument.metavar : "");
     }
     option->required(argument.required);
 }

@@ -16,9 +16,12 @@
 #include <exception>
 
 #include "datapath/thread.h"
+#include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
 #include "src/sluiced/methods.h"
+#include "src/sluiced/metrics.h"
+#include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
 #include "src/sluiced/version.h"
 
@@ -104,6 +107,9 @@ public:
           config_(dataplane_, devices_, store_),
           firewall_log_(io_, dataplane_, firewall_log_path(options)),
           show_(dataplane_, config_, devices_, options_),
+          captures_(io_, dataplane_, config_),
+          metrics_(dataplane_, config_, options_),
+          metrics_server_(io_, metrics_),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
           reopen_signal_(io_, SIGHUP),
@@ -117,11 +123,17 @@ public:
         config_.on_logged_rules(
             [this](host::LoggedRules rules) { firewall_log_.set_rules(std::move(rules)); });
         if (Status loaded = config_.load(options_.config); !loaded) { return loaded; }
+        if (options_.metrics) {
+            if (Status served = metrics_server_.start(*options_.metrics); !served) {
+                return served;
+            }
+        }
         for (unsigned w = 0; w < options_.cores.size(); ++w) {
             threads_.push_back(
                 std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
         }
         add_methods(admin_, config_, show_);
+        add_capture_methods(admin_, captures_);
         Status served = admin_.start();
         if (served) {
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
@@ -142,6 +154,8 @@ private:
         sd_notify(0, "STOPPING=1");
         admin_.stop();
         watchdog_.stop();
+        captures_.stop();
+        metrics_server_.stop();
         io_.stop();
     }
 
@@ -181,6 +195,9 @@ private:
     ConfigService config_;
     FirewallLog firewall_log_;
     ShowService show_;
+    CaptureService captures_;
+    Metrics metrics_;
+    MetricsServer metrics_server_;
     admin::AdminServer admin_;
     boost::asio::signal_set signals_;
     boost::asio::signal_set reopen_signal_;

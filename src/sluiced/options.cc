@@ -2,10 +2,12 @@
 // Options: see options.h.
 #include "src/sluiced/options.h"
 
+#include <arpa/inet.h>
 #include <sched.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <string_view>
@@ -58,19 +60,46 @@ std::vector<std::string> joined_arguments(int argc, char** argv) {
     return arguments;
 }
 
-Status refuse_unsupported(const std::string& source, const std::string& metrics) {
+Status refuse_unsupported(const std::string& source) {
     if (source != "local") {
         return Error{Errc::kUnsupported, "--source " + source + ": only \"local\" is supported yet",
                      ""};
     }
-    if (!metrics.empty()) {
-        return Error{Errc::kUnsupported,
-                     "--metrics " + metrics + ": the metrics endpoint is not supported yet", ""};
-    }
+    return Ok{};
+}
+
+bool is_address(const std::string& text, bool is_v6) {
+    std::array<unsigned char, sizeof(in6_addr)> address{};
+    return inet_pton(is_v6 ? AF_INET6 : AF_INET, text.c_str(), address.data()) == 1;
+}
+
+Status read_metrics(const std::string& text, Options& options) {
+    if (text.empty()) { return Ok{}; }
+    Result<MetricsEndpoint> endpoint = parse_metrics_endpoint(text);
+    if (!endpoint) { return endpoint.error(); }
+    options.metrics = std::move(endpoint).value();
     return Ok{};
 }
 
 }  // namespace
+
+Result<MetricsEndpoint> parse_metrics_endpoint(const std::string& text) {
+    const Error refusal{
+        Errc::kInvalid,
+        "--metrics " + text + ": expected ADDR:PORT such as 127.0.0.1:9474 or [::1]:9474",
+        "metrics"};
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string::npos) { return refusal; }
+    std::string address = text.substr(0, colon);
+    const bool is_v6 = address.starts_with('[') && address.ends_with(']');
+    if (is_v6) { address = address.substr(1, address.size() - 2); }
+    const std::string digits = text.substr(colon + 1);
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    const bool is_port = error == std::errc{} && end == digits.data() + digits.size() && port != 0;
+    if (!is_port || !is_address(address, is_v6)) { return refusal; }
+    return MetricsEndpoint{std::move(address), port};
+}
 
 Result<std::vector<int>> parse_cores(const std::string& text) {
     const cpu_set_t cpus = usable_cores();
@@ -138,7 +167,8 @@ CommandLine parse_command_line(int argc, char** argv) {
     app.add_option("--eal", options.eal, "further arguments for DPDK's EAL");
     app.add_flag("--no-flow-cache", no_flow_cache,
                  "walk the chain for every packet (for comparison)");
-    app.add_option("--metrics", metrics, "ADDR:PORT of the metrics endpoint");
+    app.add_option("--metrics", metrics,
+                   "ADDR:PORT where Prometheus finds /metrics (default: nowhere)");
     app.add_option("--firewall-log", options.firewall_log,
                    "where rules with \"log\" write (default: firewall.log in the state folder)");
     app.add_option("--log-level", options.log_level,
@@ -154,10 +184,11 @@ CommandLine parse_command_line(int argc, char** argv) {
     options.flow_cache = !no_flow_cache;
     Result<std::vector<int>> cores =
         workers.empty() ? Result<std::vector<int>>(last_core()) : parse_cores(workers);
-    const Status supported = refuse_unsupported(source, metrics);
-    if (!cores || !supported) {
+    Status accepted = refuse_unsupported(source);
+    if (accepted) { accepted = read_metrics(metrics, options); }
+    if (!cores || !accepted) {
         std::fprintf(stderr, "sluiced: %s\n",
-                     (!cores ? cores.error() : supported.error()).message.c_str());
+                     (!cores ? cores.error() : accepted.error()).message.c_str());
         line.exit_status = 2;
         return line;
     }

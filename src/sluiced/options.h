@@ -11,6 +11,12 @@
 
 namespace sluice::daemon {
 
+/// Where the metrics are served.
+struct MetricsEndpoint {
+    std::string address;  ///< IPv4 or IPv6, without brackets.
+    std::uint16_t port = 0;
+};
+
 struct Options {
     std::string config = "/etc/sluice/host.json";
     std::string socket = "/run/sluice/sluiced.sock";
@@ -20,12 +26,16 @@ struct Options {
     bool no_huge = false;
     std::string eal;  ///< More EAL arguments, separated by blanks.
     bool flow_cache = true;
+    std::optional<MetricsEndpoint> metrics;
     std::string log_level = "info";
     std::string firewall_log;  ///< Empty: firewall.log in the state folder.
 };
 
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.
 [[nodiscard]] Result<std::vector<int>> parse_cores(const std::string& text);
+
+/// Parses "127.0.0.1:9474", "[::1]:9474". Names are not looked up.
+[[nodiscard]] Result<MetricsEndpoint> parse_metrics_endpoint(const std::string& text);
 
 /// Either options, or the exit status of a command line that was answered (--help, --version) or
 /// refused.

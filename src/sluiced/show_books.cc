@@ -4,6 +4,7 @@
 
 #include <rte_mempool.h>
 
+#include "src/sluiced/books.h"
 #include "src/sluiced/version.h"
 #include "src/sluiced/worker_requests.h"
 
@@ -11,25 +12,6 @@ namespace sluice::daemon {
 namespace {
 
 using nlohmann::json;
-
-// Each worker copied its own books between two bursts; what one handed over and another has not
-// taken yet is held.
-Books sum_books(const std::vector<std::unique_ptr<datapath::FoldCommand>>& of_workers) {
-    Books books;
-    std::uint64_t handed_over = 0;
-    std::uint64_t taken_over = 0;
-    for (const auto& worker : of_workers) {
-        books.received += worker->received;
-        books.created += worker->created;
-        books.sent += worker->sent;
-        books.consumed += worker->consumed;
-        books.dropped += worker->dropped;
-        handed_over += worker->handed_over;
-        taken_over += worker->taken_over;
-    }
-    books.held = handed_over - taken_over;
-    return books;
-}
 
 }  // namespace
 

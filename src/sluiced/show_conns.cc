@@ -17,7 +17,8 @@ namespace asio = boost::asio;
 using nlohmann::json;
 
 constexpr std::uint64_t kPageRowMax = 10000;
-constexpr std::chrono::milliseconds kPageTime{500};  // An answer that took so long is given as it is.
+constexpr std::chrono::milliseconds kPageTime{
+    500};  // An answer that took so long is given as it is.
 
 std::uint64_t monotonic_ns() {
     timespec time{};
@@ -59,8 +60,8 @@ host::FilterNames ShowService::filter_names() const {
             }};
 }
 
-// With a cursor the answer is a page, {"connections", "cursor"}, and ends at its time; without, it is
-// the list that the contract names.
+// With a cursor the answer is a page, {"connections", "cursor"}, and ends at its time; without, it
+// is the list that the contract names.
 AnswerLater ShowService::conns(ConnsQuestion question) {
     if (question.cursor.value_or(0) == 0) { co_await fold(); }
     host::ConnectionWalk::Options options;

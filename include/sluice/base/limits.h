@@ -84,4 +84,21 @@ inline constexpr std::uint32_t kGroupPerPortMax = 1024;  ///< Multicast groups t
 inline constexpr std::size_t kGroupCacheSize = 64;       ///< Groups whose ports a worker keeps.
 inline constexpr std::size_t kMembershipRecordMax = 512;  ///< Group records read of one report.
 
+// Watching.
+inline constexpr std::size_t kCaptureMax = 4;  ///< Captures at once.
+inline constexpr std::uint32_t kCaptureRingBytes =
+    4U << 20U;  ///< Of one worker's ring to control, taken while there is a capture.
+inline constexpr std::uint32_t kCaptureQueueBytes =
+    16U << 20U;  ///< Frames that wait on the control side for one capture's client.
+inline constexpr std::uint32_t kCaptureAnswerBytes =
+    1U << 20U;  ///< Frame bytes in one answer to a capture's client.
+inline constexpr std::size_t kCaptureAnswerFrames = 1024;
+inline constexpr std::uint32_t kCaptureSnapMax = 262144;  ///< Bytes kept of a frame.
+inline constexpr std::uint32_t kCaptureFilterMax = 512;   ///< BPF instructions of a filter.
+inline constexpr std::uint32_t kCaptureFilterBytes =
+    2048;  ///< Of a frame in several buffers, how much a filter sees.
+
+inline constexpr std::size_t kMetricsConnectionMax = 16;     ///< Scrapers connected at once.
+inline constexpr std::uint32_t kMetricsRequestBytes = 8192;  ///< Of a scrape's request.
+
 }  // namespace sluice

@@ -53,7 +53,7 @@ struct alignas(64) WorkerCounters {
     Counter received, created, sent, consumed, dropped;
     Counter handed_over, taken_over;  ///< Frames to and from other workers' ports.
     Counter busy_cycles, idle_cycles, slept_ns, awake_ns;
-    Counter flow_misses, flow_hits, flow_evictions;
+    Counter flow_misses, flow_hits;
 };
 
 /// Books of the whole host as `show drops --audit` prints them.

@@ -101,8 +101,7 @@ TEST(Edit, ChangesMembersAndTheFirewallItself) {
 
 TEST(Edit, RefusesWithASentence) {
     const std::pair<const char*, const char*> cases[] = {
-        {R"({"op":"add","kind":"port","name":"vm1"})",
-         "port vm1 exists already: use `port set`"},
+        {R"({"op":"add","kind":"port","name":"vm1"})", "port vm1 exists already: use `port set`"},
         {R"({"op":"set","kind":"port","name":"vm9"})", "port vm9 does not exist"},
         {R"({"op":"del","kind":"group","name":"g"})", "group g does not exist"},
         {R"({"op":"set","kind":"rule","name":"app/z"})", "rule app/z does not exist"},

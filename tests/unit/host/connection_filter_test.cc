@@ -31,9 +31,9 @@ bool matches(const std::string& text, const Connection& connection, PortIndex fr
 TEST(ConnectionFilter, EachTermMatchesAndItsNegationDoesNot) {
     const Connection web = test::web_connection();
     for (const std::string term :
-         {"proto=tcp", "proto=6", "proto=ip/6", "src=10.0.0.1", "src=10.0.0.0/24", "dst=10.0.1.0/30",
-          "sport=1000", "sport=0-1000", "dport=80", "dport=80-80", "state=established",
-          "initiator=out", "rule=app/web-in", "port=vm1", "port=vm2"}) {
+         {"proto=tcp", "proto=6", "proto=ip/6", "src=10.0.0.1", "src=10.0.0.0/24",
+          "dst=10.0.1.0/30", "sport=1000", "sport=0-1000", "dport=80", "dport=80-80",
+          "state=established", "initiator=out", "rule=app/web-in", "port=vm1", "port=vm2"}) {
         EXPECT_TRUE(matches(term, web)) << term;
         const std::size_t equals = term.find('=');
         EXPECT_FALSE(matches(term.substr(0, equals) + "!" + term.substr(equals), web)) << term;
@@ -89,8 +89,9 @@ TEST(ConnectionFilter, MistakesAreNamedWithTheirPosition) {
         {"initiator=vm1", "filter: at 11: \"vm1\" is not in or out"},
         {"rule=app/none", "filter: at 6: rule \"app/none\" does not exist"},
         {"port=vm3", "filter: at 6: port \"vm3\" does not exist"},
-        {"=x", "filter: at 1: \"\" is not one of proto, src, dst, sport, dport, state, initiator, "
-               "rule, port"}};
+        {"=x",
+         "filter: at 1: \"\" is not one of proto, src, dst, sport, dport, state, initiator, "
+         "rule, port"}};
     for (const auto& [text, sentence] : cases) {
         const auto filter = ConnectionFilter::parse(text, names());
         ASSERT_FALSE(filter.ok()) << text;

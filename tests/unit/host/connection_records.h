@@ -39,7 +39,8 @@ inline Connection web_connection() {
     return c;
 }
 
-/// A table whose memory is taken as records come. UDP connections of vm1, or of vm2 for odd numbers.
+/// A table whose memory is taken as records come. UDP connections of vm1, or of vm2 for odd
+/// numbers.
 class FilledTable {
 public:
     explicit FilledTable(std::uint32_t count)
@@ -48,9 +49,9 @@ public:
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)),
           table_(memory_, count, 1, 42) {
         constexpr std::uint64_t kHour = 3600'000'000'000;
-        table_.configure({kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour,
-                          kHour, kHour},
-                         {});
+        table_.configure(
+            {kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour, kHour},
+            {});
         for (std::uint32_t i = 0; i < count; ++i) { open(i); }
     }
     ~FilledTable() { ::munmap(memory_, bytes_); }

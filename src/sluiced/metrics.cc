@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metrics: see metrics.h. Counters are read with relaxed loads while workers write them.
+#include "src/sluiced/metrics.h"
+
+#include <rte_mempool.h>
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+
+#include "sluice/net/address_text.h"
+#include "src/host/compile_chains.h"
+#include "src/sluiced/books.h"
+#include "src/sluiced/version.h"
+#include "src/sluiced/worker_requests.h"
+
+namespace sluice::daemon {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::size_t kPortsAPiece = 32;    // About a millisecond of the control loop.
+constexpr std::size_t kRulesAPiece = 2000;  // The same.
+
+// Lets the control loop serve others.
+asio::awaitable<void> give_way() {
+    const auto executor = co_await asio::this_coro::executor;
+    co_await asio::post(executor, asio::use_awaitable);
+}
+
+double unix_time_s() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+const char* text_of(std::size_t direction) { return direction == 0 ? "from-vm" : "to-vm"; }
+
+}  // namespace
+
+Metrics::Metrics(datapath::Dataplane& dataplane, const ConfigService& config,
+                 const Options& options)
+    : dataplane_(dataplane), config_(config), options_(options), start_time_s_(unix_time_s()) {}
+
+template <typename Figure>
+std::uint64_t Metrics::sum_port(PortIndex index, Figure&& figure) const {
+    std::uint64_t total = 0;
+    for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+        const Counter& counter =
+            figure(std::as_const(dataplane_).worker(w).context().ports[index.value]);
+        total += counter.get();
+    }
+    return total;
+}
+
+std::uint64_t Metrics::sum_rule(std::uint32_t slot, Counter RuleCounters::*figure) const {
+    std::uint64_t total = 0;
+    for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+        const RuleCounters& counters = std::as_const(dataplane_).worker(w).context().rules[slot];
+        total += (counters.*figure).get();
+    }
+    return total;
+}
+
+std::vector<Metrics::PortRow> Metrics::port_rows() const {
+    std::vector<PortRow> rows;
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    for (std::uint16_t i = 0; i < snapshot.ports.size(); ++i) {
+        const datapath::PortConfig* port = snapshot.port(PortIndex{i});
+        if (port == nullptr) { continue; }
+        rows.push_back({PortIndex{i}, metric_labels({{"port", port->name}}),
+                        metric_labels({{"port", port->name},
+                                       {"port_group", port->port_group},
+                                       {"mac", to_string(port->mac)},
+                                       {"worker", std::to_string(port->worker)}}),
+                        port->is_enabled && port->device->is_up(), port->chain});
+    }
+    return rows;
+}
+
+asio::awaitable<std::string> Metrics::text() {
+    const auto of_workers = co_await run_on_workers<datapath::FoldCommand>(dataplane_);
+    const Books books = sum_books(of_workers);
+    const std::vector<PortRow> ports = port_rows();
+    std::vector<RuleRow> rules;
+    MetricsText out;
+    write_host(out);
+    write_port_states(out, ports);
+    write_port_counters(out, ports);
+    co_await write_drops(out, ports);
+    co_await write_slots(out, ports, Metric::kSlotPackets);
+    co_await write_slots(out, ports, Metric::kSlotDroppedPackets);
+    co_await collect_rules(rules);
+    write_rules(out, rules);
+    write_workers(out);
+    write_tables(out);
+    out.single(Metric::kBooksReceived, books.received);
+    out.single(Metric::kBooksCreated, books.created);
+    out.single(Metric::kBooksSent, books.sent);
+    out.single(Metric::kBooksConsumed, books.consumed);
+    out.single(Metric::kBooksDropped, books.dropped);
+    out.single(Metric::kBooksHeld, books.held);
+    out.begin(Metric::kBooksUnaccounted);
+    out.sample("", books.unaccounted());
+    co_return out.take();
+}
+
+void Metrics::write_host(MetricsText& out) const {
+    out.begin(Metric::kBuildInfo);
+    out.sample(metric_labels({{"version", kVersion}}), std::uint64_t{1});
+    out.begin(Metric::kStartTime);
+    out.sample("", start_time_s_);
+    out.single(Metric::kConfigGeneration, config_.generation());
+}
+
+void Metrics::write_port_states(MetricsText& out, const std::vector<PortRow>& ports) const {
+    out.begin(Metric::kPortUp);
+    for (const PortRow& row : ports) { out.sample(row.labels, std::uint64_t{row.is_up}); }
+    out.begin(Metric::kPortInfo);
+    for (const PortRow& row : ports) { out.sample(row.info, std::uint64_t{1}); }
+}
+
+void Metrics::write_port_counters(MetricsText& out, const std::vector<PortRow>& ports) const {
+    constexpr std::pair<Metric, Counter PortCounters::*> kFigures[] = {
+        {Metric::kPortReceivePackets, &PortCounters::rx_packets},
+        {Metric::kPortReceiveBytes, &PortCounters::rx_bytes},
+        {Metric::kPortTransmitPackets, &PortCounters::tx_packets},
+        {Metric::kPortTransmitBytes, &PortCounters::tx_bytes}};
+    for (const auto& [metric, figure] : kFigures) {
+        out.begin(metric);
+        for (const PortRow& row : ports) {
+            out.sample(
+                row.labels,
+                sum_port(row.index, [member = figure](const PortCounters& c) -> const Counter& {
+                    return c.*member;
+                }));
+        }
+    }
+}
+
+asio::awaitable<void> Metrics::write_drops(MetricsText& out, const std::vector<PortRow>& ports) {
+    out.begin(Metric::kPortDroppedPackets);
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+        const PortRow& row = ports[i];
+        if (i % kPortsAPiece == kPortsAPiece - 1) { co_await give_way(); }
+        for (std::size_t reason = 1; reason < kDropReasonCount; ++reason) {
+            const std::uint64_t count = sum_port(
+                row.index,
+                [reason](const PortCounters& c) -> const Counter& { return c.drops[reason]; });
+            if (count == 0) { continue; }
+            out.sample(row.labels + ',' + metric_labels({{"reason", kDropReasons[reason].text}}),
+                       count);
+        }
+    }
+}
+
+asio::awaitable<void> Metrics::write_slots(MetricsText& out, const std::vector<PortRow>& ports,
+                                           Metric metric) {
+    const auto figure =
+        metric == Metric::kSlotPackets ? &SlotCounters::packets : &SlotCounters::drops;
+    out.begin(metric);
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+        const PortRow& row = ports[i];
+        if (i % kPortsAPiece == kPortsAPiece - 1) { co_await give_way(); }
+        for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
+            if (row.chain == nullptr || row.chain->slots[slot] == nullptr) { continue; }
+            for (const std::size_t direction : {0U, 1U}) {
+                const std::string labels = row.labels + ',' +
+                                           metric_labels({{"slot", std::to_string(slot)},
+                                                          {"name", kSlots[slot].name},
+                                                          {"direction", text_of(direction)}});
+                out.sample(labels,
+                           sum_port(row.index, [=](const PortCounters& c) -> const Counter& {
+                               return c.slots[slot][direction].*figure;
+                           }));
+            }
+        }
+    }
+}
+
+// Names of the rules that have counted something. Begins anew if the document changes meanwhile;
+// the third time without giving way.
+asio::awaitable<void> Metrics::collect_rules(std::vector<RuleRow>& rules) {
+    for (unsigned tries = 0; tries < 3; ++tries) {
+        const std::uint64_t generation = config_.generation();
+        const auto& registry = config_.registries().rules;
+        bool is_changed = false;
+        std::size_t seen = 0;
+        rules.clear();
+        const auto add = [&](const std::string& section, const std::string& name) {
+            const RuleId id = registry.find({section, name});
+            if (id.value == 0 || (sum_rule(rule_slot(id), &RuleCounters::packets) == 0 &&
+                                  sum_rule(rule_slot(id), &RuleCounters::hits) == 0)) {
+                return;
+            }
+            rules.push_back({rule_slot(id), metric_labels({{"section", section}, {"rule", name}})});
+        };
+        const auto is_time = [&] { return ++seen % kRulesAPiece == 0 && tries < 2; };
+        for (std::size_t s = 0; !is_changed && s < config_.document().dfw.sections.size(); ++s) {
+            for (std::size_t r = 0;
+                 !is_changed && r < config_.document().dfw.sections[s].rules.size(); ++r) {
+                const model::Section& section = config_.document().dfw.sections[s];
+                add(section.name, section.rules[r].name);
+                if (!is_time()) { continue; }
+                co_await give_way();
+                is_changed = config_.generation() != generation;
+            }
+        }
+        for (std::size_t a = 0; !is_changed && a < config_.document().acls.size(); ++a) {
+            for (const auto& rule : config_.document().acls[a].rules) {
+                add("acl " + config_.document().acls[a].name, rule.name);
+            }
+        }
+        add(host::kDefaultRule, host::kDefaultRule);
+        if (!is_changed) { co_return; }
+    }
+}
+
+void Metrics::write_rules(MetricsText& out, const std::vector<RuleRow>& rules) const {
+    constexpr std::pair<Metric, Counter RuleCounters::*> kFigures[] = {
+        {Metric::kRuleHits, &RuleCounters::hits},
+        {Metric::kRulePackets, &RuleCounters::packets},
+        {Metric::kRuleBytes, &RuleCounters::bytes}};
+    for (const auto& [metric, figure] : kFigures) {
+        out.begin(metric);
+        for (const RuleRow& row : rules) { out.sample(row.labels, sum_rule(row.slot, figure)); }
+    }
+}
+
+void Metrics::write_workers(MetricsText& out) const {
+    const auto each = [&](Metric metric, auto&& value) {
+        out.begin(metric);
+        for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+            const datapath::WorkerContext& context = std::as_const(dataplane_).worker(w).context();
+            out.sample(metric_labels({{"worker", std::to_string(w)}}), value(context));
+        }
+    };
+    using Context = const datapath::WorkerContext&;
+    out.begin(Metric::kWorkerInfo);
+    for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+        out.sample(metric_labels({{"worker", std::to_string(w)},
+                                  {"core", std::to_string(options_.cores[w])}}),
+                   std::uint64_t{1});
+    }
+    each(Metric::kWorkerPackets, [](Context c) { return c.counters.received.get(); });
+    each(Metric::kWorkerBusyCycles, [](Context c) { return c.counters.busy_cycles.get(); });
+    each(Metric::kWorkerIdleCycles, [](Context c) { return c.counters.idle_cycles.get(); });
+    each(Metric::kWorkerSleep,
+         [](Context c) { return static_cast<double>(c.counters.slept_ns.get()) / 1e9; });
+    each(Metric::kWorkerFlowHits, [](Context c) { return c.counters.flow_hits.get(); });
+    each(Metric::kWorkerFlowMisses, [](Context c) { return c.counters.flow_misses.get(); });
+    each(Metric::kWorkerFlowEvictions, [](Context c) { return c.flows.eviction_count(); });
+    each(Metric::kWorkerFlows, [](Context c) { return std::uint64_t{c.flows.size()}; });
+}
+
+void Metrics::write_tables(MetricsText& out) const {
+    const ConnectionTable& connections = dataplane_.connections();
+    const std::uint32_t limit = dataplane_.snapshot().limits.total;
+    out.single(Metric::kConnections, connections.size());
+    out.single(Metric::kConnectionsLimit,
+               limit == 0 ? connections.capacity() : std::min(limit, connections.capacity()));
+    const rte_mempool* pool = std::as_const(dataplane_).worker(0).context().options.pool;
+    out.single(Metric::kBuffers, pool->size);
+    out.single(Metric::kBuffersInUse, pool->size - rte_mempool_avail_count(pool));
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// MetricsServer: see metrics_server.h. Boost.Beast reads requests and writes answers; tcp_stream
+// keeps the deadlines.
+#include "src/sluiced/metrics_server.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+#include <chrono>
+
+#include "sluice/base/limits.h"
+
+namespace sluice::daemon {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using asio::ip::tcp;
+
+namespace {
+
+constexpr std::chrono::seconds kRequestTimeout{10};  // Idle connections included.
+constexpr std::chrono::seconds kAnswerTimeout{30};
+constexpr std::chrono::milliseconds kAcceptRetry{100};
+constexpr const char* kContentType = "text/plain; version=0.0.4; charset=utf-8";
+
+using Request = http::request<http::empty_body>;
+using Answer = http::response<http::string_body>;
+
+Answer answer(const Request& request, http::status status, std::string body) {
+    Answer out{status, request.version()};
+    out.set(http::field::server, "sluiced");
+    out.set(http::field::content_type,
+            status == http::status::ok ? kContentType : "text/plain; charset=utf-8");
+    if (status == http::status::method_not_allowed) { out.set(http::field::allow, "GET"); }
+    out.keep_alive(request.keep_alive());
+    out.body() = std::move(body);
+    out.prepare_payload();
+    return out;
+}
+
+// "/metrics", whatever is asked of it behind a question mark.
+bool is_metrics(std::string_view target) {
+    return target == "/metrics" || target.starts_with("/metrics?");
+}
+
+}  // namespace
+
+/// One scraper, request by request.
+class MetricsServer::Connection : public std::enable_shared_from_this<Connection> {
+public:
+    Connection(tcp::socket socket, Metrics& metrics)
+        : stream_(std::move(socket)), metrics_(metrics) {}
+
+    asio::awaitable<void> run() {
+        const auto self = shared_from_this();
+        while (co_await serve_one()) {}
+        boost::system::error_code ignored;
+        stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    }
+
+private:
+    // False: the connection ends.
+    asio::awaitable<bool> serve_one() {
+        http::request_parser<http::empty_body> parser;
+        parser.header_limit(kMetricsRequestBytes);
+        parser.body_limit(0);
+        boost::system::error_code ec;
+        stream_.expires_after(kRequestTimeout);
+        co_await http::async_read(stream_, buffer_, parser,
+                                  asio::redirect_error(asio::use_awaitable, ec));
+        if (ec) { co_return false; }
+        const Request request = parser.release();
+        Answer reply = co_await reply_to(request);
+        stream_.expires_after(kAnswerTimeout);
+        co_await http::async_write(stream_, reply, asio::redirect_error(asio::use_awaitable, ec));
+        co_return !ec && reply.keep_alive();
+    }
+
+    asio::awaitable<Answer> reply_to(const Request& request) {
+        const auto target = request.target();
+        if (!is_metrics({target.data(), target.size()})) {
+            co_return answer(request, http::status::not_found, "only /metrics is here\n");
+        }
+        if (request.method() != http::verb::get) {
+            co_return answer(request, http::status::method_not_allowed, "only GET is served\n");
+        }
+        stream_.expires_never();
+        std::string body = co_await metrics_.text();
+        co_return answer(request, http::status::ok, std::move(body));
+    }
+
+    beast::tcp_stream stream_;
+    beast::flat_buffer buffer_{kMetricsRequestBytes * 2};
+    Metrics& metrics_;
+};
+
+Status MetricsServer::start(const MetricsEndpoint& endpoint) {
+    boost::system::error_code ec;
+    const auto address = asio::ip::make_address(endpoint.address, ec);
+    const std::string host = address.is_v6() ? "[" + endpoint.address + "]" : endpoint.address;
+    const std::string where = "--metrics " + host + ":" + std::to_string(endpoint.port);
+    auto acceptor = std::make_unique<tcp::acceptor>(io_);
+    const tcp::endpoint local(address, endpoint.port);
+    if (!ec) { acceptor->open(local.protocol(), ec); }
+    if (!ec) { acceptor->set_option(tcp::acceptor::reuse_address(true), ec); }
+    if (!ec) { acceptor->bind(local, ec); }
+    if (!ec) { acceptor->listen(tcp::acceptor::max_listen_connections, ec); }
+    if (ec) { return Error{Errc::kIo, where + ": can't listen: " + ec.message(), "metrics"}; }
+    ::fcntl(acceptor->native_handle(), F_SETFD, FD_CLOEXEC);
+    acceptor_ = std::move(acceptor);
+    auto loop = accept_loop();
+    asio::co_spawn(io_, std::move(loop), [](const std::exception_ptr& failure) {
+        if (failure) { spdlog::error("metrics: stopped accepting"); }
+    });
+    spdlog::info("metrics: serving on http://{}:{}/metrics", host, endpoint.port);
+    return Ok{};
+}
+
+void MetricsServer::stop() {
+    boost::system::error_code ignored;
+    if (acceptor_) { acceptor_->close(ignored); }
+}
+
+asio::awaitable<void> MetricsServer::accept_loop() {
+    asio::steady_timer retry(io_);
+    while (acceptor_->is_open()) {
+        boost::system::error_code ec;
+        tcp::socket socket(io_);
+        co_await acceptor_->async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
+        if (!acceptor_->is_open()) { break; }
+        if (ec) {  // Descriptors or memory ran out, for now.
+            retry.expires_after(kAcceptRetry);
+            co_await retry.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            continue;
+        }
+        if (connection_count_ >= kMetricsConnectionMax) { continue; }  // Closes the new one.
+        ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
+        ++connection_count_;
+        auto connection = std::make_shared<Connection>(std::move(socket), metrics_);
+        auto serving = connection->run();
+        asio::co_spawn(io_, std::move(serving),
+                       [this, connection](const std::exception_ptr& failure) {
+                           --connection_count_;
+                           if (failure) { spdlog::warn("metrics: a scrape failed"); }
+                       });
+    }
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// MetricsServer: GET /metrics over HTTP/1.1 and nothing else. Requests are small, connections few
+// and quick; whoever is not is cut off. Control thread.
+#pragma once
+
+#include <utility>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+
+#include "sluice/base/result.h"
+#include "src/sluiced/metrics.h"
+
+namespace sluice::daemon {
+
+class MetricsServer {
+public:
+    MetricsServer(boost::asio::io_context& io, Metrics& metrics) : io_(io), metrics_(metrics) {}
+
+    /// Listens. Error: one sentence with the address and what the kernel says.
+    [[nodiscard]] Status start(const MetricsEndpoint& endpoint);
+    /// Stops accepting; before the io_context goes.
+    void stop();
+
+private:
+    class Connection;
+    [[nodiscard]] boost::asio::awaitable<void> accept_loop();
+
+    boost::asio::io_context& io_;
+    Metrics& metrics_;
+    std::unique_ptr<boost::asio::ip::tcp::acceptor> acceptor_;
+    std::size_t connection_count_ = 0;
+};
+
+}  // namespace sluice::daemon

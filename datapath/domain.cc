@@ -22,6 +22,11 @@ std::optional<Step> egress_vlan_step(const PortConfig& egress, const Domain& dom
     return std::nullopt;
 }
 
+PortIndex destination_of(const Domain& domain, const FlowKey& key) noexcept {
+    const PortIndex owner = domain.macs.find(key.destination_mac);
+    return owner == kNoPort && domain.uplink != key.port ? domain.uplink : owner;
+}
+
 bool is_reserved_group(const MacAddr& mac) noexcept {
     const auto& b = mac.bytes;
     return b[0] == 0x01 && b[1] == 0x80 && b[2] == 0xc2 && b[3] == 0 && b[4] == 0 && b[5] <= 0x0f;

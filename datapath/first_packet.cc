@@ -153,7 +153,7 @@ void Composer::find_connection() noexcept {
     if (!has_connection) { return; }
     fill_view(record, program.side, view);
     const bool by_opener = program.side == ConnectionSide::kOpener;
-    const PortIndex to = domain->macs.find(key.destination_mac);
+    const PortIndex to = destination_of(*domain, key);
     is_party = key.port == (by_opener ? record.opener_port : record.responder_port) &&
                to == (by_opener ? record.responder_port : record.opener_port);
 }
@@ -202,7 +202,7 @@ bool Composer::switch_frame() noexcept {
         if (is_reserved_group(key.destination_mac)) { set_drop(DropReason::kReservedMac); }
         return program.ending == Ending::kReplicate;
     }
-    const PortIndex output = domain->macs.find(key.destination_mac);
+    const PortIndex output = destination_of(*domain, key);
     if (output == kNoPort) {
         program.ending = Ending::kMirrored;
         if (domain->promiscuous.empty()) { set_drop(DropReason::kUnknownUnicast); }

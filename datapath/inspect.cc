@@ -104,7 +104,7 @@ void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
         }
         return send_copies(context, packet, Ending::kReplicate, index, DropReason::kNoDestination);
     }
-    const PortIndex egress = domain.macs.find(key.destination_mac);
+    const PortIndex egress = destination_of(domain, key);
     if (egress == kNoPort) {
         return send_copies(context, packet, Ending::kMirrored, index, DropReason::kUnknownUnicast);
     }

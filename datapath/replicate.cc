@@ -106,19 +106,23 @@ std::size_t replicate(WorkerContext& context, const Packet& packet, const Progra
     const bool may_cache =
         context.options.flow_cache && !has_view && packet.frame.frame_class == FrameClass::kFlow;
     std::size_t count = 0;
-    for (const PortIndex egress : members) {
-        if (egress == packet.frame.key.port || egress == except) { continue; }  // Split horizon.
+    const auto copy_to = [&](PortIndex egress) {
+        if (egress == packet.frame.key.port || egress == except) { return; }  // Split horizon.
         ++count;
         const PortConfig& out = *context.snapshot->port(egress);
         if (may_cache) {
             send_copy(context, packet, cached_half(context, packet, out, egress, program.domain));
-            continue;
+            return;
         }
         const Half half =
             decide_half(context, packet, out, egress, program.domain, has_view ? &view : nullptr);
         account(context, packet.frame.key.port, half.program, RuleId{}, half.rule, 1,
                 packet.frame.frame_size);
         send_copy(context, packet, half.program);
+    };
+    for (const PortIndex egress : members) { copy_to(egress); }
+    if (program.ending == Ending::kReplicate && domain.uplink != kNoPort) {
+        copy_to(domain.uplink);
     }
     return count;
 }

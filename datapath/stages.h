@@ -24,6 +24,9 @@ void process_burst(WorkerContext& context, PortIndex ingress, std::span<rte_mbuf
 /// is needed.
 [[nodiscard]] std::optional<Step> egress_vlan_step(const PortConfig& egress, const Domain& domain,
                                                    const FlowKey& key) noexcept;
+/// Where a unicast frame goes: the owner of the MAC; if nobody owns it the uplink, unless it came
+/// from there.
+[[nodiscard]] PortIndex destination_of(const Domain& domain, const FlowKey& key) noexcept;
 /// True for 01:80:c2:00:00:00..0f, which no bridge forwards (IEEE 802.1Q §8.6.3).
 [[nodiscard]] bool is_reserved_group(const MacAddr& mac) noexcept;
 

@@ -13,7 +13,7 @@ from conditions import eventually
 from daemon import Daemon
 from frontend import FrontendProcess
 from network import Machine, Namespaces, TcpEcho, Wire, tcp_fails, tcp_round_trip
-from packets import BROADCAST, frame
+from packets import BROADCAST, frame, mac
 
 VM1, VM2 = "02:00:00:00:00:01", "02:00:00:00:00:02"
 SVC, OTHER, FAR = "02:00:00:00:0a:01", "02:00:00:00:0a:02", "02:00:00:00:0f:03"
@@ -82,6 +82,13 @@ class Fabric:
     def row(self, port):
         return next(one for one in self.daemon.cli("show", "ports") if one["name"] == port)
 
+    def vm1_until(self, one):
+        """What came to vm1 from the cable before the frame `one`. What the stacks of VLAN 10 say by themselves is
+        left out: their MACs are others."""
+        found, others = self.vm1.receive_until(bytes(one))
+        assert found is not None, f"{one} did not come"
+        return [each.frame for each in others if each.frame[6:12] == mac(FAR)]
+
     def drain(self):
         self.vm1.drain(0.01)
         self.vm2.drain(0.01)
@@ -133,7 +140,7 @@ def test_a_frame_of_another_vlan_reaches_nobody_else(fabric, wire):
     """To vm1's MAC in vm2's VLAN, in one that nobody is in, and untagged; then one that must come, alone."""
     before = fabric.daemon.drops("up")
     wire.send(tagged(20, FAR, VM1), tagged(30, FAR, VM1), untagged(FAR, VM1), tagged(10, FAR, VM1, b"the last"))
-    fabric.vm1.expect(untagged(FAR, VM1, b"the last"))
+    assert fabric.vm1_until(untagged(FAR, VM1, b"the last")) == []
     after = fabric.daemon.drops("up")
     assert after.get("unknown_unicast", 0) - before.get("unknown_unicast", 0) == 1
     assert after.get("vlan_not_allowed", 0) - before.get("vlan_not_allowed", 0) == 2
@@ -145,8 +152,7 @@ def test_broadcasts_go_both_ways_once_in_their_vlan(fabric, wire):
     wire.expect(on_wire)
     wire.send(tagged(10, FAR, BROADCAST, b"from the machine"), tagged(10, FAR, VM1, b"end"),
               tagged(20, FAR, VM2, b"end"))
-    fabric.vm1.expect(untagged(FAR, BROADCAST, b"from the machine"))
-    fabric.vm1.expect(untagged(FAR, VM1, b"end"))
+    assert fabric.vm1_until(untagged(FAR, VM1, b"end")) == [bytes(untagged(FAR, BROADCAST, b"from the machine"))]
     fabric.vm2.expect(untagged(FAR, VM2, b"end"))
     fabric.vm1.send(udp(VM1, FAR, b"done"))
     wire.expect(frame(src=VM1, dst=FAR).vlan(10).ipv4("10.0.10.11", "10.0.10.99").udp(1000, 2000, b"done"))

@@ -12,7 +12,9 @@ Names carry the process's number, so that tests run beside each other. Everythin
 
 import contextlib
 import ctypes
+import errno
 import fcntl
+import itertools
 import os
 import select
 import socket
@@ -28,6 +30,7 @@ ETH_P_ALL = 3
 SOL_PACKET, PACKET_AUXDATA, PACKET_OUTGOING = 263, 8, 4
 TP_STATUS_VLAN_VALID = 0x10
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+_numbers = itertools.count()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -101,7 +104,7 @@ class Namespaces:
     def __enter__(self):
         try:
             for name in self._names:
-                self._made[name] = Namespace(f"sl{os.getpid()}{name}", name in self._ipv6)
+                self._made[name] = Namespace(f"sl{os.getpid()}x{next(_numbers)}{name}", name in self._ipv6)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -149,6 +152,10 @@ class Wire:
                 data, ancillary, _, address = self.socket.recvmsg(65536, 256)
             except BlockingIOError:
                 return None
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:  # Said once after the cable was down.
+                    raise
+                continue
             if address[2] == PACKET_OUTGOING:
                 continue
             for level, kind, content in ancillary:

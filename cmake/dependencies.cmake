@@ -20,15 +20,26 @@ foreach(library ${SLUICE_DPDK_LIBRARIES})
   list(APPEND SLUICE_DPDK_LINK ${DPDK_STATIC_${library}})
 endforeach()
 list(APPEND SLUICE_DPDK_LINK "-Wl,--end-group")
+
+# Drivers that register themselves in constructors are kept whole: the mempool's ring and those of uplinks. What they
+# call is added to the list above.
+set(SLUICE_UPLINK_DRIVERS net_af_packet net_af_xdp)
+set(SLUICE_DPDK_WHOLE bus_vdev ${SLUICE_UPLINK_DRIVERS})
+set(SLUICE_DPDK_WHOLE_LINK "")
+foreach(library ${SLUICE_DPDK_WHOLE})
+  find_library(DPDK_STATIC_${library} librte_${library}.a HINTS ${DPDK_LIBDIR} REQUIRED)
+  list(APPEND SLUICE_DPDK_WHOLE_LINK ${DPDK_STATIC_${library}})
+endforeach()
+pkg_check_modules(XDP REQUIRED libxdp libbpf)
 find_library(DPDK_STATIC_mempool_ring librte_mempool_ring.a HINTS ${DPDK_LIBDIR} REQUIRED)
 
 add_library(sluice_dpdk INTERFACE)
 add_library(sluice::dpdk ALIAS sluice_dpdk)
 target_include_directories(sluice_dpdk SYSTEM INTERFACE ${DPDK_INCLUDE_DIRS})
 target_compile_options(sluice_dpdk INTERFACE "SHELL:-include rte_config.h" -march=${SLUICE_CPU})
-# The mempool's ring driver registers itself in a constructor: keep it whole.
-target_link_libraries(sluice_dpdk INTERFACE -Wl,--whole-archive ${DPDK_STATIC_mempool_ring} -Wl,--no-whole-archive
-                      ${SLUICE_DPDK_LINK} numa bsd dl m Threads::Threads)
+target_link_libraries(sluice_dpdk INTERFACE -Wl,--whole-archive ${DPDK_STATIC_mempool_ring}
+                      ${SLUICE_DPDK_WHOLE_LINK} -Wl,--no-whole-archive
+                      ${SLUICE_DPDK_LINK} ${XDP_LINK_LIBRARIES} numa bsd dl m Threads::Threads)
 target_compile_definitions(sluice_dpdk INTERFACE ALLOW_EXPERIMENTAL_API)
 
 add_library(sluice_systemd INTERFACE)

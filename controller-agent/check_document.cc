@@ -52,6 +52,8 @@ public:
 
     Status run() {
         index_names();
+        check_uplinks();
+        check_switches();
         check_port_groups();
         check_ports();
         check_macs();
@@ -84,6 +86,67 @@ private:
         }
     }
 
+    void check_uplinks() {
+        std::map<std::string_view, std::string> devices;
+        std::map<std::string_view, std::string> interfaces;
+        const auto once = [&](auto& taken, std::string_view what, const std::string& object,
+                              const std::string& uplink, const char* noun) {
+            const auto [other, added] = taken.try_emplace(what, uplink);
+            if (!added) {
+                fault_.refuse(Errc::kExists, object,
+                              std::string(noun) + " " + shown(what) + " is used by uplink " +
+                                  other->second + " too");
+            }
+        };
+        for (const model::Uplink& uplink : document_.uplinks) {
+            const std::string object = "uplink " + uplink.name;
+            uplinks_.emplace(uplink.name, "");
+            if (names_.contains(uplink.name)) {
+                fault_.refuse(Errc::kExists, object,
+                              "the name " + quoted(uplink.name) + " is taken by " +
+                                  object_name(names_.at(uplink.name), uplink.name));
+            }
+            if (!is_device(uplink.device)) {
+                fault_.refuse(Errc::kInvalid, object,
+                              "device " + quoted(uplink.device) +
+                                  " is not a DPDK device like \"net_af_packet0,iface=eth1\"");
+            }
+            once(devices, model::device_name(uplink.device), object, uplink.name, "device");
+            const std::string_view interface = model::device_interface(uplink.device);
+            if (!interface.empty()) { once(interfaces, interface, object, uplink.name, "iface"); }
+        }
+    }
+
+    /// Printable, without blanks, begins with a name.
+    static bool is_device(const std::string& text) {
+        return !text.empty() && text.front() != ',' && text.size() <= kDeviceStringMax &&
+               std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+    }
+
+    void check_switches() {
+        for (const model::Switch& each : document_.switches) {
+            const std::string object = "switch " + each.name;
+            if (each.uplinks.size() > 1) {
+                fault_.refuse(Errc::kUnsupported, object,
+                              "more than one uplink is not supported yet");
+            }
+            for (const std::string& name : each.uplinks) {
+                const auto found = uplinks_.find(name);
+                if (found == uplinks_.end()) {
+                    fault_.refuse(Errc::kInvalid, object,
+                                  "uplinks holds " + quoted(name) + ", which does not exist");
+                    return;
+                }
+                if (!found->second.empty()) {
+                    fault_.refuse(Errc::kUnsupported, object,
+                                  "uplink " + name + " belongs to switch " + found->second +
+                                      " too, an uplink of two switches is not supported yet");
+                }
+                found->second = each.name;
+            }
+        }
+    }
+
     void check_port_groups() {
         for (const PortGroup& group : document_.port_groups) {
             groups_.emplace(group.name, &group);
@@ -102,7 +165,11 @@ private:
                 fault_.refuse(Errc::kInvalid, object,
                               "port_group " + quoted(port.port_group) + " does not exist");
             }
-            check_socket(port, object);
+            if (port.kind == model::PortKind::kKernel) {
+                check_interface(port, object);
+            } else {
+                check_socket(port, object);
+            }
             check_addresses(port, object);
         }
     }
@@ -133,23 +200,63 @@ private:
         }
     }
 
+    static bool is_interface(const std::string& name) {
+        return !name.empty() && name.size() <= kInterfaceNameMax && name != "." && name != ".." &&
+               std::all_of(name.begin(), name.end(), [](char c) {
+                   return c > ' ' && c < 0x7f && c != '/' && c != ':' && c != '%';
+               });
+    }
+
+    void check_interface(const Port& port, const std::string& object) {
+        if (!is_interface(port.interface)) {
+            fault_.refuse(Errc::kInvalid, object,
+                          "interface " + quoted(port.interface) +
+                              " is not an interface's name of 1.." +
+                              std::to_string(kInterfaceNameMax) + " bytes");
+        }
+        if (!port.netns.empty() && !is_name(port.netns)) {
+            fault_.refuse(Errc::kInvalid, object,
+                          "netns " + quoted(port.netns) + " is not the name of a namespace");
+            return;
+        }
+        const auto [other, added] =
+            interfaces_.try_emplace({port.netns, port.interface}, port.name);
+        if (!added) {
+            fault_.refuse(Errc::kExists, object,
+                          "interface " + quoted(port.interface) + " is used by port " +
+                              other->second + " too");
+        }
+        if (options_.netns_exists && !port.netns.empty() && !options_.netns_exists(port.netns)) {
+            fault_.refuse(Errc::kInvalid, object,
+                          "netns " + quoted(port.netns) + " does not exist in /run/netns");
+        }
+    }
+
     void check_addresses(const Port& port, const std::string& object) {
         if (port.mac.is_group() || port.mac.is_zero()) {
             fault_.refuse(Errc::kInvalid, object,
                           "mac " + to_string(port.mac) + " is not a unicast address");
         }
-        std::vector<IpAddr> ips = port.ips;
+        check_unicast(port.ips, object, "ips");
+        std::vector<IpAddr> addresses;
+        for (const model::InterfaceAddress& address : port.addresses) {
+            addresses.push_back(address.ip);
+        }
+        check_unicast(std::move(addresses), object, "addresses");
+    }
+
+    void check_unicast(std::vector<IpAddr> ips, const std::string& object, const std::string& key) {
         std::sort(ips.begin(), ips.end());
         for (std::size_t i = 0; i < ips.size(); ++i) {
             const std::string text = to_string(ips[i]);
             if (i > 0 && ips[i] == ips[i - 1]) {
-                fault_.refuse(Errc::kExists, object, "ips holds " + text + " twice");
+                fault_.refuse(Errc::kExists, object, key + " holds " + text + " twice");
             }
             const unsigned top = ips[i].is_v4() ? ips[i].bytes[12] : ips[i].bytes[0];
             const bool multicast = ips[i].is_v4() ? top >= 224 : top == 0xff;
             if (multicast || ips[i].bytes == IpAddr{}.bytes) {
                 fault_.refuse(Errc::kInvalid, object,
-                              "ips holds " + text + ", which is not a unicast address");
+                              key + " holds " + text + ", which is not a unicast address");
             }
         }
     }
@@ -282,6 +389,8 @@ private:
     std::unordered_set<std::string> switches_;
     std::unordered_map<std::string, const PortGroup*> groups_;
     std::unordered_map<std::string, std::string> sockets_;
+    std::unordered_map<std::string, std::string> uplinks_;  // To the switch that has it.
+    std::map<std::pair<std::string, std::string>, std::string> interfaces_;
     std::size_t rules_ = 0;
 };
 
@@ -290,6 +399,11 @@ private:
 bool folder_on_disk(const std::string& folder) {
     struct stat status {};
     return stat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool netns_on_disk(const std::string& name) {
+    struct stat status {};
+    return stat(("/run/netns/" + name).c_str(), &status) == 0 && S_ISREG(status.st_mode);
 }
 
 bool is_name(std::string_view text) {

@@ -18,10 +18,16 @@ struct CheckOptions {
     /// True if a vhost-user socket can be created in this folder. Empty: not asked (diff on another
     /// machine).
     std::function<bool(const std::string& folder)> folder_exists;
+    /// True if a network namespace of this name exists. Empty: not asked.
+    std::function<bool(const std::string& name)> netns_exists;
 };
 
 /// True if the folder exists on this machine. For CheckOptions::folder_exists.
 [[nodiscard]] bool folder_on_disk(const std::string& folder);
+
+/// True if `name` is a network namespace of this machine (a name below /run/netns). For
+/// CheckOptions::netns_exists.
+[[nodiscard]] bool netns_on_disk(const std::string& name);
 
 /// 1..kNameLengthMax of [A-Za-z0-9_.-], the first one no '-' or '.'.
 [[nodiscard]] bool is_name(std::string_view text);

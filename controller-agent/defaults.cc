@@ -16,6 +16,8 @@ using Meanings = std::map<std::string_view, std::string_view>;
 const Meanings& network_meanings() {
     static const Meanings kMeanings{
         {"host.name", "name of this hypervisor"},
+        {"uplinks[].device", "DPDK's device string, needed"},
+        {"switches[].uplinks", "the uplink that carries the switch's VLANs, one at most"},
         {"switches[].mtu", "bytes of layer 3 in the largest frame"},
         {"switches[].multicast.snooping",
          "while a querier is heard, groups reach only ports that asked for them (IGMP, MLD)"},
@@ -56,6 +58,9 @@ const Meanings& network_meanings() {
         {"ports[].kind", "vhost, kernel or service"},
         {"ports[].socket", "vhost-user socket"},
         {"ports[].socket_mode", "client: QEMU listens; server: the switch listens"},
+        {"ports[].interface", "kind kernel: its name in the host's stack"},
+        {"ports[].netns", "kind kernel: network namespace below /run/netns, empty = the daemon's own"},
+        {"ports[].addresses", "kind kernel: addresses that the interface gets; they count as ips"},
         {"ports[].mac", "locally administered, always the same for a name"},
         {"ports[].ips", "the vNIC's own addresses"},
         {"ports[].tags", "what groups select ports by"},
@@ -146,6 +151,8 @@ private:
     /// Defaults that depend on other parts of the document.
     static std::string computed(const std::string& key, const Json& value) {
         if (key == "ports[].mac") { return "from the name"; }
+        if (key == "ports[].interface") { return "the port's name"; }
+        if (key == "uplinks[].device") { return "none"; }
         if (key == "ports[].socket") { return model::default_socket("NAME"); }
         if (key == "port_groups[].switch" || key == "ports[].port_group") { return "see right"; }
         return value.dump();
@@ -165,6 +172,7 @@ private:
 std::vector<DefaultRow> defaults() {
     Table table;
     table.add_object("host", to_json_value(model::Host{}, Detail::kAll));
+    table.add_object("uplinks[]", to_json_value(model::Uplink{}, Detail::kAll));
     table.add_object("switches[]", to_json_value(model::Switch{}, Detail::kAll));
     table.add_object("port_groups[]", to_json_value(model::PortGroup{}, Detail::kAll));
     table.add_object("ports[]", to_json_value(model::Port{}, Detail::kAll));

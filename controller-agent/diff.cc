@@ -170,6 +170,7 @@ std::vector<Change> diff(const model::Document& desired, const model::Document& 
     if (!(desired.host == actual.host)) {
         out.push_back({ChangeOp::kModify, "host", "", fields_of(desired.host, actual.host)});
     }
+    diff_list("uplink", "", desired.uplinks, actual.uplinks, out);
     diff_list("switch", "", desired.switches, actual.switches, out);
     diff_list("port_group", "", desired.port_groups, actual.port_groups, out);
     diff_list("port", "", desired.ports, actual.ports, out);

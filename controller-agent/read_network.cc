@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readers of host, switches, port_groups and ports.
+// Readers of host, uplinks, switches, port_groups and ports.
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "controller-agent/document_reader.h"
 #include "controller-agent/service_text.h"
@@ -157,12 +159,21 @@ void read_multicast(Fields fields, model::Multicast& multicast) {
     fields.finish();
 }
 
+void read_uplink(Fields& fields, std::string name, model::Document& document) {
+    model::Uplink uplink{std::move(name), ""};
+    if (!fields.text("device", uplink.device)) {
+        fields.refuse(Errc::kInvalid, "device",
+                      "is missing, expected a device like \"net_af_packet0,iface=eth1\"");
+    }
+    document.uplinks.push_back(std::move(uplink));
+}
+
 void read_switch(Fields& fields, std::string name, model::Document& document) {
     model::Switch item;
     item.name = std::move(name);
     fields.number("mtu", item.mtu, kMtuMin, kMtuMax);
     read_multicast(fields.nested("multicast"), item.multicast);
-    fields.unsupported("uplinks", json::array());
+    fields.texts("uplinks", item.uplinks, kUplinkMax);
     fields.unsupported("remote_vteps", json::array());
     fields.unsupported("bfd", {{"enabled", false}, {"interval_ms", 300}, {"multiplier", 3}});
     fields.unsupported("teaming", standard_teaming());
@@ -232,20 +243,62 @@ void read_overrides(Fields fields, model::Overrides& overrides) {
     fields.finish();
 }
 
-/// Keys of the other kinds: they need a kind that is not there yet.
+/// "10.0.9.1/24": host bits are welcome, the length is needed.
+std::optional<model::InterfaceAddress> parse_interface_address(std::string_view text) {
+    const auto slash = text.find('/');
+    const auto ip = parse_ip(text.substr(0, slash));
+    if (!ip || slash == std::string_view::npos) { return std::nullopt; }
+    const std::string_view digits = text.substr(slash + 1);
+    unsigned length = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+    if (error != std::errc{} || end != digits.data() + digits.size() || length == 0 ||
+        length > (ip->is_v4() ? 32U : 128U)) {
+        return std::nullopt;
+    }
+    return model::InterfaceAddress{*ip, static_cast<std::uint8_t>(length)};
+}
+
+void read_kernel(Fields& fields, Port& port) {
+    if (!fields.text("interface", port.interface)) { port.interface = port.name; }
+    fields.text("netns", port.netns);
+    std::vector<std::string> items;
+    fields.texts("addresses", items, kKernelAddressMax);
+    for (const std::string& item : items) {
+        const auto address = parse_interface_address(item);
+        if (!address) {
+            fields.refuse(Errc::kInvalid, "addresses",
+                          "holds " + shown(std::string_view(item)) +
+                              ", which is not an address with its prefix length like "
+                              "\"10.0.9.1/24\"");
+            return;
+        }
+        port.addresses.push_back(*address);
+    }
+}
+
+/// What is plugged into the port, and the keys of that kind. Those of another kind are refused.
 void read_kind(Fields& fields, Port& port) {
     fields.choice("kind", port.kind,
                   {{"vhost", PortKind::kVhost},
                    {"kernel", PortKind::kKernel},
                    {"service", PortKind::kService}});
-    if (port.kind == PortKind::kKernel) { fields.refuse_unsupported("kind", "kernel"); }
     if (port.kind == PortKind::kService) { fields.refuse_unsupported("kind", "service"); }
-    for (const std::string_view key : {"interface", "netns", "addresses"}) {
-        if (fields.take(key) != nullptr) {
-            fields.refuse(Errc::kUnsupported, key,
-                          "belongs to kind kernel, which is not supported yet");
+    const auto foreign = [&](std::initializer_list<std::string_view> keys, const char* kind) {
+        for (const std::string_view key : keys) {
+            if (fields.take(key) != nullptr) {
+                fields.refuse(Errc::kInvalid, key, std::string("belongs to kind ") + kind);
+            }
         }
+    };
+    if (port.kind == PortKind::kKernel) {
+        foreign({"socket", "socket_mode"}, "vhost");
+        read_kernel(fields, port);
+        return;
     }
+    foreign({"interface", "netns", "addresses"}, "kernel");
+    if (!fields.text("socket", port.socket)) { port.socket = model::default_socket(port.name); }
+    fields.choice("socket_mode", port.socket_mode,
+                  {{"client", SocketMode::kClient}, {"server", SocketMode::kServer}});
 }
 
 void read_port(Fields& fields, std::string name, model::Document& document) {
@@ -259,9 +312,6 @@ void read_port(Fields& fields, std::string name, model::Document& document) {
             fields.refuse(Errc::kInvalid, "port_group", "is missing, expected a port group's name");
         }
     }
-    if (!fields.text("socket", port.socket)) { port.socket = model::default_socket(port.name); }
-    fields.choice("socket_mode", port.socket_mode,
-                  {{"client", SocketMode::kClient}, {"server", SocketMode::kServer}});
     read_mac(fields, port);
     read_ips(fields, port);
     read_tags(fields, port.tags);
@@ -303,6 +353,8 @@ void read_network(Fields& root, Fault& fault, model::Document& document) {
                     shown(std::string_view(document.host.name)) + " is not a host's name");
     }
     host.finish();
+    each_named(root, "uplinks", "uplink", kUplinkMax, fault,
+               [&](Fields& f, std::string name) { read_uplink(f, std::move(name), document); });
     each_named(root, "switches", "switch", kSwitchMax, fault,
                [&](Fields& f, std::string name) { read_switch(f, std::move(name), document); });
     each_named(root, "port_groups", "port_group", kPortGroupMax, fault,

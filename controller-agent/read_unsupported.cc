@@ -8,7 +8,7 @@ namespace {
 
 using nlohmann::json;
 
-/// "uplink up0" if the object has a name, else "uplinks[0]".
+/// "vtep tep0" if the object has a name, else "vteps[0]".
 std::string object_of(const json& item, std::string_view list, std::string_view kind) {
     if (item.is_object() && item.contains("name") && item["name"].is_string()) {
         return std::string(kind) + " " + item["name"].get_ref<const std::string&>();
@@ -26,7 +26,6 @@ void refuse_list(Fields& parent, Fault& fault, std::string_view list, std::strin
 }  // namespace
 
 void read_unsupported(Fields& root, Fault& fault) {
-    refuse_list(root, fault, "uplinks", "uplink");
     refuse_list(root, fault, "vteps", "vtep");
     refuse_list(root, fault, "service_chains", "service_chain");
     refuse_list(root, fault, "routers", "router");

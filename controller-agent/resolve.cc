@@ -94,7 +94,7 @@ Addresses Resolver::addresses(std::string_view item) const {
     if (const AddressSet* set = address_set(item)) { return Addresses{false, set->members}; }
     Addresses result;
     for (const std::size_t i : ports(item)) {
-        for (const IpAddr& ip : index_->document.ports[i].ips) {
+        for (const IpAddr& ip : own_ips(index_->document.ports[i])) {
             const std::uint8_t width = ip.is_v4() ? 32 : 128;
             result.prefixes.push_back(IpPrefix{ip, width});
         }

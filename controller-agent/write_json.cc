@@ -187,9 +187,17 @@ Json to_json_value(const model::Host& host, Detail detail) {
     return std::move(out).take();
 }
 
+Json to_json_value(const model::Uplink& uplink, Detail detail) {
+    Writer out(detail);
+    out.always("name", uplink.name);
+    out.always("device", uplink.device);
+    return std::move(out).take();
+}
+
 Json to_json_value(const model::Switch& item, Detail detail) {
     Writer out(detail);
     out.always("name", item.name);
+    out.part("uplinks", Json(item.uplinks));
     out.put("mtu", item.mtu, model::Switch{}.mtu);
     out.part("multicast", json_of(item.multicast, detail));
     return std::move(out).take();
@@ -217,8 +225,18 @@ Json to_json_value(const model::Port& port, Detail detail) {
     out.always("name", port.name);
     out.always("port_group", port.port_group);
     out.always("kind", to_text(port.kind));
-    out.always("socket", port.socket);
-    out.word("socket_mode", port.socket_mode, standard.socket_mode);
+    const bool is_kernel = port.kind == model::PortKind::kKernel;
+    if (!is_kernel || detail == Detail::kAll) {
+        out.always("socket", port.socket);
+        out.word("socket_mode", port.socket_mode, standard.socket_mode);
+    }
+    if (is_kernel || detail == Detail::kAll) {
+        out.always("interface", port.interface);
+        out.put("netns", port.netns, standard.netns);
+        out.part("addresses", texts(port.addresses, [](const model::InterfaceAddress& address) {
+                     return to_string(address.ip) + "/" + std::to_string(address.prefix_length);
+                 }));
+    }
     out.always("mac", to_string(port.mac));
     out.part("ips", texts(port.ips, [](const IpAddr& ip) { return to_string(ip); }));
     out.part("tags", Json(port.tags));
@@ -305,6 +323,7 @@ Json to_json_value(const model::Dfw& dfw, Detail detail) {
 Json to_json_value(const model::Document& document, Detail detail) {
     Writer out(detail);
     out.part("host", to_json_value(document.host, detail));
+    out.part("uplinks", objects(document.uplinks, detail));
     out.part("switches", objects(document.switches, detail));
     out.part("port_groups", objects(document.port_groups, detail));
     out.part("ports", objects(document.ports, detail));

@@ -19,6 +19,7 @@ enum class Detail : std::uint8_t {
 using Json = nlohmann::ordered_json;
 
 [[nodiscard]] Json to_json_value(const model::Host& host, Detail detail);
+[[nodiscard]] Json to_json_value(const model::Uplink& uplink, Detail detail);
 [[nodiscard]] Json to_json_value(const model::Switch& item, Detail detail);
 [[nodiscard]] Json to_json_value(const model::PortGroup& group, Detail detail);
 [[nodiscard]] Json to_json_value(const model::Port& port, Detail detail);

@@ -105,6 +105,8 @@ bool Dataplane::is_settled(std::uint64_t token) const noexcept {
     return rte_rcu_qsbr_check(rcu_, token, false) == 1;
 }
 
+std::uint64_t Dataplane::start_grace() const noexcept { return rte_rcu_qsbr_start(rcu_); }
+
 void Dataplane::reclaim() {
     while (!retired_.empty() && is_settled(retired_.front().token)) { retired_.pop_front(); }
 }

@@ -42,6 +42,8 @@ public:
     [[nodiscard]] std::uint64_t publish(std::unique_ptr<const Snapshot> next);
     /// True when every worker has passed on from what was published before `token`.
     [[nodiscard]] bool is_settled(std::uint64_t token) const noexcept;
+    /// Returns a token for is_settled(): true when every worker has let go of what it uses now.
+    [[nodiscard]] std::uint64_t start_grace() const noexcept;
     /// Frees snapshots that no worker can see any more.
     void reclaim();
     [[nodiscard]] const Snapshot& snapshot() const noexcept { return *current_; }

@@ -35,6 +35,23 @@ constexpr std::array kPortFields{
     Field{"DROPS", "drops", as_sum, kRight},
 };
 
+constexpr std::array kUplinkFields{
+    Field{"UPLINK", "name", as_text},
+    Field{"DEVICE", "device", as_text},
+    Field{"SWITCH", "switch", as_text},
+    Field{"STATE", "state", as_text},
+    Field{"WHY", "why", as_text},
+    Field{"MAC", "mac", as_text},
+    Field{"MTU", "mtu", as_text, kRight},
+    Field{"MBIT/S", "speed_mbps", as_text, kRight},
+    Field{"RX PACKETS", "rx_packets", as_count, kRight},
+    Field{"RX BYTES", "rx_bytes", as_bytes, kRight},
+    Field{"TX PACKETS", "tx_packets", as_count, kRight},
+    Field{"TX BYTES", "tx_bytes", as_bytes, kRight},
+    Field{"DROPS", "drops", as_sum, kRight},
+    Field{"DEVICE DROPS", "device_drops", as_sum, kRight},
+};
+
 constexpr std::array kSlotFields{
     Field{"SLOT", "slot", as_text, kRight},
     Field{"NAME", "name", as_text},
@@ -88,6 +105,9 @@ constexpr std::array kArpFields{
 };
 
 void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
+void render_uplinks(const json& r, const View& v) {
+    print_rows(r, kUplinkFields, v, "no uplinks");
+}
 void render_rules(const json& r, const View& v) { print_rows(r, kRuleFields, v, "no rules"); }
 void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, "no flows"); }
 void render_workers(const json& r, const View& v) { print_rows(r, kWorkerFields, v, "no workers"); }
@@ -187,6 +207,11 @@ std::vector<Command> show_commands() {
          {"show drops", "show drops vm1", "show drops --audit"},
          render_drops},
         {"show workers", "load of each worker", {}, {"show workers"}, render_workers},
+        {"show uplinks",
+         "uplinks: device, link, and why one is down",
+         {},
+         {"show uplinks"},
+         render_uplinks},
         {"show switches", "switches and their settings", {}, {"show switches"}, render_named},
         {"show groups", "tag groups and their members", {}, {"show groups"}, render_named},
     };

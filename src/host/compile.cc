@@ -62,6 +62,23 @@ public:
         return true;
     }
 
+    /// Makes a port the way out of every domain of a switch that ports have entered: a trunk, with
+    /// the untagged domain, too.
+    void join_uplink(PortIndex index, const std::string& switch_name) {
+        PortConfig& port = *snapshot_.ports[index.value];
+        auto domains = std::make_shared<std::array<std::uint16_t, 4096>>();
+        domains->fill(kNoDomain);
+        for (std::size_t i = 0; i < snapshot_.domains.size(); ++i) {
+            Domain& domain = snapshot_.domains[i];
+            if (domain.switch_name != switch_name) { continue; }
+            domain.uplink = index;
+            std::uint16_t& at = domain.vlan == 0 ? port.vlan.untagged_domain : (*domains)[domain.vlan];
+            at = static_cast<std::uint16_t>(i);
+        }
+        port.vlan.is_trunk = true;
+        port.vlan.tagged_domains = std::move(domains);
+    }
+
     void finish(const Snapshot& previous) {
         std::map<DomainId, const Domain*> old;
         for (const Domain& domain : previous.domains) { old.emplace(domain.id, &domain); }
@@ -203,7 +220,7 @@ PortConfig describe_port(const model::Port& port, const model::PortGroup& group,
     config.name = port.name;
     config.port_group = port.port_group;
     config.mac = port.mac;
-    config.ips = port.ips;
+    config.ips = model::own_ips(port);
     config.frame_size_max = on.mtu + kEthernetHeaderBytes;
     config.flow_quota = group.limits.flows;
     config.bindings = {group.bindings.arp, group.bindings.nd, group.bindings.age_s * kSecond};
@@ -213,11 +230,54 @@ PortConfig describe_port(const model::Port& port, const model::PortGroup& group,
     return config;
 }
 
+/// An uplink has no policy: its chain is empty.
+PortConfig describe_uplink(const model::Uplink& uplink, const model::Switch& on) {
+    static const auto kNoSlots = std::make_shared<const ChainProgram>();
+    PortConfig config;
+    config.name = uplink.name;
+    config.is_uplink = true;
+    config.frame_size_max = on.mtu + kEthernetHeaderBytes;
+    config.shape = on.name + "|" + std::to_string(on.mtu) + "|uplink";
+    config.chain = kNoSlots;
+    return config;
+}
+
+Error too_many_ports(const std::string& object) {
+    return Error{Errc::kLimit,
+                 object + ": more than " + std::to_string(kPortMax) + " ports and uplinks", object};
+}
+
+/// The uplinks of all switches, behind the ports that made the domains.
+Status compile_uplinks(const model::Document& document, const Snapshot& previous, Snapshot& next,
+                       Registries& registries, const UplinkSource& uplinks, Switching& switching) {
+    for (const model::Switch& on : document.switches) {
+        for (const model::Uplink& uplink : document.uplinks) {
+            const bool is_of = std::count(on.uplinks.begin(), on.uplinks.end(), uplink.name) > 0;
+            std::shared_ptr<datapath::Port> device = is_of ? uplinks(uplink.name) : nullptr;
+            if (device == nullptr) { continue; }
+            const PortIndex index = registries.ports.acquire(uplink.name);
+            if (index == kNoPort) { return too_many_ports("uplink " + uplink.name); }
+            if (next.ports.size() <= index.value) {
+                next.ports.resize(std::size_t{index.value} + 1U);
+            }
+            PortConfig& config = next.ports[index.value].emplace(describe_uplink(uplink, on));
+            config.device = std::move(device);
+            config.worker = choose_worker(previous, next, index, uplink.name);
+            next.worker_ports[config.worker].push_back(index);
+            switching.join_uplink(index, on.name);
+            const PortConfig* old = previous.port(index);
+            const bool is_same = old != nullptr && same_policy(config, *old);
+            config.policy_epoch = is_same ? old->policy_epoch : next.generation;
+        }
+    }
+    return Ok{};
+}
+
 }  // namespace
 
 Result<Compiled> compile(const model::Document& document, const Snapshot& previous,
                          unsigned worker_count, Registries& registries,
-                         const DeviceSource& devices) {
+                         const DeviceSource& devices, const UplinkSource& uplinks) {
     Compiled compiled;
     compiled.snapshot = std::make_unique<Snapshot>();
     Snapshot& next = *compiled.snapshot;
@@ -239,9 +299,7 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
         const model::PortGroup& group = *resolver.port_group(port.port_group);
         const PortIndex index = registries.ports.acquire(port.name);
         if (index == kNoPort) {
-            return Error{Errc::kLimit,
-                         "port " + port.name + ": more than " + std::to_string(kPortMax) + " ports",
-                         "port " + port.name};
+            return too_many_ports("port " + port.name);
         }
         Result<std::shared_ptr<datapath::Port>> device = devices(port);
         if (!device) { return device.error(); }
@@ -264,6 +322,11 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
         const PortConfig* old = previous.port(index);
         config.policy_epoch =
             old != nullptr && same_policy(config, *old) ? old->policy_epoch : next.generation;
+    }
+    if (uplinks) {
+        const Status done =
+            compile_uplinks(document, previous, next, registries, uplinks, switching);
+        if (!done) { return done.error(); }
     }
     switching.finish(previous);
     return compiled;

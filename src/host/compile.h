@@ -24,6 +24,9 @@ struct Registries {
 /// Gives the device of a port: the present one if it is the same, else a new one.
 using DeviceSource = std::function<Result<std::shared_ptr<datapath::Port>>(const model::Port&)>;
 
+/// Gives the device of an uplink; null if there is none.
+using UplinkSource = std::function<std::shared_ptr<datapath::Port>(const std::string& uplink)>;
+
 struct Compiled {
     std::unique_ptr<datapath::Snapshot> snapshot;
     std::set<RuleId>
@@ -36,6 +39,7 @@ struct Compiled {
 /// `devices` returned
 [[nodiscard]] Result<Compiled> compile(const model::Document& document,
                                        const datapath::Snapshot& previous, unsigned worker_count,
-                                       Registries& registries, const DeviceSource& devices);
+                                       Registries& registries, const DeviceSource& devices,
+                                       const UplinkSource& uplinks = {});
 
 }  // namespace sluice::host

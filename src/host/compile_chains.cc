@@ -158,7 +158,7 @@ std::shared_ptr<const SlotProgram> Compiler::compile_security(const model::Port&
     const model::PortGroup& group = *resolver.port_group(port.port_group);
     SwsecInput input;
     input.mac = port.mac;
-    input.ips = port.ips;
+    input.ips = model::own_ips(port);
     input.spoofguard = group.spoofguard != model::SpoofGuard::kOff;
     input.first_use = group.spoofguard == model::SpoofGuard::kAuto;
     input.bindings = group.bindings;

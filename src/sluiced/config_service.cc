@@ -4,7 +4,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <boost/asio/co_spawn.hpp>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -12,6 +11,7 @@
 #include <sstream>
 
 #include "controller-agent/document_json.h"
+#include "src/sluiced/on_helper.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
@@ -19,23 +19,6 @@ namespace {
 
 namespace asio = boost::asio;
 using nlohmann::json;
-
-// A coroutine's frame keeps the work; a lambda that is a coroutine would lose its captures (GCC
-// 12).
-asio::awaitable<void> invoke(std::function<void()> work) {
-    work();
-    co_return;
-}
-
-// Runs `work` on the helper thread and comes back to the control thread with what it returned.
-template <typename T>
-asio::awaitable<T> on_helper(asio::thread_pool& helper, std::function<T()> work) {
-    auto result = std::make_shared<std::optional<T>>();  // co_spawn wants values that begin empty.
-    std::function<void()> job = [result, work = std::move(work)] { result->emplace(work()); };
-    auto task = invoke(std::move(job));
-    co_await asio::co_spawn(helper.get_executor(), std::move(task), asio::use_awaitable);
-    co_return std::move(**result);
-}
 
 bool has_name(const json& list, const std::string& name) {
     for (const json& item : list) {
@@ -47,16 +30,21 @@ bool has_name(const json& list, const std::string& name) {
 }  // namespace
 
 ConfigService::ConfigService(datapath::Dataplane& dataplane, VhostDevices& devices,
-                             agent::LocalStore& store)
+                             KernelPorts& kernel_ports, Uplinks& uplinks, agent::LocalStore& store)
     : dataplane_(dataplane),
       devices_(devices),
+      kernel_ports_(kernel_ports),
+      uplinks_(uplinks),
       store_(store),
       own_(json::object()),
       applied_(json::object()) {}
 
 Result<model::Document> ConfigService::read(const json& document, bool check_folders) const {
     agent::CheckOptions options;
-    if (check_folders) { options.folder_exists = agent::folder_on_disk; }
+    if (check_folders) {
+        options.folder_exists = agent::folder_on_disk;
+        options.netns_exists = agent::netns_on_disk;
+    }
     if (own_.empty()) { return agent::read_document(document, options); }
     Result<json> whole = with_own_objects(document);
     if (!whole) { return whole.error(); }
@@ -74,6 +62,18 @@ Result<json> ConfigService::with_own_objects(json document) const {
                 "host"};
         }
         document["host"] = own_["host"];
+    }
+    for (const json& uplink : own_.value("uplinks", json::array())) {
+        const std::string name = uplink.value("name", "");
+        if (document.contains("uplinks") && document["uplinks"].is_array() &&
+            has_name(document["uplinks"], name)) {
+            return Error{
+                Errc::kExists,
+                "uplink " + name +
+                    ": is defined by the host's own configuration file, apply can't redefine it",
+                "uplink " + name};
+        }
+        document["uplinks"].push_back(uplink);
     }
     for (const json& port : own_.value("ports", json::array())) {
         const std::string name = port.value("name", "");
@@ -95,7 +95,28 @@ Result<json> ConfigService::with_own_objects(json document) const {
 
 Result<host::Compiled> ConfigService::compile(const model::Document& document) {
     return host::compile(document, dataplane_.snapshot(), dataplane_.worker_count(), registries_,
-                         [this](const model::Port& port) { return devices_.device(port); });
+                         [this](const model::Port& port) { return device_of(port); },
+                         [this](const std::string& uplink) { return uplinks_.device(uplink); });
+}
+
+Result<std::shared_ptr<datapath::Port>> ConfigService::device_of(const model::Port& port) const {
+    if (port.kind != model::PortKind::kKernel) { return devices_.device(port); }
+    if (std::shared_ptr<datapath::Port> device = kernel_ports_.device(port.name)) { return device; }
+    return Error{Errc::kState, "port " + port.name + ": has no device", "port " + port.name};
+}
+
+asio::awaitable<Status> ConfigService::prepare_devices(const model::Document& next) {
+    Status made = devices_.prepare(next);
+    if (made) { made = co_await kernel_ports_.prepare(next); }
+    if (made) { made = co_await uplinks_.prepare(next); }
+    if (!made) { discard_devices(); }
+    co_return std::move(made);
+}
+
+void ConfigService::discard_devices() {
+    devices_.discard();
+    kernel_ports_.discard();
+    uplinks_.discard();
 }
 
 Status ConfigService::load(const std::string& config_path) {
@@ -111,7 +132,7 @@ Status ConfigService::load(const std::string& config_path) {
                     config_path + ": \"" + key + "\" is not one of host, uplinks, vteps, ports",
                     key};
             }
-            if (!value.empty() && (key == "uplinks" || key == "vteps")) {
+            if (!value.empty() && key == "vteps") {
                 return Error{Errc::kUnsupported, config_path + ": " + key + " is not supported yet",
                              key};
             }
@@ -125,6 +146,8 @@ Status ConfigService::load(const std::string& config_path) {
     Result<model::Document> document = read(applied_, false);
     if (!document) { return document.error(); }
     if (Status made = devices_.prepare(document.value()); !made) { return made; }
+    kernel_ports_.prepare_later(document.value());
+    uplinks_.prepare_later(document.value());
     Result<host::Compiled> compiled = compile(document.value());
     if (!compiled) { return compiled.error(); }
     static_cast<void>(start_running(std::move(compiled).value(), std::move(document).value()));
@@ -135,6 +158,8 @@ std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Docum
     const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
     devices_.commit(next);
     if (on_logged_rules_) { on_logged_rules_(std::move(compiled.logged)); }
+    kernel_ports_.commit(next);
+    uplinks_.commit();
     running_ = std::move(next);
     return token;
 }
@@ -158,17 +183,18 @@ asio::awaitable<Result<json>> ConfigService::change_to(model::Document next,
     std::function<std::size_t()> compare = [&] { return agent::diff(next, running_).size(); };
     const std::size_t changed = co_await on_helper(helper_, std::move(compare));
     if (changed == 0) { co_return json{{"changed", 0}, {"generation", generation_}}; }
-    if (Status made = devices_.prepare(next); !made) { co_return made.error(); }
+    const Status prepared = co_await prepare_devices(next);
+    if (!prepared) { co_return prepared.error(); }
     std::function<Result<host::Compiled>()> build = [&] { return compile(next); };
     Result<host::Compiled> compiled = co_await on_helper(helper_, std::move(build));
     if (!compiled) {
-        devices_.discard();
+        discard_devices();
         co_return compiled.error();
     }
     std::function<Status()> write = [&] { return store_.save(generation_ + 1, text()); };
     const Status saved = co_await on_helper(helper_, std::move(write));
     if (!saved) {
-        devices_.discard();
+        discard_devices();
         co_return saved.error();
     }
     ++generation_;
@@ -221,7 +247,12 @@ asio::awaitable<Result<json>> ConfigService::change_edited(const agent::Edit& ed
 asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::set<RuleId> rules) {
     co_await wait_until([&] { return dataplane_.is_settled(token); });
     dataplane_.reclaim();
+    co_await kernel_ports_.finish_removal();
+    co_await uplinks_.finish_removal();
     std::set<std::string> kept;
+    for (const model::Switch& each : running_.switches) {
+        kept.insert(each.uplinks.begin(), each.uplinks.end());
+    }
     for (const model::Port& port : running_.ports) { kept.insert(port.name); }
     std::vector<std::string> gone;
     for (const auto& [name, index] : registries_.ports.names()) {
@@ -246,6 +277,10 @@ nlohmann::ordered_json ConfigService::export_json() const {
     for (const json& port : own_.value("ports", json::array())) {
         std::erase_if(document.ports,
                       [&](const model::Port& p) { return p.name == port.value("name", ""); });
+    }
+    for (const json& uplink : own_.value("uplinks", json::array())) {
+        std::erase_if(document.uplinks,
+                      [&](const model::Uplink& u) { return u.name == uplink.value("name", ""); });
     }
     return agent::document_to_json(document);
 }

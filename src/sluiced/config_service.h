@@ -19,13 +19,16 @@
 #include "controller-agent/local_store.h"
 #include "datapath/dataplane.h"
 #include "src/host/compile.h"
+#include "src/sluiced/kernel_ports.h"
+#include "src/sluiced/uplinks.h"
 #include "src/sluiced/vhost_devices.h"
 
 namespace sluice::daemon {
 
 class ConfigService {
 public:
-    ConfigService(datapath::Dataplane& dataplane, VhostDevices& devices, agent::LocalStore& store);
+    ConfigService(datapath::Dataplane& dataplane, VhostDevices& devices, KernelPorts& kernel_ports,
+                  Uplinks& uplinks, agent::LocalStore& store);
 
     /// `tell` is given the rules with `log` of each document that begins to run. Before load().
     void on_logged_rules(std::function<void(host::LoggedRules)> tell) {
@@ -63,6 +66,10 @@ private:
         const agent::Edit& edit);
     [[nodiscard]] bool is_own(const agent::Edit& edit) const;
     [[nodiscard]] Result<host::Compiled> compile(const model::Document& document);
+    /// Makes the devices that `next` needs: all of them, or none.
+    [[nodiscard]] boost::asio::awaitable<Status> prepare_devices(const model::Document& next);
+    void discard_devices();
+    [[nodiscard]] Result<std::shared_ptr<datapath::Port>> device_of(const model::Port& port) const;
     /// Publishes; returns the token that says when every worker has passed on.
     [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
@@ -70,6 +77,8 @@ private:
 
     datapath::Dataplane& dataplane_;
     VhostDevices& devices_;
+    KernelPorts& kernel_ports_;
+    Uplinks& uplinks_;
     agent::LocalStore& store_;
     boost::asio::thread_pool helper_{1};  // Compiles and writes files.
     host::Registries registries_;

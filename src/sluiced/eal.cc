@@ -45,7 +45,9 @@ std::vector<std::string> eal_arguments(const Options& options, bool use_hugepage
                                        "--log-level",
                                        "lib.*:error",
                                        "--log-level",
-                                       "lib.vhost*:critical"};
+                                       "lib.vhost*:critical",
+                                       "--log-level",
+                                       "pmd.*:critical"};
     // The control thread may run anywhere; workers pin themselves.
     std::string all;
     for (unsigned core = 0; core < static_cast<unsigned>(sysconf(_SC_NPROCESSORS_CONF)); ++core) {

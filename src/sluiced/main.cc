@@ -16,6 +16,7 @@
 #include <exception>
 
 #include "datapath/thread.h"
+#include "privileged/helper.h"
 #include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
@@ -99,14 +100,17 @@ private:
 
 class Daemon {
 public:
-    Daemon(const Options& options, Eal& eal)
+    Daemon(const Options& options, Eal& eal, relay::Fd helper)
         : options_(options),
           dataplane_(dataplane_options(options, eal.pool())),
           store_(options.state_dir),
           devices_(io_, dataplane_, eal.pool(), eal.runtime_dir()),
-          config_(dataplane_, devices_, store_),
+          helper_(io_, std::move(helper)),
+          kernel_ports_(io_, dataplane_, eal.pool(), helper_),
+          uplinks_(io_, dataplane_, eal.pool()),
+          config_(dataplane_, devices_, kernel_ports_, uplinks_, store_),
           firewall_log_(io_, dataplane_, firewall_log_path(options)),
-          show_(dataplane_, config_, devices_, options_),
+          show_(dataplane_, config_, devices_, kernel_ports_, uplinks_, options_),
           captures_(io_, dataplane_, config_),
           metrics_(dataplane_, config_, options_),
           metrics_server_(io_, metrics_),
@@ -177,6 +181,9 @@ private:
         dataplane_.reclaim();
         threads_.clear();
         firewall_log_.stop();
+        kernel_ports_.stop();
+        uplinks_.stop();
+        helper_.stop();
     }
 
     std::unique_ptr<datapath::Snapshot> empty() const {
@@ -192,6 +199,9 @@ private:
     datapath::Dataplane dataplane_;
     agent::LocalStore store_;
     VhostDevices devices_;
+    privileged::HelperClient helper_;
+    KernelPorts kernel_ports_;
+    Uplinks uplinks_;
     ConfigService config_;
     FirewallLog firewall_log_;
     ShowService show_;
@@ -209,12 +219,17 @@ int run(const Options& options) {
     start_log(options);
     raise_file_limit();
     ignore_write_signals();
+    Result<privileged::Helper> helper = privileged::start_helper();  // While there is one thread.
+    if (!helper) {
+        spdlog::critical("{}", helper.error().message);
+        return 1;
+    }
     Result<std::unique_ptr<Eal>> eal = Eal::start(options);
     if (!eal) {
         spdlog::critical("{}", eal.error().message);
         return 1;
     }
-    Daemon daemon(options, *eal.value());
+    Daemon daemon(options, *eal.value(), std::move(helper.value().socket));
     const Status status = daemon.run();
     if (!status) { spdlog::critical("{}", status.error().message); }
     return status.ok() ? 0 : 1;

@@ -78,6 +78,8 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                [&show](const json&, const Peer&) { return show.switches(); });
     server.add("show.groups", Access::kRead,
                [&show](const json&, const Peer&) { return show.groups(); });
+    server.add("show.uplinks", Access::kRead,
+               [&show](const json&, const Peer&) { return show.uplinks(); });
     server.add("show.workers", Access::kRead,
                [&show](const json&, const Peer&) { return show.workers(); });
     server.add("show.port", Access::kRead, [&show](const json& params, const Peer&) -> Answer {

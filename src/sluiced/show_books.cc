@@ -89,7 +89,7 @@ Answer ShowService::health() const {
         const PortIndex index = config_.registries().ports.find(port.name);
         const datapath::PortConfig* config = dataplane_.snapshot().port(index);
         if (config != nullptr && config->is_enabled && !config->device->is_up()) {
-            down.push_back({{"port", port.name}, {"why", devices_.state_text(port.name)}});
+            down.push_back({{"port", port.name}, {"why", port_detail(port)}});
         }
     }
     return json{{"status", down.empty() ? "ok" : "ports_down"}, {"ports_down", down}};

@@ -2,6 +2,7 @@
 // show ports, port, macs, switches, groups.
 #include <algorithm>
 
+#include "controller-agent/write_json.h"
 #include "sluice/model/resolve.h"
 #include "sluice/net/address_text.h"
 #include "src/sluiced/show_service.h"
@@ -68,7 +69,6 @@ json ShowService::drops_of(PortIndex index) const {
 json ShowService::port_row(PortIndex index, const PortConfig& config) const {
     return {{"name", config.name},
             {"port_group", config.port_group},
-            {"kind", "vhost"},
             {"state", is_up(config) ? "up" : "down"},
             {"mac", to_string(config.mac)},
             {"ips", ips_json(config.ips)},
@@ -83,12 +83,22 @@ json ShowService::port_row(PortIndex index, const PortConfig& config) const {
             {"drops", drops_of(index)}};
 }
 
+std::string ShowService::port_detail(const model::Port& port) const {
+    if (port.kind == model::PortKind::kKernel) { return kernel_ports_.state_text(port.name); }
+    const datapath::VhostPort* device = devices_.find(port.name);
+    return device != nullptr && device->is_broken()
+               ? "the guest broke its ring; it is polled again after the guest sets it up anew"
+               : devices_.state_text(port.name);
+}
+
 Answer ShowService::ports() const {
     json rows = json::array();
     for (const model::Port& port : config_.document().ports) {
         const PortIndex index = config_.registries().ports.find(port.name);
         if (const PortConfig* config = dataplane_.snapshot().port(index)) {
-            rows.push_back(port_row(index, *config));
+            json row = port_row(index, *config);
+            row["kind"] = agent::to_text(port.kind);
+            rows.push_back(std::move(row));
         }
     }
     return rows;
@@ -103,11 +113,10 @@ Answer ShowService::port(const std::string& name) const {
     const model::PortGroup& group = *resolver.port_group(port.port_group);
     const model::Security security = model::effective_security(port, group);
     json row = port_row(index.value(), config);
+    row["kind"] = agent::to_text(port.kind);
     row["enabled"] = port.enabled;
     row["switch"] = group.switch_name;
     row["vlan"] = vlan_text(model::effective_vlan(port, group));
-    row["socket"] = port.socket;
-    row["socket_mode"] = port.socket_mode == model::SocketMode::kClient ? "client" : "server";
     row["tags"] = port.tags;
     row["security"] = {{"promiscuous", security.promiscuous},
                        {"mac_changes", security.mac_changes},
@@ -119,12 +128,19 @@ Answer ShowService::port(const std::string& name) const {
         row["features"] = {{"checksum", device->takes_partial_checksum()},
                            {"tso4", device->takes_tso4()},
                            {"tso6", device->takes_tso6()}};
-        row["detail"] = !port.enabled
-                            ? "disabled"
-                            : (device->is_broken() ? "the guest broke its ring; it is polled again "
-                                                     "after the guest sets it up anew"
-                                                   : devices_.state_text(name));
+        row["socket"] = port.socket;
+        row["socket_mode"] = port.socket_mode == model::SocketMode::kClient ? "client" : "server";
     }
+    if (port.kind == model::PortKind::kKernel) {
+        row["interface"] = port.interface;
+        row["netns"] = port.netns;
+        row["addresses"] = json::array();
+        for (const model::InterfaceAddress& address : port.addresses) {
+            row["addresses"].push_back(to_string(address.ip) + "/" +
+                                       std::to_string(address.prefix_length));
+        }
+    }
+    row["detail"] = port.enabled ? port_detail(port) : "disabled";
     return row;
 }
 
@@ -157,7 +173,11 @@ Answer ShowService::switches() const {
                 [&](const model::Port& port) { return port.port_group == group.name; }));
         }
         rows.push_back(
-            {{"name", each.name}, {"mtu", each.mtu}, {"port_groups", groups}, {"ports", ports}});
+            {{"name", each.name},
+                        {"mtu", each.mtu},
+                        {"uplinks", each.uplinks},
+                        {"port_groups", groups},
+                        {"ports", ports}});
     }
     return rows;
 }

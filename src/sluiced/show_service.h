@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ShowService: answers `show ...`, `status` and `flush ...` from what workers counted. Files:
-// show_ports.cc, show_chain.cc (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops,
+// show_ports.cc, show_uplinks.cc, show_chain.cc (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops,
 // audit, workers, status). Control thread; figures that flows carry are folded on the workers
 // first, so that an answer is exact as of now.
 #pragma once
@@ -36,8 +36,14 @@ struct ConnsQuestion {
 class ShowService {
 public:
     ShowService(datapath::Dataplane& dataplane, const ConfigService& config,
-                const VhostDevices& devices, const Options& options)
-        : dataplane_(dataplane), config_(config), devices_(devices), options_(options) {}
+                const VhostDevices& devices, const KernelPorts& kernel_ports,
+                const Uplinks& uplinks, const Options& options)
+        : dataplane_(dataplane),
+          config_(config),
+          devices_(devices),
+          kernel_ports_(kernel_ports),
+          uplinks_(uplinks),
+          options_(options) {}
 
     // show_ports.cc
     [[nodiscard]] Answer ports() const;
@@ -49,6 +55,8 @@ public:
     [[nodiscard]] AnswerLater bindings(std::string port);
     [[nodiscard]] AnswerLater arps();
     [[nodiscard]] AnswerLater flush_bindings(std::string port);
+    // show_uplinks.cc
+    [[nodiscard]] Answer uplinks() const;
     // show_chain.cc
     [[nodiscard]] AnswerLater chain(std::string port);
     [[nodiscard]] AnswerLater rules(std::string port);
@@ -71,6 +79,8 @@ private:
     [[nodiscard]] nlohmann::json port_row(PortIndex index,
                                           const datapath::PortConfig& config) const;
     [[nodiscard]] nlohmann::json drops_of(PortIndex index) const;
+    /// Why a port is down, or who is attached.
+    [[nodiscard]] std::string port_detail(const model::Port& port) const;
     [[nodiscard]] std::string rule_text(RuleId rule) const;
     [[nodiscard]] host::FilterNames filter_names() const;
     /// Sum of one figure of a port over all workers.
@@ -88,6 +98,8 @@ private:
     datapath::Dataplane& dataplane_;
     const ConfigService& config_;
     const VhostDevices& devices_;
+    const KernelPorts& kernel_ports_;
+    const Uplinks& uplinks_;
     const Options& options_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };

@@ -104,6 +104,7 @@ Result<VhostDevices::Device> VhostDevices::make(const model::Port& port) {
 
 Status VhostDevices::prepare(const model::Document& document) {
     for (const model::Port& port : document.ports) {
+        if (port.kind != model::PortKind::kVhost) { continue; }
         const auto at = devices_.find(port.name);
         if (at != devices_.end() && fits(at->second, port)) { continue; }
         Result<Device> device = make(port);
@@ -128,7 +129,9 @@ Result<std::shared_ptr<datapath::Port>> VhostDevices::device(const model::Port& 
 
 void VhostDevices::commit(const model::Document& document) {
     std::map<std::string, const model::Port*> wanted;
-    for (const model::Port& port : document.ports) { wanted.emplace(port.name, &port); }
+    for (const model::Port& port : document.ports) {
+        if (port.kind == model::PortKind::kVhost) { wanted.emplace(port.name, &port); }
+    }
     for (auto at = devices_.begin(); at != devices_.end();) {
         if (wanted.contains(at->first) && !prepared_.contains(at->first)) {
             ++at;

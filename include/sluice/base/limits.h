@@ -17,6 +17,10 @@ inline constexpr std::size_t kSwitchMax = 64;
 inline constexpr std::size_t kPortGroupMax = 4096;
 inline constexpr std::size_t kPortMax = 1024;   ///< Below kNoPort (ids.h).
 inline constexpr std::size_t kPortIpMax = 256;  ///< Addresses of one vNIC.
+inline constexpr std::size_t kInterfaceNameMax = 15;   ///< Bytes, IFNAMSIZ without its zero.
+inline constexpr std::size_t kKernelAddressMax = 64;   ///< Addresses of one kernel port.
+inline constexpr std::size_t kUplinkMax = 64;          ///< Uplinks of the host.
+inline constexpr std::size_t kDeviceStringMax = 512;   ///< Bytes of an uplink's device string.
 inline constexpr std::size_t kPortTagMax = 64;  ///< Tags of one port or group.
 inline constexpr std::size_t kAddressSetMax = 65536;
 inline constexpr std::size_t kAddressSetMemberMax = 1000000;  ///< Of one set.
@@ -83,6 +87,8 @@ inline constexpr std::uint32_t kLearnedCapacityDefault =
 inline constexpr std::uint32_t kGroupPerPortMax = 1024;  ///< Multicast groups that a port may join.
 inline constexpr std::size_t kGroupCacheSize = 64;       ///< Groups whose ports a worker keeps.
 inline constexpr std::size_t kMembershipRecordMax = 512;  ///< Group records read of one report.
+inline constexpr std::uint16_t kTapSegmentMax =
+    33;  ///< Buffers that hold the largest segmentation request of a kernel port.
 
 // Watching.
 inline constexpr std::size_t kCaptureMax = 4;  ///< Captures at once.

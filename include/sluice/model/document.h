@@ -13,6 +13,7 @@
 #include "sluice/model/port.h"
 #include "sluice/model/port_group.h"
 #include "sluice/model/switch.h"
+#include "sluice/model/uplink.h"
 
 namespace sluice::model {
 
@@ -20,6 +21,7 @@ namespace sluice::model {
 /// only.
 struct Document {
     Host host;
+    std::vector<Uplink> uplinks;
     std::vector<Switch> switches;
     std::vector<PortGroup> port_groups;
     std::vector<Port> ports;

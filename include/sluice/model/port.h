@@ -3,6 +3,8 @@
 // overrides are laid over its port group. Plain values and pure functions, any thread.
 #pragma once
 
+#include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -45,13 +47,25 @@ struct Overrides {
     bool operator==(const Overrides&) const = default;
 };
 
+/// An address with the length of its network, host bits included: "10.0.9.1/24".
+struct InterfaceAddress {
+    IpAddr ip;
+    std::uint8_t prefix_length = 0;
+
+    constexpr auto operator<=>(const InterfaceAddress&) const noexcept = default;
+};
+
 /// One port.
 struct Port {
     std::string name;
     std::string port_group;  ///< An existing PortGroup.
     PortKind kind = PortKind::kVhost;
-    std::string socket;  ///< Absolute path, shorter than sockaddr_un::sun_path.
+    std::string socket;  ///< Kind vhost: absolute path, shorter than sockaddr_un::sun_path.
     SocketMode socket_mode = SocketMode::kClient;
+    // Kind kernel only.
+    std::string interface;                    ///< Name in its namespace, 1..15 bytes.
+    std::string netns;                        ///< Below /run/netns; empty = the daemon's own.
+    std::vector<InterfaceAddress> addresses;  ///< That the interface gets.
     MacAddr mac;  ///< Unicast; a stable local one (default_mac) if the document gives none.
     std::vector<IpAddr> ips;  ///< The vNIC's own addresses.
     std::map<std::string, std::string> tags;
@@ -60,6 +74,17 @@ struct Port {
 
     bool operator==(const Port&) const = default;
 };
+
+/// The port's own addresses: its `ips`, and what its kernel interface has.
+[[nodiscard]] inline std::vector<IpAddr> own_ips(const Port& port) {
+    std::vector<IpAddr> ips = port.ips;
+    for (const InterfaceAddress& address : port.addresses) {
+        if (std::find(ips.begin(), ips.end(), address.ip) == ips.end()) {
+            ips.push_back(address.ip);
+        }
+    }
+    return ips;
+}
 
 /// The VLAN setting in force: the port's own, or its group's.
 [[nodiscard]] inline const Vlan& effective_vlan(const Port& port, const PortGroup& group) noexcept {

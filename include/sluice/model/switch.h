@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace sluice::model {
 
@@ -27,7 +28,8 @@ struct Multicast {
 /// A virtual switch (VDS): the home of port groups.
 struct Switch {
     std::string name;
-    std::uint16_t mtu = 1500;  ///< Bytes of layer 3 in the largest frame.
+    std::vector<std::string> uplinks = {};  ///< Names of Uplinks; one at most for now.
+    std::uint16_t mtu = 1500;               ///< Bytes of layer 3 in the largest frame.
     Multicast multicast;
 
     bool operator==(const Switch&) const = default;

@@ -67,9 +67,11 @@ def _processes_of_session(session):
 
 class Daemon:
     """One sluiced. Arguments: workers (core list or None for one core), memory in MB, args (more options), document
-    (applied after the start), config (content of --config), start (False: call start() yourself)."""
+    (applied after the start), config (content of --config), start (False: call start() yourself), netns (name of the
+    network namespace that it runs in)."""
 
-    def __init__(self, workers=None, memory=128, args=(), document=None, config=None, start=True):
+    def __init__(self, workers=None, memory=128, args=(), document=None, config=None, start=True,
+                 netns=None):
         self.directory = tempfile.mkdtemp(prefix="sluice-")
         self.admin_socket = os.path.join(self.directory, "sluiced.sock")
         self.state_dir = os.path.join(self.directory, "state")
@@ -81,6 +83,7 @@ class Daemon:
         self._memory = memory
         self._args = [str(one) for one in args]
         self._config = config
+        self._netns = netns
         self._process = None
         if start:
             try:
@@ -116,6 +119,8 @@ class Daemon:
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(self._config, file)
             line += ["--config", path]
+        if self._netns is not None:  # nsenter becomes sluiced: the process is the same.
+            line = ["nsenter", f"--net=/run/netns/{self._netns}", *line]
         return line
 
     def start(self, timeout=START_TIMEOUT):

@@ -103,6 +103,35 @@ TEST(Document, MissingMacAndSocketComeFromTheName) {
     EXPECT_EQ(d.ports.at(0).socket, "/run/sluice/vm1.sock");
 }
 
+TEST(Document, KernelPortsAndUplinksComeBackFromTheirExport) {
+    const auto d = parsed(R"({
+      "uplinks": [{"name": "up0", "device": "net_af_packet0,framesz=4096,iface=eth1"}],
+      "switches": [{"name": "s", "uplinks": ["up0"]}], "port_groups": [{"name": "g"}],
+      "ports": [{"name": "vmk0", "kind": "kernel"},
+                {"name": "vmk1", "kind": "kernel", "interface": "eth0", "netns": "storage",
+                 "ips": ["10.0.9.2"], "addresses": ["10.0.9.2/24", "2001:db8::9/64"]}]})");
+    EXPECT_EQ(model::device_name(d.uplinks.at(0).device), "net_af_packet0");
+    EXPECT_EQ(model::device_interface(d.uplinks.at(0).device), "eth1");
+    EXPECT_EQ(d.switches.at(0).uplinks, std::vector<std::string>{"up0"});
+    EXPECT_EQ(d.ports.at(0).interface, "vmk0");
+    EXPECT_EQ(d.ports.at(0).socket, "");
+    EXPECT_EQ(d.ports.at(1).addresses.at(0).prefix_length, 24);
+    EXPECT_EQ(model::own_ips(d.ports.at(1)).size(), 2u);  // One of them is given twice.
+    EXPECT_EQ(parsed(export_document(d)), d);
+}
+
+TEST(Document, NamespaceOfAKernelPortIsAskedFor) {
+    CheckOptions options;
+    options.netns_exists = [](const std::string& name) { return name == "storage"; };
+    const std::string text =
+        R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[{"name":"a","kind":"kernel","netns":"NAME"}]})";
+    std::string good = text;
+    EXPECT_TRUE(parse_document(good.replace(good.find("NAME"), 4, "storage"), options).ok());
+    const auto result = parse_document(text, options);
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().message, "port a: netns \"NAME\" does not exist in /run/netns");
+}
+
 TEST(Document, KeysOfLaterVersionsAreLegalWhileTheyChangeNothing) {
     const char* text = R"({
       "uplinks": [], "vteps": [], "service_chains": [], "routers": [], "bindings": [],

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ethdev: see ethdev.h. The kernel's side of af_packet and af_xdp devices (up, MTU) is set through
+// its interface: those drivers' own words on MTU and link mean nothing.
+#include "datapath/ethdev.h"
+
+#include <net/if.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <thread>
+
+#include "sluice/base/limits.h"
+#include "sluice/model/uplink.h"
+
+namespace sluice::datapath {
+namespace {
+
+constexpr std::uint16_t kDescriptors = 1024;
+constexpr unsigned kOwnPoolBuffers = 8191;    // af_xdp keeps 4096 of them in its rings.
+constexpr std::uint16_t kAfPacketFrame = 2048;  // The driver's default for framesz=.
+constexpr std::uint16_t kAfPacketHeader = 66;   // tpacket2_hdr and sockaddr_ll, aligned.
+constexpr std::uint16_t kEthernetBytes = 18;    // Header and one tag.
+constexpr std::uint16_t kNoPortId = 0xffff;
+
+bool is_pci(const std::string& name) {
+    return name.find(':') != std::string::npos;  // 0000:01:00.0
+}
+
+bool begins_with_driver(const std::string& name) {
+    const std::string drivers = built_in_drivers();
+    for (std::size_t at = 0; at < drivers.size();) {
+        const std::size_t end = std::min(drivers.find(", ", at), drivers.size());
+        if (name.starts_with(drivers.substr(at, end - at))) { return true; }
+        at = end + 2;
+    }
+    return false;
+}
+
+/// Value of `KEY=` in a device string; `standard` if there is none.
+unsigned number_of(const std::string& device, const std::string& key, unsigned standard) {
+    const std::size_t at = device.find("," + key + "=");
+    if (at == std::string::npos) { return standard; }
+    const char* from = device.c_str() + at + key.size() + 2;
+    std::from_chars(from, device.c_str() + device.size(), standard);
+    return standard;
+}
+
+/// One request on an interface by name. 0 or an errno.
+int ask_interface(const std::string& name, unsigned long request, ifreq& value) {
+    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket < 0) { return errno; }
+    std::memset(value.ifr_name, 0, sizeof value.ifr_name);
+    std::memcpy(value.ifr_name, name.data(), std::min(name.size(), sizeof value.ifr_name - 1));
+    const int error = ioctl(socket, request, &value) == 0 ? 0 : errno;
+    close(socket);
+    return error;
+}
+
+}  // namespace
+
+std::string built_in_drivers() {
+    std::string text;
+    for (const char* name : {SLUICE_UPLINK_DRIVERS}) {
+        text += (text.empty() ? "" : ", ") + std::string(name);
+    }
+    return text;
+}
+
+Ethdev::Ethdev(std::string device)
+    : device_(std::move(device)), interface_(model::device_interface(device_)) {
+    static std::atomic<unsigned> made{0};
+    plugged_name_ = model::device_name(device_);
+    // A changed device is plugged in before the one of the same name is unplugged.
+    if (!is_pci(plugged_name_)) { plugged_name_ += "_" + std::to_string(made.fetch_add(1)); }
+}
+
+Error Ethdev::failure(const std::string& what, int error) const {
+    std::string text = "device " + device_ + ": " + what;
+    if (error == EPERM || error == EACCES) {
+        text += ": no permission";
+    } else if (error != 0) {
+        text += std::string(": ") + std::strerror(error);
+    }
+    return Error{Errc::kIo, text, ""};
+}
+
+Result<std::unique_ptr<Ethdev>> Ethdev::open(const std::string& device, std::uint16_t mtu,
+                                             rte_mempool* pool) {
+    std::unique_ptr<Ethdev> ethdev(new Ethdev(device));
+    if (Status done = ethdev->plug(pool); !done) { return done.error(); }
+    if (Status done = ethdev->set_mtu(mtu); !done) { return done.error(); }
+    return ethdev;
+}
+
+// af_xdp takes the pool's memory for its own, as one piece.
+rte_mempool* Ethdev::pool_for(rte_mempool* shared) {
+    if (!plugged_name_.starts_with("net_af_xdp")) { return shared; }
+    own_pool_ = rte_pktmbuf_pool_create(plugged_name_.c_str(), kOwnPoolBuffers, 0, 0,
+                                        RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    return own_pool_;
+}
+
+Status Ethdev::prepare_interface() {
+    if (interface_.empty()) { return Ok{}; }
+    interface_index_ = if_nametoindex(interface_.c_str());
+    if (interface_index_ == 0) {
+        return Error{Errc::kNotFound,
+                     "device " + device_ + ": interface \"" + interface_ + "\" does not exist", ""};
+    }
+    ifreq flags{};
+    int error = ask_interface(interface_, SIOCGIFFLAGS, flags);
+    if (error == 0 && (flags.ifr_flags & IFF_UP) == 0) {
+        flags.ifr_flags = static_cast<short>(flags.ifr_flags | IFF_UP);
+        error = ask_interface(interface_, SIOCSIFFLAGS, flags);
+    }
+    if (error != 0) { return failure("interface can't be set up", error); }
+    return Ok{};
+}
+
+Status Ethdev::plug(rte_mempool* shared) {
+    if (!is_pci(plugged_name_) && !begins_with_driver(plugged_name_)) {
+        return Error{Errc::kNotFound,
+                     "device " + device_ + ": no driver of that name is built in, there are " +
+                         built_in_drivers(),
+                     ""};
+    }
+    if (Status done = prepare_interface(); !done) { return done; }
+    rte_mempool* pool = pool_for(shared);
+    if (pool == nullptr) { return failure("no memory for its buffers", rte_errno); }
+    const std::string arguments =
+        plugged_name_ + device_.substr(model::device_name(device_).size());
+    if (const int error = rte_dev_probe(arguments.c_str()); error != 0) {
+        return failure("can't be opened", error == -1 ? 0 : -error);
+    }
+    if (rte_eth_dev_get_port_by_name(plugged_name_.c_str(), &port_id_) != 0) {
+        port_id_ = kNoPortId;
+        return failure("is no network device", 0);
+    }
+    return set_up(pool);
+}
+
+Status Ethdev::set_up(rte_mempool* pool) {
+    rte_eth_dev_info info{};
+    if (const int error = rte_eth_dev_info_get(port_id_, &info); error != 0) {
+        return failure("says nothing of itself", -error);
+    }
+    plugged_ = info.device;
+    wants_one_buffer_ = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) == 0;
+    rte_eth_conf conf{};
+    if (!wants_one_buffer_) { conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
+    if (const int error = rte_eth_dev_configure(port_id_, 1, 1, &conf); error != 0) {
+        return failure("can't be configured", -error);
+    }
+    std::uint16_t rx = kDescriptors;
+    std::uint16_t tx = kDescriptors;
+    rte_eth_dev_adjust_nb_rx_tx_desc(port_id_, &rx, &tx);
+    int error = rte_eth_rx_queue_setup(port_id_, 0, rx, SOCKET_ID_ANY, nullptr, pool);
+    if (error != 0) { return failure("its receive queue can't be set up", -error); }
+    error = rte_eth_tx_queue_setup(port_id_, 0, tx, SOCKET_ID_ANY, nullptr);
+    if (error != 0) { return failure("its transmit queue can't be set up", -error); }
+    if (error = rte_eth_dev_start(port_id_); error != 0) {
+        return failure("can't be started", -error);
+    }
+    is_started_ = true;
+    error = rte_eth_promiscuous_enable(port_id_);
+    if (error != 0 && error != -ENOTSUP) {
+        return failure("can't be made promiscuous", -error);
+    }
+    rte_ether_addr mac{};
+    rte_eth_macaddr_get(port_id_, &mac);
+    std::memcpy(mac_.bytes.data(), mac.addr_bytes, mac_.bytes.size());
+    return Ok{};
+}
+
+Status Ethdev::set_mtu(std::uint16_t mtu) {
+    if (mtu == mtu_) { return Ok{}; }
+    const std::string wanted = "can't carry the switch's mtu " + std::to_string(mtu);
+    if (plugged_name_.starts_with("net_af_packet")) {
+        const unsigned room = number_of(device_, "framesz", kAfPacketFrame);
+        if (room < unsigned{kAfPacketHeader} + kEthernetBytes + mtu) {
+            return failure(wanted + ", give it framesz=" +
+                               std::to_string(mtu > 4000 ? 16384 : 4096) +
+                               " and a blocksz that is a multiple of it",
+                           0);
+        }
+    }
+    if (interface_.empty()) {
+        std::uint16_t present = 0;
+        rte_eth_dev_get_mtu(port_id_, &present);
+        if (present != mtu && rte_eth_dev_set_mtu(port_id_, mtu) != 0 && present < mtu) {
+            return failure(wanted, 0);
+        }
+        rte_eth_dev_get_mtu(port_id_, &mtu_);
+        return Ok{};
+    }
+    ifreq value{};
+    int error = ask_interface(interface_, SIOCGIFMTU, value);
+    if (error == 0 && value.ifr_mtu < mtu) {
+        value.ifr_mtu = mtu;
+        error = ask_interface(interface_, SIOCSIFMTU, value);
+    }
+    if (error != 0) { return failure(wanted, error); }
+    mtu_ = mtu;
+    return Ok{};
+}
+
+bool Ethdev::has_link() const noexcept {
+    rte_eth_link link{};
+    return rte_eth_link_get_nowait(port_id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+EthdevFigures Ethdev::figures() const noexcept {
+    rte_eth_stats stats{};
+    if (rte_eth_stats_get(port_id_, &stats) != 0) { return {}; }
+    return {stats.imissed, stats.ierrors + stats.rx_nombuf, stats.oerrors};
+}
+
+// Buffers of a pool of its own may still be on their way to other ports; a pool that does not fill
+// up again is left to the process's end.
+Ethdev::~Ethdev() {
+    if (is_started_) {
+        rte_eth_promiscuous_disable(port_id_);
+        rte_eth_dev_stop(port_id_);
+    }
+    if (port_id_ != kNoPortId) { rte_eth_dev_close(port_id_); }
+    if (plugged_ != nullptr) { rte_dev_remove(plugged_); }
+    if (own_pool_ == nullptr) { return; }
+    for (int tries = 0; tries < 100 && !rte_mempool_full(own_pool_); ++tries) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    if (rte_mempool_full(own_pool_)) { rte_mempool_free(own_pool_); }
+}
+
+}  // namespace sluice::datapath

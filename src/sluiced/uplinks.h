@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Uplinks: the network devices of the configured uplinks. Each is an EthdevPort; its device is
+// plugged in and out on a thread of its own, because drivers take their time. The link comes from
+// the kernel's interface where the device string names one. A device that goes (interface deleted)
+// leaves the port down with a reason, and is opened again when it is back, for the same port with
+// the same counters. Control thread.
+#pragma once
+
+#include <boost/asio/thread_pool.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "datapath/dataplane.h"
+#include "datapath/ethdev.h"
+#include "datapath/ethdev_port.h"
+#include "sluice/model/document.h"
+#include "src/sluiced/link_watch.h"
+
+namespace sluice::daemon {
+
+/// What `show uplinks` says of one beside its port's counters.
+struct UplinkState {
+    std::string device;
+    std::string why;  ///< Why it is down; empty if it is up.
+    MacAddr mac;
+    std::uint16_t mtu = 0;
+    std::uint32_t speed_mbps = 0;  ///< 0 = not known.
+    datapath::EthdevFigures figures;
+};
+
+class Uplinks {
+public:
+    Uplinks(relay::asio::io_context& io, datapath::Dataplane& dataplane, rte_mempool* pool);
+
+    /// Opens the devices that `document` needs and that are not open. A failure names the uplink.
+    [[nodiscard]] relay::asio::awaitable<Status> prepare(const model::Document& document);
+    /// The same for a stored document at start: uplinks come up down, their devices are opened when
+    /// the control loop runs.
+    void prepare_later(const model::Document& document);
+    /// The device of an uplink, present or prepared; nullptr if it has none.
+    [[nodiscard]] std::shared_ptr<datapath::Port> device(const std::string& uplink) const;
+    /// The document is in force: devices of other uplinks are closed.
+    void commit();
+    /// The document was refused: prepared devices are closed.
+    void discard();
+    /// Returns when the devices of removed uplinks are closed.
+    [[nodiscard]] relay::asio::awaitable<void> finish_removal();
+    /// Closes every device. No worker polls them any more.
+    void stop();
+
+    /// State of an uplink; the default if there is none of that name.
+    [[nodiscard]] UplinkState state(const std::string& uplink) const;
+
+private:
+    struct Uplink {
+        std::string name;
+        std::string device;
+        std::uint16_t mtu = 0;
+        std::shared_ptr<datapath::EthdevPort> port = std::make_shared<datapath::EthdevPort>();
+        std::shared_ptr<datapath::Ethdev> ethdev;  ///< Null while it is not open.
+        std::string why = "its device is not opened yet";
+        bool is_busy = false;
+        bool is_removed = false;
+    };
+    using Shared = std::shared_ptr<Uplink>;
+    using All = std::map<std::string, Shared>;
+    using Opened = Result<std::shared_ptr<datapath::Ethdev>>;
+
+    [[nodiscard]] relay::asio::awaitable<Opened> open(std::string device, std::uint16_t mtu);
+    [[nodiscard]] relay::asio::awaitable<Status> prepare_one(Shared wanted);
+    relay::asio::awaitable<void> close(Shared uplink);
+    relay::asio::awaitable<void> close_lost(Shared uplink);
+    relay::asio::awaitable<void> close_removed(Shared uplink);
+    relay::asio::awaitable<void> open_again(Shared uplink);
+    void plug_in(Uplink& uplink, std::shared_ptr<datapath::Ethdev> ethdev);
+    void tick();
+    void look_after_all();
+    void look_after(const Shared& uplink);
+    [[nodiscard]] std::string link_fault(const Uplink& uplink) const;
+    static void set_why(Uplink& uplink, std::string why);
+
+    relay::asio::io_context& io_;
+    datapath::Dataplane& dataplane_;
+    rte_mempool* pool_;
+    boost::asio::thread_pool drivers_{1};
+    LinkWatch links_;
+    All wanted_;  // Of the document that is prepared.
+    All uplinks_;
+    unsigned closing_ = 0;
+    relay::asio::steady_timer timer_;
+};
+
+}  // namespace sluice::daemon

@@ -103,12 +103,15 @@ std::string quoted(const std::string& text) {
 }
 
 bool takes_value(const Argument& argument) {
-    return argument.is_option() && argument.kind != Kind::kFlag && argument.kind != Kind::kSuffix;
+    return argument.is_option() && argument.kind != Kind::kFlag &&
+           argument.kind != Kind::kFlagOff && argument.kind != Kind::kSuffix;
 }
 
 /// "Fl \-top Ar n", "Ar PORT"; what follows a macro on its line.
 std::string markup(const Argument& argument) {
-    if (!argument.is_option()) { return "Ar " + quoted(argument.name); }
+    if (!argument.is_option()) {
+        return "Ar " + quoted(argument.name) + (argument.kind == Kind::kTexts ? " ..." : "");
+    }
     const std::string flag = "Fl " + quoted(argument.name.substr(1));
     return takes_value(argument) ? flag + " Ar " + (argument.kind == Kind::kCount ? "n" : "value")
                                  : flag;

@@ -18,6 +18,8 @@ from machine import Machine
 from packets import frame
 
 BUILD = os.path.dirname(os.path.dirname(program("sluiced")))
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LIBVIRT_SCHEMA = "/usr/share/libvirt/schemas/domain.rng"
 EXPOSURE_MAX = 4.5  # Of systemd-analyze security: 0 to 10, below 5 is "OK".
 VMS = {"vm1": "02:00:00:00:00:01", "vm2": "02:00:00:00:00:02"}
 DOCUMENT = {"switches": [{"name": "dvs0"}], "port_groups": [{"name": "web", "switch": "dvs0"}],
@@ -77,8 +79,7 @@ def test_lintian_has_nothing_to_say(packages):
 
 def test_manual_pages_know_every_option_and_command():
     options = subprocess.run([program("sluiced"), "--help"], check=True, capture_output=True, text=True).stdout
-    page = os.path.join(os.path.dirname(__file__), "..", "..", "packaging", "man", "sluiced.8")
-    with open(page, encoding="utf-8") as file:
+    with open(os.path.join(TREE, "packaging", "man", "sluiced.8"), encoding="utf-8") as file:
         text = file.read()
     for option in re.findall(r"--([a-z][a-z-]+)", options.split("Options:", 1)[1]):
         assert f"Fl \\-{option}" in text, f"--{option} is not in sluiced.8"
@@ -91,6 +92,16 @@ def test_manual_pages_know_every_option_and_command():
         lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=source, capture_output=True, text=True,
                               check=False)
         assert lint.stdout == ""
+
+
+def test_libvirt_page_has_a_valid_domain(tmp_path):
+    with open(os.path.join(TREE, "docs", "libvirt.md"), encoding="utf-8") as page:
+        domain = re.search(r"```xml\n(.*?)```", page.read(), re.DOTALL).group(1)
+    for name, mode in (("server", domain), ("client", domain.replace("mode='server'/>",
+                       "mode='client'><reconnect enabled='yes' timeout='1'/></source>"))):
+        assert f"mode='{name}'" in mode
+        (tmp_path / name).write_text(mode, encoding="utf-8")
+        subprocess.run(["xmllint", "--noout", "--relaxng", LIBVIRT_SCHEMA, tmp_path / name], check=True, capture_output=True)
 
 
 class TestLife:

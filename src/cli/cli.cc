@@ -44,7 +44,10 @@ Outcome<json> ask(const Invocation& invocation, std::istream& in) {
 
 Outcome<std::string> answer_locally(const Invocation& invocation, const json& args) {
     if (invocation.command->words == "completion" && args == "bash") { return bash_completion(); }
-    return Failure{"usage", "completion: no script for " + args.dump() + ": expected bash", ""};
+    if (invocation.command->words == "completion" && args == "zsh") { return zsh_completion(); }
+    if (invocation.command->words == "completion" && args == "fish") { return fish_completion(); }
+    return Failure{"usage",
+                   "completion: no script for " + args.dump() + ": expected bash, zsh or fish", ""};
 }
 
 int run(const Invocation& invocation, const Streams& streams) {

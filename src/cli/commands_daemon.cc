@@ -57,7 +57,7 @@ std::vector<Command> daemon_commands() {
          render_level},
         {"completion",
          "a script that completes commands, options and port names",
-         {{"SHELL", "", Kind::kText, true, "bash", Offer::kShells}},
+         {{"SHELL", "", Kind::kText, true, "bash, zsh or fish", Offer::kShells}},
          {"completion bash > /etc/bash_completion.d/sluice"},
          nullptr,
          true},

@@ -71,7 +71,7 @@ std::vector<std::string> offers(Offer offer, const Endpoint& endpoint) {
         case Offer::kPortGroups: return ask_ports(endpoint, "port_group");
         case Offer::kFiles: return {kFiles};
         case Offer::kLevels: return {"trace", "debug", "info", "warn", "error", "critical", "off"};
-        case Offer::kShells: return {"bash"};
+        case Offer::kShells: return {"bash", "zsh", "fish"};
         case Offer::kSortKeys: return {"packets", "bytes", "cycles", "drops"};
         case Offer::kSwitches: return ask_names(endpoint, "switches", false);
         case Offer::kUplinks: return ask_names(endpoint, "uplinks", false);

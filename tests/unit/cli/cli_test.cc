@@ -298,7 +298,7 @@ TEST(CliAlone, BadUsageIsExitTwo) {
         {"--timeout", "0", "status"},
         {"status", "--nonsense"},
         {"log-level"},
-        {"completion", "fish"},
+        {"completion", "tcsh"},
     };
     for (const auto& args : wrong) {
         const Transcript run = FakeDaemon::run_anywhere(args);

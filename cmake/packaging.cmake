@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+# The Debian package: what goes where, and CPack's settings. `scripts/package` builds it; packaging/README.md explains the
+# parts. Included last, when every program is known.
+set(SLUICE_DEB_RELEASE 1 CACHE STRING "Debian revision of the package")
+set(SLUICE_PACKAGE_VERSION ${PROJECT_VERSION} CACHE STRING "version of the package (a test of upgrades raises it)")
+set(SLUICE_DEB_VERSION ${SLUICE_PACKAGE_VERSION}-${SLUICE_DEB_RELEASE})
+set(packaging ${CMAKE_SOURCE_DIR}/packaging)
+set(generated ${CMAKE_BINARY_DIR}/packaging)
+
+# Reproducible: the date is the last commit's (or SOURCE_DATE_EPOCH), not the clock's.
+if(DEFINED ENV{SOURCE_DATE_EPOCH})
+  set(date_epoch $ENV{SOURCE_DATE_EPOCH})
+else()
+  execute_process(COMMAND git log -1 --format=%ct WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} OUTPUT_VARIABLE date_epoch
+                  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+if(NOT date_epoch)
+  set(date_epoch 0)
+endif()
+execute_process(COMMAND date -u -R -d @${date_epoch} OUTPUT_VARIABLE SLUICE_DEB_DATE OUTPUT_STRIP_TRAILING_WHITESPACE)
+configure_file(${packaging}/debian/changelog.in ${generated}/changelog.Debian @ONLY)
+
+# Files that are made: compressed pages, the CLI's manual and completions from its own table of commands.
+set(made_files)
+function(sluice_gzip source output)
+  add_custom_command(OUTPUT ${output} COMMAND gzip -9nc ${source} > ${output} DEPENDS ${source} VERBATIM)
+  set(made_files ${made_files} ${output} PARENT_SCOPE)
+endfunction()
+function(sluice_print output)
+  add_custom_command(OUTPUT ${output} COMMAND ${ARGN} > ${output} DEPENDS sluice sluice_manual VERBATIM)
+  set(made_files ${made_files} ${output} PARENT_SCOPE)
+endfunction()
+sluice_print(${generated}/sluice.1 sluice_manual)
+sluice_print(${generated}/sluice.bash sluice completion bash)
+sluice_print(${generated}/sluice.zsh sluice completion zsh)
+sluice_print(${generated}/sluice.fish sluice completion fish)
+sluice_gzip(${generated}/sluice.1 ${generated}/sluice.1.gz)
+sluice_gzip(${packaging}/man/sluiced.8 ${generated}/sluiced.8.gz)
+sluice_gzip(${packaging}/man/sluice-host.json.5 ${generated}/sluice-host.json.5.gz)
+sluice_gzip(${CMAKE_SOURCE_DIR}/CHANGELOG.md ${generated}/changelog.gz)
+sluice_gzip(${generated}/changelog.Debian ${generated}/changelog.Debian.gz)
+add_custom_target(package_files ALL DEPENDS ${made_files})
+
+set(doc ${CMAKE_INSTALL_DATADIR}/doc/sluice)
+install(FILES ${packaging}/systemd/sluiced.service DESTINATION /lib/systemd/system)
+install(FILES ${packaging}/systemd/sluice.sysusers DESTINATION lib/sysusers.d RENAME sluice.conf)
+install(FILES ${packaging}/systemd/sluice.tmpfiles DESTINATION lib/tmpfiles.d RENAME sluice.conf)
+install(FILES ${packaging}/host.json DESTINATION /etc/sluice)
+install(FILES ${packaging}/default DESTINATION /etc/default RENAME sluiced)
+install(FILES ${generated}/sluice.1.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man1)
+install(FILES ${generated}/sluice-host.json.5.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man5)
+install(FILES ${generated}/sluiced.8.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man8)
+install(FILES ${generated}/sluice.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME sluice)
+install(FILES ${generated}/sluice.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _sluice)
+install(FILES ${generated}/sluice.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(FILES ${packaging}/debian/copyright ${generated}/changelog.gz ${generated}/changelog.Debian.gz DESTINATION ${doc})
+install(FILES ${packaging}/debian/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME sluice)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${doc} FILES_MATCHING PATTERN "*.md" PATTERN "adr" EXCLUDE
+        PATTERN "examples" EXCLUDE)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/examples/ DESTINATION ${doc}/examples)
+install(FILES ${packaging}/grafana/sluice.json DESTINATION ${doc}/examples/grafana)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME sluice)
+set(CPACK_PACKAGE_VERSION ${SLUICE_PACKAGE_VERSION})
+set(CPACK_PACKAGE_VENDOR Sluice)
+set(CPACK_PACKAGE_CONTACT "Sluice <sluice@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "host virtual switch for KVM")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Sluice switches the network traffic of a host's virtual machines in
+user space: each vNIC is a vhost-user socket of QEMU, every frame passes
+its port's chain of access lists, spoofing protection and a stateful
+firewall. This package holds the daemon sluiced and the command line
+sluice.")
+set(CPACK_SET_DESTDIR ON)
+set(CPACK_INSTALL_PREFIX /usr)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+    WORLD_READ WORLD_EXECUTE)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_OUTPUT_FILE_PREFIX ${CMAKE_BINARY_DIR}/package)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE ${SLUICE_DEB_RELEASE})
+set(CPACK_DEBIAN_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles, passwd")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "qemu-system-x86, libvirt-daemon-system, prometheus")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${packaging}/debian/postinst ${packaging}/debian/prerm
+    ${packaging}/debian/postrm ${packaging}/debian/conffiles)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+include(CPack)

@@ -148,7 +148,6 @@ void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
     const FlowKey& key = packet.frame.key;
     const PortConfig& in = *context.snapshot->port(key.port);
     const std::uint16_t index = ingress_domain(in, key);
-    const Domain& domain = context.snapshot->domains[index];
     if (key.destination_mac.is_group()) { return send_group(context, packet, in, index); }
     const Destination to = find_destination(context, index, key);
     if (to.port == kNoPort) {

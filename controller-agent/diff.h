@@ -15,8 +15,8 @@ namespace sluice::agent {
 enum class ChangeOp : std::uint8_t { kAdd, kRemove, kModify };
 
 /// One object that differs. Rules are objects of their own: kind "rule" with name "SECTION/RULE",
-/// kind "acl_rule" with name "ACL/RULE". Other kinds: host, uplink, switch, port_group, port, address_set,
-/// group, acl, section, dfw.
+/// kind "acl_rule" with name "ACL/RULE". Other kinds: host, uplink, switch, port_group, port,
+/// address_set, group, acl, section, dfw.
 struct Change {
     ChangeOp op = ChangeOp::kModify;
     std::string kind;

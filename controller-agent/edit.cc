@@ -304,9 +304,8 @@ Status check_edit(const KindRow& row, Edit& edit) {
     if (!row.parent_kind.empty()) {
         const std::size_t slash = edit.name.find('/');
         if (slash == 0 || slash == std::string::npos || slash + 1 == edit.name.size()) {
-            return invalid(subject(edit.kind, edit.name) + ": expected " +
-                           spoken(row.parent_kind) + " and rule as " +
-                           (row.kind == "rule" ? "SECTION/RULE" : "ACL/RULE"));
+            return invalid(subject(edit.kind, edit.name) + ": expected " + spoken(row.parent_kind) +
+                           " and rule as " + (row.kind == "rule" ? "SECTION/RULE" : "ACL/RULE"));
         }
         edit.parent = edit.name.substr(0, slash);
         edit.name = edit.name.substr(slash + 1);
@@ -376,8 +375,8 @@ Result<EditUndo> make_edit(json& document, const Edit& edit) {
     if (!row.parent_kind.empty()) {
         std::vector<std::string> to_parent(path.begin(), path.end() - 1);
         if (walk(document, to_parent, false, false) == nullptr) {
-            return Error{Errc::kNotFound,
-                         subject(row.parent_kind, edit.parent) + " does not exist", whom};
+            return Error{Errc::kNotFound, subject(row.parent_kind, edit.parent) + " does not exist",
+                         whom};
         }
     }
     json* list = walk(document, path, true, edit.op == EditOp::kAdd);

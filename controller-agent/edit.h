@@ -25,8 +25,9 @@ struct Edit {
     std::string kind;    ///< As diff() names kinds: "port", "rule", "address_set", ...
     std::string name;    ///< Of the object; empty for host and dfw.
     std::string parent;  ///< Of what holds it: the section of a rule, the ACL of an ACL's rule.
-    nlohmann::json object = nlohmann::json::object();  ///< kAdd: the object; its name may be absent.
-    nlohmann::json patch = nlohmann::json::object();   ///< {"overrides.vlan.id": 101}; null removes.
+    nlohmann::json object =
+        nlohmann::json::object();                     ///< kAdd: the object; its name may be absent.
+    nlohmann::json patch = nlohmann::json::object();  ///< {"overrides.vlan.id": 101}; null removes.
     nlohmann::json members = nlohmann::json::array();  ///< kAddMember, kDeleteMember.
     EditPlace place = EditPlace::kAsIs;
     std::string neighbour;  ///< kBefore, kAfter: name in the same list.

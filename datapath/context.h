@@ -80,9 +80,9 @@ struct WorkerContext {
     WorkerCounters counters;          // worker: rw, control: ro
     std::vector<PortCounters> ports;  // worker: rw, control: ro; by PortIndex
     LazyMemory rule_memory;
-    RuleCounters* rules;                       // worker: rw, control: ro; by rule_slot()
-    std::vector<ChainState> chains;            // by PortIndex
-    std::vector<LearnedKey> changed_macs;      // by PortIndex: the row of a vNIC that changed its MAC
+    RuleCounters* rules;                   // worker: rw, control: ro; by rule_slot()
+    std::vector<ChainState> chains;        // by PortIndex
+    std::vector<LearnedKey> changed_macs;  // by PortIndex: the row of a vNIC that changed its MAC
     EventRing<FirewallEvent> firewall_events;  // worker: w, control: r
 
     GroupCache groups;   // Ports that groups go to.

@@ -25,7 +25,7 @@ namespace sluice::datapath {
 namespace {
 
 constexpr std::uint16_t kDescriptors = 1024;
-constexpr unsigned kOwnPoolBuffers = 8191;    // af_xdp keeps 4096 of them in its rings.
+constexpr unsigned kOwnPoolBuffers = 8191;      // af_xdp keeps 4096 of them in its rings.
 constexpr std::uint16_t kAfPacketFrame = 2048;  // The driver's default for framesz=.
 constexpr std::uint16_t kAfPacketHeader = 66;   // tpacket2_hdr and sockaddr_ll, aligned.
 constexpr std::uint16_t kEthernetBytes = 18;    // Header and one tag.
@@ -172,9 +172,7 @@ Status Ethdev::set_up(rte_mempool* pool) {
     }
     is_started_ = true;
     error = rte_eth_promiscuous_enable(port_id_);
-    if (error != 0 && error != -ENOTSUP) {
-        return failure("can't be made promiscuous", -error);
-    }
+    if (error != 0 && error != -ENOTSUP) { return failure("can't be made promiscuous", -error); }
     rte_ether_addr mac{};
     rte_eth_macaddr_get(port_id_, &mac);
     std::memcpy(mac_.bytes.data(), mac.addr_bytes, mac_.bytes.size());
@@ -187,8 +185,8 @@ Status Ethdev::set_mtu(std::uint16_t mtu) {
     if (plugged_name_.starts_with("net_af_packet")) {
         const unsigned room = number_of(device_, "framesz", kAfPacketFrame);
         if (room < unsigned{kAfPacketHeader} + kEthernetBytes + mtu) {
-            return failure(wanted + ", give it framesz=" +
-                               std::to_string(mtu > 4000 ? 16384 : 4096) +
+            return failure(wanted +
+                               ", give it framesz=" + std::to_string(mtu > 4000 ? 16384 : 4096) +
                                " and a blocksz that is a multiple of it",
                            0);
         }

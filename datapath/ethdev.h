@@ -30,8 +30,7 @@ public:
     /// @param pool  buffers of what it receives; a driver that wants its own gets them
     /// @return one sentence that begins with the device
     [[nodiscard]] static Result<std::unique_ptr<Ethdev>> open(const std::string& device,
-                                                              std::uint16_t mtu,
-                                                              rte_mempool* pool);
+                                                              std::uint16_t mtu, rte_mempool* pool);
     ~Ethdev();
     Ethdev(const Ethdev&) = delete;
     Ethdev& operator=(const Ethdev&) = delete;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// EthdevPort: an uplink: a DPDK network device as a port. Control plugs a device in (set_device) and
-// takes it away again; the port, its index and its counters stay. Frames come with unknown
-// checksums and leave without offloads. Threads: receive/send by the worker that polls the port, the
-// rest by control, who closes a device only after every worker has passed a quiescent state.
+// EthdevPort: an uplink: a DPDK network device as a port. Control plugs a device in (set_device)
+// and takes it away again; the port, its index and its counters stay. Frames come with unknown
+// checksums and leave without offloads. Threads: receive/send by the worker that polls the port,
+// the rest by control, who closes a device only after every worker has passed a quiescent state.
 #pragma once
 
 #include <atomic>

@@ -66,9 +66,9 @@ private:
     void note_error(int error) noexcept;
 
     rte_mempool* const pool_;
-    std::atomic<int> fd_{-1};                    // control: w, worker: r
-    std::atomic<std::uint32_t> epoch_{0};        // control: w, worker: r
-    std::atomic<State> state_{State::kNone};     // control and worker: rw
+    std::atomic<int> fd_{-1};                          // control: w, worker: r
+    std::atomic<std::uint32_t> epoch_{0};              // control: w, worker: r
+    std::atomic<State> state_{State::kNone};           // control and worker: rw
     std::array<rte_mbuf*, kTapSegmentMax> reserve_{};  // worker: buffers that the next frame fills
     std::uint16_t missing_ = kTapSegmentMax;           // worker: of them, at the front
     VirtioHeader header_;                              // worker: of the next frame

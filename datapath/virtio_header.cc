@@ -42,8 +42,7 @@ VirtioHeader header_of(const rte_mbuf& frame) noexcept {
     if (request == RTE_MBUF_F_TX_L4_NO_CKSUM) { return header; }
     header.flags = kNeedsChecksum;
     header.checksum_start = static_cast<std::uint16_t>(frame.l2_len + frame.l3_len);
-    header.checksum_offset =
-        request == RTE_MBUF_F_TX_TCP_CKSUM ? kTcpChecksumAt : kUdpChecksumAt;
+    header.checksum_offset = request == RTE_MBUF_F_TX_TCP_CKSUM ? kTcpChecksumAt : kUdpChecksumAt;
     if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0) {
         header.gso_type = (frame.ol_flags & RTE_MBUF_F_TX_IPV6) != 0 ? kGsoTcp6 : kGsoTcp4;
         header.segment_size = frame.tso_segsz;

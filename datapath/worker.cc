@@ -2,6 +2,7 @@
 // Worker: see worker.h.
 #include "datapath/worker.h"
 
+#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_memory.h>
 #include <rte_ring.h>
@@ -79,7 +80,9 @@ std::size_t Worker::poll_ports() noexcept {
             count_drop(context_, index, DropReason::kBadDescriptor, got.broken_count);
         }
         if (got.frame_count == 0) { continue; }
+        const std::uint64_t begun = rte_rdtsc();
         process_burst(context_, index, {frames.data(), got.frame_count});
+        context_.ports[index.value].cycles.add(rte_rdtsc() - begun);
         moved += got.frame_count;
     }
     return moved;

@@ -40,8 +40,7 @@ Dispatcher::Dispatcher(const asio::any_io_executor& executor, const Limits& limi
 
 void Dispatcher::add(std::string method, Access access, Handler handler, Subject subject) {
     const bool added =
-        methods_
-            .emplace(std::move(method), Method{access, std::move(handler), std::move(subject)})
+        methods_.emplace(std::move(method), Method{access, std::move(handler), std::move(subject)})
             .second;
     SLUICE_ASSERT(added);
 }

@@ -70,11 +70,11 @@ struct Command {
     std::vector<std::string> examples;  ///< What follows "sluice ".
     void (*render)(const nlohmann::json& result, const View& view) = nullptr;
     bool local = false;  ///< Answered by this program, without the daemon.
+    /// Runs the command in place of ask, render; null: one question, one answer.
+    Outcome<bool> (*drive)(const Invocation& invocation, const Streams& streams) = nullptr;
     /// Makes method and parameters from those that the arguments gave; null: they are right as they
     /// are. Failures: code "usage".
     Outcome<bool> (*prepare)(Invocation& invocation) = nullptr;
-    /// Runs the command in place of ask, render; null: one question, one answer.
-    Outcome<bool> (*drive)(const Invocation& invocation, const Streams& streams) = nullptr;
 };
 
 /// Every command, in the order of --help.

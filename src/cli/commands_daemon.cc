@@ -47,6 +47,7 @@ std::vector<Command> daemon_commands() {
          {},
          {"status", "-o json status | jq .generation"},
          render_status},
+        top_command(),
         {"health", "what works and what does not", {}, {"health"}, render_tree},
         {"version", "versions of this program and of the daemon", {}, {"version"}, render_version},
         {"log-level",

@@ -55,7 +55,9 @@ Noun port() {
             Offer::kPorts,
             {text("--port-group", "port_group", "its port group", Offer::kPortGroups),
              text("--kind", "kind", "vhost, kernel or service"),
-             text("--socket", "socket", "path of its vhost-user socket; the daemon's --socket stands before `port`", Offer::kFiles),
+             text("--socket", "socket",
+                  "path of its vhost-user socket; the daemon's --socket stands before `port`",
+                  Offer::kFiles),
              text("--socket-mode", "socket_mode", "client (QEMU listens) or server"),
              text("--mac", "mac", "the vNIC's MAC address"),
              texts("--ip", "ips", "address of the vNIC (repeated, or separated by commas)"),
@@ -200,8 +202,14 @@ const char* const kSettingHelp =
 
 Command edit_command(const Noun& noun, const char* verb, const std::string& summary,
                      Arguments arguments, const std::string& example) {
-    return {noun.words + " " + verb, summary, std::move(arguments), {example},
-            render_applied,          false,   prepare_edit,         nullptr};
+    return {noun.words + " " + verb,
+            summary,
+            std::move(arguments),
+            {example},
+            render_applied,
+            false,
+            nullptr,
+            prepare_edit};
 }
 
 std::string with_article(const std::string& noun) {
@@ -229,8 +237,8 @@ void add_commands(const Noun& noun, std::vector<Command>& out) {
         only_name.push_back({"SETTING", kEditSettings, Kind::kTexts, false,
                              "second half of the name, if it is given as two words"});
     }
-    out.push_back(edit_command(noun, "del", "delete " + with_article(noun.spoken), std::move(only_name),
-                               noun.del_example));
+    out.push_back(edit_command(noun, "del", "delete " + with_article(noun.spoken),
+                               std::move(only_name), noun.del_example));
 }
 
 void add_member_commands(std::vector<Command>& out) {
@@ -241,8 +249,8 @@ void add_member_commands(std::vector<Command>& out) {
     };
     out.push_back(edit_command(set, "add-member", "add members to an address set", arguments(),
                                "address-set add-member db-hosts 10.0.3.1 10.0.4.0/24"));
-    out.push_back(edit_command(set, "del-member", "take members out of an address set",
-                               arguments(), "address-set del-member db-hosts 10.0.3.1"));
+    out.push_back(edit_command(set, "del-member", "take members out of an address set", arguments(),
+                               "address-set del-member db-hosts 10.0.3.1"));
 }
 
 }  // namespace

@@ -104,10 +104,38 @@ constexpr std::array kArpFields{
     Field{"PORT", "port", as_text},     Field{"SOURCE", "source", as_text},
 };
 
-void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
-void render_uplinks(const json& r, const View& v) {
-    print_rows(r, kUplinkFields, v, "no uplinks");
+// "10: 3, 20: 1": VLANs and how many ports are in them; 0 is untagged.
+std::string domains_of(const json& domains) {
+    std::string text;
+    for (const json& domain : domains) {
+        const json vlan = value_at(domain, "vlan");
+        text += (text.empty() ? "" : ", ");
+        text += (vlan == 0 ? std::string("untagged") : as_text(vlan)) + ": " +
+                as_text(value_at(domain, "ports"));
+    }
+    return text.empty() ? "-" : text;
 }
+
+constexpr std::array kSwitchFields{
+    Field{"SWITCH", "name", as_text},          Field{"MTU", "mtu", as_text, kRight},
+    Field{"UPLINKS", "uplinks", as_text},      Field{"PORT GROUPS", "port_groups", as_text},
+    Field{"PORTS", "ports", as_count, kRight}, Field{"VLANS: PORTS", "domains", domains_of},
+    Field{"MULTICAST", "multicast", as_text},
+};
+
+constexpr std::array kGroupFields{
+    Field{"GROUP", "name", as_text},
+    Field{"TAGS", "tags", as_text},
+    Field{"PORTS", "ports", as_text},
+    Field{"ADDRESSES", "addresses", as_text},
+};
+
+void render_switches(const json& r, const View& v) {
+    print_rows(r, kSwitchFields, v, "no switches");
+}
+void render_groups(const json& r, const View& v) { print_rows(r, kGroupFields, v, "no groups"); }
+void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
+void render_uplinks(const json& r, const View& v) { print_rows(r, kUplinkFields, v, "no uplinks"); }
 void render_rules(const json& r, const View& v) { print_rows(r, kRuleFields, v, "no rules"); }
 void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, "no flows"); }
 void render_workers(const json& r, const View& v) { print_rows(r, kWorkerFields, v, "no workers"); }
@@ -120,7 +148,6 @@ void render_bindings(const json& r, const View& v) {
     print_rows(r, kBindingFields, v, "no bindings");
 }
 void render_arps(const json& r, const View& v) { print_rows(r, kArpFields, v, "no addresses"); }
-void render_named(const json& r, const View& v) { print_any_rows(r, {"name"}, v, "none"); }
 
 void render_chain(const json& result, const View& view) {
     view.out << "port " << printable(as_text(value_at(result, "port")))
@@ -212,8 +239,16 @@ std::vector<Command> show_commands() {
          {},
          {"show uplinks"},
          render_uplinks},
-        {"show switches", "switches and their settings", {}, {"show switches"}, render_named},
-        {"show groups", "tag groups and their members", {}, {"show groups"}, render_named},
+        {"show switches",
+         "switches: MTU, uplinks, port groups, VLANs and their ports",
+         {},
+         {"show switches", "-o json show switches | jq .[0].domains"},
+         render_switches},
+        {"show groups",
+         "tag groups: their ports and addresses now",
+         {},
+         {"show groups"},
+         render_groups},
     };
 }
 

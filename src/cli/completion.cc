@@ -114,9 +114,9 @@ bool value_of(const std::string& option, const Command* command, const Endpoint&
         values = {};
     } else {
         if (command == nullptr) { return false; }
-        const auto found = std::find_if(
-            command->arguments.begin(), command->arguments.end(),
-            [&](const Argument& argument) { return argument.name == option; });
+        const auto found =
+            std::find_if(command->arguments.begin(), command->arguments.end(),
+                         [&](const Argument& argument) { return argument.name == option; });
         if (found == command->arguments.end() || !has_value(found->kind)) { return false; }
         values = offers(found->offer, endpoint);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Completion: a script of a few lines for each shell, which asks this program, and the answers. So what is
-// offered is always what this version knows, and port names are those that the daemon has now. One
-// thread.
+// Completion: a script of a few lines for each shell, which asks this program, and the answers. So
+// what is offered is always what this version knows, and port names are those that the daemon has
+// now. One thread.
 #pragma once
 
 #include <string>

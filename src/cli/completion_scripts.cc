@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The scripts of zsh and fish, see completion.h: like bash's they ask this program what could come next.
+// The scripts of zsh and fish, see completion.h: like bash's they ask this program what could come
+// next.
 #include "completion.h"
 
 namespace sluice::cli {

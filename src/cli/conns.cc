@@ -123,7 +123,8 @@ Command show_conns_command() {
               Offer::kPorts},
              {"--filter", "filter", Kind::kText, false,
               "terms that must all hold: KEY=VALUE or KEY!=VALUE with proto, src, dst, sport, "
-              "dport, state, initiator, rule, port"},
+              "dport, state, initiator, rule, port",
+              Offer::kNothing, "", "EXPR"},
              {"--limit", "limit", Kind::kCount, false,
               "at most so many; 0 = all (1000 if not given, all with -o json)"},
              {"--offset", "offset", Kind::kCount, false, "leave out the first so many"}},
@@ -132,7 +133,6 @@ Command show_conns_command() {
              "show conns --filter 'rule=app/web-in initiator=in' --limit 0"},
             nullptr,
             false,
-            nullptr,
             show_conns};
 }
 

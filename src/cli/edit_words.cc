@@ -16,8 +16,8 @@ Failure usage(const std::string& words, const std::string& why) {
 
 bool takes_list(const std::string& path) {
     constexpr std::array<const char*, 13> kLists{
-        "ips",         "services", "source",     "destination",  "applied_to", "members", "ranges",
-        "uplinks",     "active",   "standby",    "exclude",      "addresses",  "remote_vteps"};
+        "ips",     "services", "source",  "destination", "applied_to", "members",     "ranges",
+        "uplinks", "active",   "standby", "exclude",     "addresses",  "remote_vteps"};
     const std::string last = path.substr(path.rfind('.') + 1);
     return std::any_of(kLists.begin(), kLists.end(), [&](const char* key) { return last == key; });
 }

@@ -18,6 +18,9 @@ std::string synopsis(const Command& command) {
         if (argument.is_option() && options > kOptionShownMax) { continue; }
         if (argument.is_option() && !argument.brief.empty()) { name = argument.brief; }
         if (argument.is_option() && argument.kind == Kind::kCount) { name += " N"; }
+        if (argument.is_option() && argument.kind == Kind::kText) {
+            name += " " + argument.metavar;
+        }
         if (argument.kind == Kind::kTexts) { name += "..."; }
         text += argument.required ? " " + name : " [" + name + "]";
     }

@@ -92,8 +92,9 @@ void add_argument(CLI::App& app, const Argument& argument, Values& values) {
         option = app.add_option(names, values.counts[argument.name], argument.help);
         option->type_name("N")->check(CLI::Validator(check_count, ""))->take_last();
     } else if (argument.kind == Kind::kTexts) {
-        option = app.add_option(argument.name, values.lists[argument.name], argument.help);
-        option->type_name("")->allow_extra_args(!argument.is_option());
+        option = app.add_option(names, values.lists[argument.name], argument.help);
+        option->type_name(argument.is_option() ? argument.metavar : "")
+            ->allow_extra_args(!argument.is_option());
     } else {
         option = app.add_option(names, values.texts[argument.name], argument.help);
         option->type_name(argument.is_option() ? argument.metavar : "");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// See manual.h. One mdoc macro a line; text that an operator reads is escaped, since a dot or a backslash would be a
-// macro to the formatter.
+// See manual.h. One mdoc macro a line; text that an operator reads is escaped, since a dot or a
+// backslash would be a macro to the formatter.
 #include "manual.h"
 
 #include "command.h"
@@ -98,7 +98,9 @@ std::string escaped(const std::string& text) {
 
 std::string quoted(const std::string& text) {
     std::string out = "\"";
-    for (const char c : escaped(text)) { out += c == '"' ? std::string("\"\"") : std::string(1, c); }
+    for (const char c : escaped(text)) {
+        out += c == '"' ? std::string("\"\"") : std::string(1, c);
+    }
     return out + "\"";
 }
 

@@ -72,7 +72,8 @@ public:
             Domain& domain = snapshot_.domains[i];
             if (domain.switch_name != switch_name) { continue; }
             domain.uplink = index;
-            std::uint16_t& at = domain.vlan == 0 ? port.vlan.untagged_domain : (*domains)[domain.vlan];
+            std::uint16_t& at =
+                domain.vlan == 0 ? port.vlan.untagged_domain : (*domains)[domain.vlan];
             at = static_cast<std::uint16_t>(i);
         }
         port.vlan.is_trunk = true;
@@ -276,8 +277,8 @@ Status compile_uplinks(const model::Document& document, const Snapshot& previous
 }  // namespace
 
 Result<Compiled> compile(const model::Document& document, const Snapshot& previous,
-                         unsigned worker_count, Registries& registries,
-                         const DeviceSource& devices, const UplinkSource& uplinks) {
+                         unsigned worker_count, Registries& registries, const DeviceSource& devices,
+                         const UplinkSource& uplinks) {
     Compiled compiled;
     compiled.snapshot = std::make_unique<Snapshot>();
     Snapshot& next = *compiled.snapshot;
@@ -298,9 +299,7 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
         const model::Port& port = document.ports[i];
         const model::PortGroup& group = *resolver.port_group(port.port_group);
         const PortIndex index = registries.ports.acquire(port.name);
-        if (index == kNoPort) {
-            return too_many_ports("port " + port.name);
-        }
+        if (index == kNoPort) { return too_many_ports("port " + port.name); }
         Result<std::shared_ptr<datapath::Port>> device = devices(port);
         if (!device) { return device.error(); }
         if (next.ports.size() <= index.value) { next.ports.resize(std::size_t{index.value} + 1U); }

@@ -105,9 +105,7 @@ Result<ConnectionFilter::Term> ConnectionFilter::read_term(std::string_view text
         case Key::kSource:
         case Key::kDestination: {
             const auto prefix = parse_prefix(value);
-            if (!prefix) {
-                return at(value_at, quoted(value) + " is not an address or a prefix");
-            }
+            if (!prefix) { return at(value_at, quoted(value) + " is not an address or a prefix"); }
             term.prefix = *prefix;
             return term;
         }

@@ -53,8 +53,8 @@ private:
     struct Term {
         Key key = Key::kProtocol;
         bool negated = false;
-        std::uint32_t low = 0;    // Protocol, port number, state mask, 1 = out, rule, port index.
-        std::uint32_t high = 0;   // Port number: end of the range.
+        std::uint32_t low = 0;   // Protocol, port number, state mask, 1 = out, rule, port index.
+        std::uint32_t high = 0;  // Port number: end of the range.
         IpPrefix prefix;
     };
     [[nodiscard]] static Result<Term> read_term(std::string_view text, std::size_t position,

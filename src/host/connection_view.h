@@ -12,8 +12,8 @@
 namespace sluice::host {
 
 struct ConnectionView {
-    IpAddr source, destination;  ///< Of the opener's first packet.
-    std::uint16_t source_port = 0;  ///< ICMP: the identifier. Host order.
+    IpAddr source, destination;          ///< Of the opener's first packet.
+    std::uint16_t source_port = 0;       ///< ICMP: the identifier. Host order.
     std::uint16_t destination_port = 0;  ///< ICMP: the type. Host order.
     PortIndex port = kNoPort;            ///< The vNIC from whose side it is seen.
     bool opened_by_port = false;         ///< That vNIC's VM opened it.

@@ -17,8 +17,9 @@ std::string text_of(const Answer& answer) {
 }
 
 Errc code_of(const Answer& answer) {
-    return answer.error <= static_cast<std::uint32_t>(Errc::kState) ? static_cast<Errc>(answer.error)
-                                                                    : Errc::kIo;
+    return answer.error <= static_cast<std::uint32_t>(Errc::kState)
+               ? static_cast<Errc>(answer.error)
+               : Errc::kIo;
 }
 
 }  // namespace
@@ -97,8 +98,7 @@ asio::awaitable<Result<MadeInterface>> HelperClient::open(InterfaceSpec spec) {
 }
 
 asio::awaitable<Status> HelperClient::configure(InterfaceSpec spec, std::uint32_t index) {
-    const Result<MadeInterface> done =
-        co_await ask(Operation::kConfigure, index, std::move(spec));
+    const Result<MadeInterface> done = co_await ask(Operation::kConfigure, index, std::move(spec));
     if (!done) { co_return done.error(); }
     co_return Ok{};
 }

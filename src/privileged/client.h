@@ -19,8 +19,7 @@ public:
     /// Makes an interface. The error's sentence begins with what is wrong, not with a port.
     [[nodiscard]] relay::asio::awaitable<Result<MadeInterface>> open(InterfaceSpec spec);
     /// Changes MAC, MTU and addresses of a present one.
-    [[nodiscard]] relay::asio::awaitable<Status> configure(InterfaceSpec spec,
-                                                           std::uint32_t index);
+    [[nodiscard]] relay::asio::awaitable<Status> configure(InterfaceSpec spec, std::uint32_t index);
     /// Ends the helper: it exits when the pair is closed.
     void stop();
 

@@ -84,10 +84,10 @@ Status set_up(const InterfaceSpec& spec, std::uint32_t index) {
     Result<RouteNetlink> netlink = RouteNetlink::open();
     if (!netlink) { return netlink.error(); }
     if (const int error = netlink.value().set_link(index, spec.mac, spec.mtu); error != 0) {
-        return failure(spec,
-                       "mac " + to_string(spec.mac) + " and mtu " + std::to_string(spec.mtu) +
-                           " can't be set",
-                       error);
+        return failure(
+            spec,
+            "mac " + to_string(spec.mac) + " and mtu " + std::to_string(spec.mtu) + " can't be set",
+            error);
     }
     // Addresses of IPv6 need an interface that is up.
     if (const int error = netlink.value().set_up(index); error != 0) {

@@ -61,9 +61,9 @@ struct Request {
 /// One answer as it travels.
 struct Answer {
     std::uint64_t id = 0;
-    std::uint32_t failed = 0;  ///< 0 or 1.
-    std::uint32_t error = 0;   ///< Errc, if it failed.
-    std::uint32_t index = 0;   ///< The interface's number.
+    std::uint32_t failed = 0;       ///< 0 or 1.
+    std::uint32_t error = 0;        ///< Errc, if it failed.
+    std::uint32_t index = 0;        ///< The interface's number.
     std::uint64_t netns_inode = 0;  ///< Of the namespace that it was made in; 0 = the daemon's own.
     std::array<char, 256> message{};
 };

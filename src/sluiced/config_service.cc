@@ -94,9 +94,10 @@ Result<json> ConfigService::with_own_objects(json document) const {
 }
 
 Result<host::Compiled> ConfigService::compile(const model::Document& document) {
-    return host::compile(document, dataplane_.snapshot(), dataplane_.worker_count(), registries_,
-                         [this](const model::Port& port) { return device_of(port); },
-                         [this](const std::string& uplink) { return uplinks_.device(uplink); });
+    return host::compile(
+        document, dataplane_.snapshot(), dataplane_.worker_count(), registries_,
+        [this](const model::Port& port) { return device_of(port); },
+        [this](const std::string& uplink) { return uplinks_.device(uplink); });
 }
 
 Result<std::shared_ptr<datapath::Port>> ConfigService::device_of(const model::Port& port) const {
@@ -217,7 +218,8 @@ asio::awaitable<Result<json>> ConfigService::edit(json params) {
     if (is_own(edit.value())) {
         co_return Error{
             Errc::kExists,
-            whom + ": is defined by the host's own configuration file, edits can't change it", whom};
+            whom + ": is defined by the host's own configuration file, edits can't change it",
+            whom};
     }
     co_return co_await change_edited(edit.value());
 }

@@ -42,8 +42,8 @@ public:
     /// `document` as JSON. {"changed","generation"}
     [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> apply(nlohmann::json document,
                                                                        bool dry_run);
-    /// One object of the running document: `{op, kind, name, object | patch | members, position}` of
-    /// controller-agent/edit.h. Checked, stored and put in force like a whole document.
+    /// One object of the running document: `{op, kind, name, object | patch | members, position}`
+    /// of controller-agent/edit.h. Checked, stored and put in force like a whole document.
     /// {"changed","generation"}
     [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> edit(nlohmann::json params);
     [[nodiscard]] Result<nlohmann::json> diff(const nlohmann::json& document) const;

@@ -117,8 +117,8 @@ void KernelPorts::commit(const model::Document& document) {
         at = interfaces_.erase(at);
     }
     for (auto& [name, interface] : prepared_) {
-        spdlog::info("port {}: {}", name, interface->tap.valid() ? "its interface is there"
-                                                                 : interface->why);
+        spdlog::info("port {}: {}", name,
+                     interface->tap.valid() ? "its interface is there" : interface->why);
         interfaces_.emplace(name, std::move(interface));
     }
     prepared_.clear();

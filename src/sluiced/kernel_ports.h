@@ -49,7 +49,7 @@ private:
         std::uint32_t index = 0;
         std::uint64_t netns_inode = 0;
         std::string why = "its interface is not made yet";  ///< Of a port that is down.
-        bool is_busy = false;     ///< A coroutine works on it.
+        bool is_busy = false;                               ///< A coroutine works on it.
         bool is_removed = false;  ///< No port of the document has it any more.
     };
     using Shared = std::shared_ptr<Interface>;

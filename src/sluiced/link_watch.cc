@@ -28,8 +28,7 @@ constexpr std::size_t kMessageBytes = 65536;
 
 LinkWatch::LinkWatch(asio::io_context& io, std::function<void()> changed)
     : changed_(std::move(changed)), stream_(io) {
-    relay::Fd socket{
-        ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)};
+    relay::Fd socket{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE)};
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
     address.nl_groups = RTMGRP_LINK;

@@ -97,23 +97,22 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                });
     server.add("show.rules", Access::kRead,
                with_port([&show](std::string port) { return show.rules(std::move(port)); }));
-    server.add("show.conns", Access::kRead,
-               [&show](const json& params, const Peer&) -> AnswerLater {
-                   ParamReader read(params);
-                   ConnsQuestion question;
-                   question.port = read.text("port");
-                   question.filter = read.text("filter");
-                   question.limit = read.count("limit", kRowsDefault);
-                   question.offset = read.count("offset", 0);
-                   if (params.contains("cursor")) { question.cursor = read.count("cursor", 0); }
-                   if (const Status status = read.finish(); !status) { co_return status.error(); }
-                   if (question.cursor.value_or(0) > kConnectionMax) {
-                       co_return Error{Errc::kInvalid,
-                                       "parameter cursor is not one that an answer gave",
-                                       admin::kParamsObject};
-                   }
-                   co_return co_await show.conns(std::move(question));
-               });
+    server.add(
+        "show.conns", Access::kRead, [&show](const json& params, const Peer&) -> AnswerLater {
+            ParamReader read(params);
+            ConnsQuestion question;
+            question.port = read.text("port");
+            question.filter = read.text("filter");
+            question.limit = read.count("limit", kRowsDefault);
+            question.offset = read.count("offset", 0);
+            if (params.contains("cursor")) { question.cursor = read.count("cursor", 0); }
+            if (const Status status = read.finish(); !status) { co_return status.error(); }
+            if (question.cursor.value_or(0) > kConnectionMax) {
+                co_return Error{Errc::kInvalid, "parameter cursor is not one that an answer gave",
+                                admin::kParamsObject};
+            }
+            co_return co_await show.conns(std::move(question));
+        });
     server.add("show.bindings", Access::kRead,
                with_port([&show](std::string port) { return show.bindings(std::move(port)); }));
     server.add("show.arps", Access::kRead,

@@ -2,6 +2,7 @@
 // show drops (and the audit), show workers, status, health.
 #include "src/sluiced/show_service.h"
 
+#include <rte_cycles.h>
 #include <rte_mempool.h>
 
 #include "src/sluiced/books.h"
@@ -54,6 +55,7 @@ Answer ShowService::workers() const {
              {"idle_cycles", context.counters.idle_cycles.get()},
              {"packets", packets},
              {"cycles_per_packet", packets == 0 ? 0 : busy / packets},
+             {"tsc_hz", rte_get_tsc_hz()},
              {"flows", context.flows.size()},
              {"flow_misses", context.counters.flow_misses.get()},
              {"ports", dataplane_.snapshot().worker_ports[w].size()},

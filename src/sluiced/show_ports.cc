@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// show ports, port, macs, switches, groups.
+// show ports, port, macs.
 #include <algorithm>
 
 #include "controller-agent/write_json.h"
@@ -67,20 +67,24 @@ json ShowService::drops_of(PortIndex index) const {
 }
 
 json ShowService::port_row(PortIndex index, const PortConfig& config) const {
-    return {{"name", config.name},
-            {"port_group", config.port_group},
-            {"state", is_up(config) ? "up" : "down"},
-            {"mac", to_string(config.mac)},
-            {"ips", ips_json(config.ips)},
-            {"rx_packets",
-             sum(index, [](const PortCounters& c) -> const Counter& { return c.rx_packets; })},
-            {"rx_bytes",
-             sum(index, [](const PortCounters& c) -> const Counter& { return c.rx_bytes; })},
-            {"tx_packets",
-             sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_packets; })},
-            {"tx_bytes",
-             sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_bytes; })},
-            {"drops", drops_of(index)}};
+    return {
+        {"name", config.name},
+        {"port_group", config.port_group},
+        {"kind", "vhost"},
+        {"state", is_up(config) ? "up" : "down"},
+        {"mac", to_string(config.mac)},
+        {"ips", ips_json(config.ips)},
+        {"rx_packets",
+         sum(index, [](const PortCounters& c) -> const Counter& { return c.rx_packets; })},
+        {"rx_bytes",
+         sum(index, [](const PortCounters& c) -> const Counter& { return c.rx_bytes; })},
+        {"tx_packets",
+         sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_packets; })},
+        {"tx_bytes",
+         sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_bytes; })},
+        {"drops", drops_of(index)},
+        {"worker", config.worker},
+        {"cycles", sum(index, [](const PortCounters& c) -> const Counter& { return c.cycles; })}};
 }
 
 std::string ShowService::port_detail(const model::Port& port) const {
@@ -141,6 +145,7 @@ Answer ShowService::port(const std::string& name) const {
         }
     }
     row["detail"] = port.enabled ? port_detail(port) : "disabled";
+    add_settings(row, port, group);
     return row;
 }
 
@@ -156,48 +161,6 @@ Answer ShowService::macs() const {
                             {"vlan", domain.vlan},
                             {"source", "static"}});
         }
-    }
-    return rows;
-}
-
-Answer ShowService::switches() const {
-    json rows = json::array();
-    for (const model::Switch& each : config_.document().switches) {
-        json groups = json::array();
-        std::size_t ports = 0;
-        for (const model::PortGroup& group : config_.document().port_groups) {
-            if (group.switch_name != each.name) { continue; }
-            groups.push_back(group.name);
-            ports += static_cast<std::size_t>(std::count_if(
-                config_.document().ports.begin(), config_.document().ports.end(),
-                [&](const model::Port& port) { return port.port_group == group.name; }));
-        }
-        rows.push_back(
-            {{"name", each.name},
-                        {"mtu", each.mtu},
-                        {"uplinks", each.uplinks},
-                        {"port_groups", groups},
-                        {"ports", ports}});
-    }
-    return rows;
-}
-
-Answer ShowService::groups() const {
-    const model::Resolver resolver(config_.document());
-    json rows = json::array();
-    for (const model::Group& group : config_.document().groups) {
-        json members = json::array();
-        for (const std::size_t port : resolver.ports(group.name)) {
-            members.push_back(config_.document().ports[port].name);
-        }
-        json addresses = json::array();
-        for (const IpPrefix& prefix : resolver.addresses(group.name).prefixes) {
-            addresses.push_back(to_string(prefix));
-        }
-        rows.push_back({{"name", group.name},
-                        {"tags", group.tags},
-                        {"ports", members},
-                        {"addresses", addresses}});
     }
     return rows;
 }

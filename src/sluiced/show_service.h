@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ShowService: answers `show ...`, `status` and `flush ...` from what workers counted. Files:
-// show_ports.cc, show_uplinks.cc, show_chain.cc (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops,
-// audit, workers, status). Control thread; figures that flows carry are folded on the workers
-// first, so that an answer is exact as of now.
+// show_ports.cc, show_network.cc (switches, groups), show_uplinks.cc, show_bindings.cc,
+// show_chain.cc (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops, audit, workers,
+// status). Control thread; figures that flows carry are folded on the workers first, so that an
+// answer is exact as of now.
 #pragma once
 
 #include <utility>
@@ -49,6 +50,7 @@ public:
     [[nodiscard]] Answer ports() const;
     [[nodiscard]] Answer port(const std::string& name) const;
     [[nodiscard]] Answer macs() const;
+    // show_network.cc
     [[nodiscard]] Answer switches() const;
     [[nodiscard]] Answer groups() const;
     // show_bindings.cc
@@ -81,6 +83,9 @@ private:
     [[nodiscard]] nlohmann::json drops_of(PortIndex index) const;
     /// Why a port is down, or who is attached.
     [[nodiscard]] std::string port_detail(const model::Port& port) const;
+    /// Adds every setting of the port, and of its group, that the row does not have yet.
+    static void add_settings(nlohmann::json& row, const model::Port& port,
+                             const model::PortGroup& group);
     [[nodiscard]] std::string rule_text(RuleId rule) const;
     [[nodiscard]] host::FilterNames filter_names() const;
     /// Sum of one figure of a port over all workers.

@@ -27,9 +27,10 @@ Answer ShowService::uplinks() const {
         const UplinkState state = uplinks_.state(uplink.name);
         const PortIndex index = config_.registries().ports.find(uplink.name);
         const auto figure = [&](Counter PortCounters::*which) {
-            return index == kNoPort ? 0 : sum(index, [which](const PortCounters& c) -> const Counter& {
-                return c.*which;
-            });
+            return index == kNoPort ? 0
+                                    : sum(index, [which](const PortCounters& c) -> const Counter& {
+                                          return c.*which;
+                                      });
         };
         rows.push_back({{"name", uplink.name},
                         {"device", uplink.device},

@@ -54,7 +54,8 @@ protected:
         const std::uint64_t all = p.drops();
         const std::uint64_t before = p.drops("vm1", reason);
         p.send("vm1", frame).step();
-        return p.sent("vm2").empty() && p.drops() == all + 1 && p.drops("vm1", reason) == before + 1;
+        return p.sent("vm2").empty() && p.drops() == all + 1 &&
+               p.drops("vm1", reason) == before + 1;
     }
     std::vector<LearnedRow> rows() {
         std::vector<LearnedRow> out;
@@ -112,8 +113,7 @@ TEST_P(FirstUse, WhatWasRefusedPassesAfterTheClaim) {
 TEST_P(FirstUse, AClaimCountsForTheNextFrameOfItsBurst) {
     p.send("vm1", claim(kA4)).send("vm1", datagram(kA4)).send("vm1", solicit(kA6));
     p.send("vm1", datagram(kA6)).step();
-    EXPECT_EQ(p.sent("vm2"),
-              (Frames{claim(kA4), datagram(kA4), solicit(kA6), datagram(kA6)}));
+    EXPECT_EQ(p.sent("vm2"), (Frames{claim(kA4), datagram(kA4), solicit(kA6), datagram(kA6)}));
 }
 
 TEST_P(FirstUse, AReplyAndAnAnnouncementClaimToo) {
@@ -160,8 +160,8 @@ TEST_P(FirstUse, AnAdvertisementClaimsItsSourceAndItsTargetOrNothing) {
 }
 
 TEST_P(FirstUse, NeverTrustsAnotherMac) {
-    EXPECT_TRUE(is_refused(
-        arp(kVm1.mac, kBroadcast, {1, kVm3.mac, kA4, {}, kVm2.ip4}), DropReason::kSpoofedArp));
+    EXPECT_TRUE(is_refused(arp(kVm1.mac, kBroadcast, {1, kVm3.mac, kA4, {}, kVm2.ip4}),
+                           DropReason::kSpoofedArp));
     EXPECT_TRUE(is_refused(arp(kVm3.mac, kBroadcast, {1, kVm3.mac, kA4, {}, kVm2.ip4}),
                            DropReason::kSpoofedMac));
     EXPECT_EQ(rows().size(), 0u);

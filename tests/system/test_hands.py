@@ -197,3 +197,95 @@ def test_many_rule_edits_are_quick_and_lose_nothing(scene):
     assert took[EDIT_COUNT // 2] < EDIT_LIMIT_S
     daemon.cli("section", "del", "busy")
     assert daemon.cli("export") == document
+
+
+# Lists
+
+FLOWS = 1500
+
+
+@pytest.fixture(name="crowd", scope="module")
+def _crowd(scene):
+    """FLOWS UDP connections of vm1 to vm2 by rule crowd/dns, and one of TCP that is established."""
+    scene.fresh(dfw={"default": "allow", "timeouts": {"udp_s": 3600},
+                     "sections": [{"name": "crowd", "rules": [{"name": "dns", "action": "allow", "services": ["udp/53"]}]}]})
+    scene.vm1.flood([scene.udp("vm1", "vm2", 10000, 53)], count=FLOWS, flows=FLOWS, pps=20000, receivers=[scene.vm2])
+    scene.conversation("vm2", "vm1", 4000, 80)
+    return scene
+
+
+def conns(scene, *options):
+    return scene.daemon.cli("show", "conns", *options)
+
+
+def test_connections_are_filtered_by_the_daemon(crowd):
+    assert len(conns(crowd)) == FLOWS + 1
+    assert len(conns(crowd, "--filter", "proto=udp rule=crowd/dns state=one_way initiator=out")) == FLOWS
+    web = conns(crowd, "--filter", "proto=tcp src=10.0.0.2 dst=10.0.0.0/24 dport=80 state=established port=vm1")
+    assert len(web) == 1 and web[0]["initiator"] == "in" and web[0]["port"] == "vm1"
+    assert conns(crowd, "vm2", "--filter", "proto!=udp")[0]["initiator"] == "out"
+    assert conns(crowd, "--filter", "proto=icmp") == []
+
+
+def test_a_wrong_filter_is_one_sentence_with_its_position(crowd):
+    error = crowd.daemon.cli_error("show", "conns", "--filter", "proto=tcp dport=http")
+    assert error.exit_code == 1
+    assert error.error["message"] == 'filter: at 17: "http" is not a port 0..65535 or a range of ports'
+    assert "does not exist" in crowd.daemon.cli_error("show", "conns", "--filter", "rule=no/such").error["message"]
+
+
+def test_lists_of_connections_are_paged(crowd):
+    seen, cursor, pages = set(), 0, 0
+    while cursor is not None:
+        page = crowd.daemon.rpc("show.conns", {"cursor": cursor, "limit": 400})["result"]
+        assert len(page["connections"]) <= 400
+        seen |= {(row["proto"], row["src"], row["sport"], row["dport"]) for row in page["connections"]}
+        cursor, pages = page["cursor"], pages + 1
+    assert len(seen) == FLOWS + 1 and pages >= 4
+    assert len(conns(crowd, "--limit", "10", "--offset", str(FLOWS - 5))) == 6
+    assert len(conns(crowd, "--limit", "1200")) == 1200
+    text = crowd.daemon.text("show", "conns")
+    assert text.count("10.0.0.2") == 1000 and "stopped at 1,000 connections" in text
+    assert "stopped" not in crowd.daemon.text("show", "conns", "--limit", "0")
+    assert len(crowd.daemon.rpc("show.conns", {"limit": 7})["result"]) == 7
+
+
+def test_top_shows_rates(crowd):
+    crowd.vm1.start_flood([crowd.udp("vm1", "vm2", 5, 6)], pps=2000, receivers=[crowd.vm2])
+    try:
+        done = subprocess.run([program("sluice"), "--socket", crowd.daemon.admin_socket, "-o", "json", "top", "-n", "2", "-d",
+                               "1", "--sort", "cycles"], capture_output=True, text=True, timeout=60, check=True)
+        table = crowd.daemon.text("top", "-n", "1", "-d", "1")
+    finally:
+        crowd.vm1.finish_flood()
+    rounds = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rounds) == 2
+    busiest = rounds[1]["ports"][0]
+    assert busiest["port"] == "vm1"
+    assert busiest["rx_packets_s"] > 100 and busiest["tx_packets_s"] == 0 and busiest["cycles_s"] > 0
+    assert 0 < busiest["cycles_percent"] < 100 and busiest["cycles_per_packet"] > 0
+    assert rounds[1]["ports"][1]["tx_packets_s"] > 100
+    assert rounds[1]["workers"][0]["packets_s"] > 100 and rounds[1]["workers"][0]["busy_percent"] > 0
+    assert "2 ports by packets" in table and "CYCLES/PACKET" in table and "\x1b" not in table
+    assert crowd.daemon.cli_error("top", "--sort", "colour").exit_code == 2
+
+
+# Switches, groups, ports
+
+def test_switches_and_groups_tell_what_is_in_force():
+    with Daemon() as daemon:
+        daemon.apply({"switches": [{"name": "dvs0", "mtu": 2000}, {"name": "empty"}],
+                      "port_groups": [{"name": "a", "switch": "dvs0", "vlan": {"mode": "access", "id": 10}},
+                                      {"name": "b", "switch": "dvs0"}],
+                      "ports": [daemon.port("vm1", "a", tags={"app": "web"}, ips=["10.0.0.1"]), daemon.port("vm2", "a"),
+                                daemon.port("vm3", "b", tags={"app": "web"}, enabled=False)],
+                      "groups": [{"name": "webs", "tags": {"app": "web"}}]})
+        first, second = daemon.cli("show", "switches")
+        assert first["mtu"] == 2000 and first["port_groups"] == ["a", "b"] and first["ports"] == 3
+        assert {one["vlan"]: one["ports"] for one in first["domains"]} == {10: 2, 0: 0}
+        assert second["ports"] == 0 and second["domains"] == []
+        assert "10: 2" in daemon.text("show", "switches")
+        assert daemon.cli("show", "groups") == [{"name": "webs", "tags": {"app": "web"}, "ports": ["vm1", "vm3"],
+                                                 "addresses": ["10.0.0.1/32"]}]
+        port = daemon.cli("show", "port", "vm3")
+        assert port["detail"] == "disabled" and port["limits"]["arp_pps"] > 0 and port["guards"]["bpdu"] is True

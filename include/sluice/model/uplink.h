@@ -10,7 +10,8 @@ namespace sluice::model {
 /// A network device that carries a switch's VLANs to the fabric.
 struct Uplink {
     std::string name;
-    std::string device;  ///< DPDK's device string: NAME[,KEY=VALUE]... ("net_af_packet0,iface=eth1").
+    std::string
+        device;  ///< DPDK's device string: NAME[,KEY=VALUE]... ("net_af_packet0,iface=eth1").
 
     bool operator==(const Uplink&) const = default;
 };

@@ -37,6 +37,7 @@ struct SlotCounters {
 /// One port's figures on one worker. rx is from the VM, tx to it.
 struct alignas(64) PortCounters {
     Counter rx_packets, rx_bytes, tx_packets, tx_bytes;
+    Counter cycles;  ///< TSC cycles that its bursts took, from parse to output queues.
     std::array<Counter, kDropReasonCount> drops;  ///< Charged where the frame entered.
     std::array<std::array<SlotCounters, 2>, kSlotCount> slots;  ///< [slot][Direction]
 };

@@ -107,9 +107,16 @@ bool Dataplane::is_settled(std::uint64_t token) const noexcept {
 
 std::uint64_t Dataplane::start_grace() const noexcept { return rte_rcu_qsbr_start(rcu_); }
 
-void Dataplane::reclaim() {
-    while (!retired_.empty() && is_settled(retired_.front().token)) { retired_.pop_front(); }
+Dataplane::Snapshots Dataplane::take_reclaimable() {
+    Snapshots doomed;
+    while (!retired_.empty() && is_settled(retired_.front().token)) {
+        doomed.push_back(std::move(retired_.front().snapshot));
+        retired_.pop_front();
+    }
+    return doomed;
 }
+
+void Dataplane::reclaim() { take_reclaimable().clear(); }
 
 bool Dataplane::submit(unsigned worker, WorkerCommand& command) noexcept {
     const bool queued = workers_[worker]->submit(command);

@@ -44,7 +44,10 @@ public:
     [[nodiscard]] bool is_settled(std::uint64_t token) const noexcept;
     /// Returns a token for is_settled(): true when every worker has let go of what it uses now.
     [[nodiscard]] std::uint64_t start_grace() const noexcept;
-    /// Frees snapshots that no worker can see any more.
+    using Snapshots = std::vector<std::unique_ptr<const Snapshot>>;
+    /// Snapshots that no worker can see any more, for the caller to free on a thread that has time.
+    [[nodiscard]] Snapshots take_reclaimable();
+    /// Frees them here.
     void reclaim();
     [[nodiscard]] const Snapshot& snapshot() const noexcept { return *current_; }
 

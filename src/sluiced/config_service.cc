@@ -107,7 +107,8 @@ Result<std::shared_ptr<datapath::Port>> ConfigService::device_of(const model::Po
 }
 
 asio::awaitable<Status> ConfigService::prepare_devices(const model::Document& next) {
-    Status made = devices_.prepare(next);
+    std::function<Status()> make = [&] { return devices_.prepare(next); };
+    Status made = co_await on_helper(helper_, std::move(make));
     if (made) { made = co_await kernel_ports_.prepare(next); }
     if (made) { made = co_await uplinks_.prepare(next); }
     if (!made) { discard_devices(); }
@@ -248,7 +249,8 @@ asio::awaitable<Result<json>> ConfigService::change_edited(const agent::Edit& ed
 // be used again.
 asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::set<RuleId> rules) {
     co_await wait_until([&] { return dataplane_.is_settled(token); });
-    dataplane_.reclaim();
+    datapath::Dataplane::Snapshots doomed = dataplane_.take_reclaimable();
+    co_await free_on_helper(std::move(doomed));
     co_await kernel_ports_.finish_removal();
     co_await uplinks_.finish_removal();
     std::set<std::string> kept;
@@ -266,6 +268,17 @@ asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::se
         registries_.ports.release(name);
     }
     registries_.rules.keep_only(rules);
+}
+
+// A snapshot has a few objects a port and a rule, and the last one that holds a device unregisters
+// it: milliseconds that the control loop has not got.
+asio::awaitable<void> ConfigService::free_on_helper(datapath::Dataplane::Snapshots doomed) {
+    std::function<std::size_t()> free = [&] {
+        const std::size_t count = doomed.size();
+        doomed.clear();
+        return count;
+    };
+    co_await on_helper(helper_, std::move(free));
 }
 
 Result<json> ConfigService::diff(const json& document) const {

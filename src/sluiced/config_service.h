@@ -74,6 +74,8 @@ private:
     [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);
+    [[nodiscard]] boost::asio::awaitable<void> free_on_helper(
+        datapath::Dataplane::Snapshots doomed);
 
     datapath::Dataplane& dataplane_;
     VhostDevices& devices_;

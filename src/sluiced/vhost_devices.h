@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // VhostDevices: the vhost-user devices of the configured ports: a VhostPort on a private socket for
 // each, and the relay that brings its guest there. Also guards guest memory against truncation.
-// Control thread; hooks run on librte_vhost's thread.
+// Control thread but for prepare(); hooks run on librte_vhost's thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -24,6 +24,8 @@ public:
     ~VhostDevices();
 
     /// Makes the devices that `document` needs and that are not there. Nothing is attached yet.
+    /// Helper thread, while no other change is on its way: 200 devices take longer than the control
+    /// loop may.
     [[nodiscard]] Status prepare(const model::Document& document);
     /// The device of a port, present or prepared.
     [[nodiscard]] Result<std::shared_ptr<datapath::Port>> device(const model::Port& port) const;

@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -39,11 +40,19 @@ ConfigService::ConfigService(datapath::Dataplane& dataplane, VhostDevices& devic
       own_(json::object()),
       applied_(json::object()) {}
 
+// A namespace that went under a running port must not hold up other changes.
+bool ConfigService::knows_netns(const std::string& name) const {
+    const bool runs = std::any_of(
+        running_.ports.begin(), running_.ports.end(),
+        [&name](const model::Port& port) { return !name.empty() && port.netns == name; });
+    return runs || agent::netns_on_disk(name);
+}
+
 Result<model::Document> ConfigService::read(const json& document, bool check_folders) const {
     agent::CheckOptions options;
     if (check_folders) {
         options.folder_exists = agent::folder_on_disk;
-        options.netns_exists = agent::netns_on_disk;
+        options.netns_exists = [this](const std::string& name) { return knows_netns(name); };
     }
     if (own_.empty()) { return agent::read_document(document, options); }
     Result<json> whole = with_own_objects(document);

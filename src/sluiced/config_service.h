@@ -57,6 +57,7 @@ public:
 private:
     [[nodiscard]] Result<model::Document> read(const nlohmann::json& document,
                                                bool check_folders) const;
+    [[nodiscard]] bool knows_netns(const std::string& name) const;
     [[nodiscard]] Result<nlohmann::json> with_own_objects(nlohmann::json document) const;
     /// Compiles and stores `next`, whose text is `text()`, and makes it run. What fails changes
     /// nothing.

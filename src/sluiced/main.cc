@@ -112,7 +112,7 @@ public:
           firewall_log_(io_, dataplane_, firewall_log_path(options)),
           show_(dataplane_, config_, devices_, kernel_ports_, uplinks_, options_),
           captures_(io_, dataplane_, config_),
-          metrics_(dataplane_, config_, options_),
+          metrics_(dataplane_, config_, uplinks_, options_),
           metrics_server_(io_, metrics_),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),

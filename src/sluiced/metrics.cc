@@ -37,8 +37,12 @@ const char* text_of(std::size_t direction) { return direction == 0 ? "from-vm" :
 }  // namespace
 
 Metrics::Metrics(datapath::Dataplane& dataplane, const ConfigService& config,
-                 const Options& options)
-    : dataplane_(dataplane), config_(config), options_(options), start_time_s_(unix_time_s()) {}
+                 const Uplinks& uplinks, const Options& options)
+    : dataplane_(dataplane),
+      config_(config),
+      uplinks_(uplinks),
+      options_(options),
+      start_time_s_(unix_time_s()) {}
 
 template <typename Figure>
 std::uint64_t Metrics::sum_port(PortIndex index, Figure&& figure) const {
@@ -86,6 +90,7 @@ asio::awaitable<std::string> Metrics::text() {
     write_port_states(out, ports);
     write_port_counters(out, ports);
     co_await write_drops(out, ports);
+    write_uplinks(out);
     co_await write_slots(out, ports, Metric::kSlotPackets);
     co_await write_slots(out, ports, Metric::kSlotDroppedPackets);
     co_await collect_rules(rules);
@@ -150,6 +155,31 @@ asio::awaitable<void> Metrics::write_drops(MetricsText& out, const std::vector<P
                        count);
         }
     }
+}
+
+void Metrics::write_uplinks(MetricsText& out) const {
+    const auto each = [&](Metric metric, auto&& write) {
+        out.begin(metric);
+        for (const model::Uplink& uplink : config_.document().uplinks) {
+            write(uplink, uplinks_.state(uplink.name));
+        }
+    };
+    each(Metric::kUplinkUp, [&](const model::Uplink& uplink, const UplinkState& state) {
+        out.sample(metric_labels({{"uplink", uplink.name}, {"device", uplink.device}}),
+                   std::uint64_t{state.why.empty()});
+    });
+    each(Metric::kUplinkSpeed, [&](const model::Uplink& uplink, const UplinkState& state) {
+        out.sample(metric_labels({{"uplink", uplink.name}}),
+                   std::uint64_t{state.speed_mbps} * 1'000'000U);
+    });
+    each(Metric::kUplinkDeviceDrops, [&](const model::Uplink& uplink, const UplinkState& state) {
+        const auto sample = [&](const char* kind, std::uint64_t count) {
+            out.sample(metric_labels({{"uplink", uplink.name}, {"kind", kind}}), count);
+        };
+        sample("rx_missed", state.figures.missed);
+        sample("rx_errors", state.figures.rx_errors);
+        sample("tx_errors", state.figures.tx_errors);
+    });
 }
 
 asio::awaitable<void> Metrics::write_slots(MetricsText& out, const std::vector<PortRow>& ports,

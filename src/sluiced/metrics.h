@@ -15,12 +15,14 @@
 #include "src/sluiced/config_service.h"
 #include "src/sluiced/metrics_text.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/uplinks.h"
 
 namespace sluice::daemon {
 
 class Metrics {
 public:
-    Metrics(datapath::Dataplane& dataplane, const ConfigService& config, const Options& options);
+    Metrics(datapath::Dataplane& dataplane, const ConfigService& config, const Uplinks& uplinks,
+            const Options& options);
 
     /// The whole text of one scrape.
     [[nodiscard]] boost::asio::awaitable<std::string> text();
@@ -42,6 +44,7 @@ private:
     void write_host(MetricsText& out) const;
     void write_port_states(MetricsText& out, const std::vector<PortRow>& ports) const;
     void write_port_counters(MetricsText& out, const std::vector<PortRow>& ports) const;
+    void write_uplinks(MetricsText& out) const;
     [[nodiscard]] boost::asio::awaitable<void> write_drops(MetricsText& out,
                                                            const std::vector<PortRow>& ports);
     [[nodiscard]] boost::asio::awaitable<void> write_slots(MetricsText& out,
@@ -58,6 +61,7 @@ private:
 
     datapath::Dataplane& dataplane_;
     const ConfigService& config_;
+    const Uplinks& uplinks_;
     const Options& options_;
     const double start_time_s_;
 };

@@ -27,6 +27,11 @@ constexpr std::array<MetricFamily, static_cast<std::size_t>(Metric::kCount)> kFa
      "bytes of frames that left by the port (to the VM)"},
     {"sluice_port_dropped_packets_total", "counter", "port, reason",
      "dropped frames that had entered by the port; from the first drop of a reason on"},
+    {"sluice_uplink_up", "gauge", "uplink, device", "1 if the uplink has its link, else 0"},
+    {"sluice_uplink_speed_bits_per_second", "gauge", "uplink", "speed of the link; 0 = not known"},
+    {"sluice_uplink_device_dropped_packets_total", "counter", "uplink, kind",
+     "frames that the device itself lost (rx_missed, rx_errors, tx_errors): never the switch's, not "
+     "in its books"},
     {"sluice_slot_packets_total", "counter", "port, slot, name, direction",
      "frames that a slot of the port's chain judged, let through or dropped"},
     {"sluice_slot_dropped_packets_total", "counter", "port, slot, name, direction",

@@ -141,6 +141,18 @@ class TestLife:
         self.wait_ports(machine)
         self.passes(machine.vms)
 
+    def test_enters_a_network_namespace(self, machine):
+        """What the unit leaves is enough for a kernel port: TUN device, setns, netlink."""
+        machine.run("ip", "netns", "add", "storage")
+        port = {"name": "vmk0", "port_group": "web", "kind": "kernel", "interface": "vmk0", "netns": "storage",
+                "addresses": ["10.0.0.9/24"]}
+        machine.run("sluice", "apply", "-", stdin=json.dumps({**DOCUMENT, "ports": [*DOCUMENT["ports"], port]}))
+        eventually(lambda: "10.0.0.9/24" in machine.run("ip", "-n", "storage", "address", "show", check=False),
+                   "vmk0 in its namespace", 10.0, 0.1)
+        machine.run("sluice", "apply", "-", stdin=json.dumps(DOCUMENT))
+        machine.run("ip", "netns", "del", "storage")
+        self.passes(machine.vms)
+
     def test_a_crash_is_mended(self, machine):
         pid = machine.unit("MainPID")["MainPID"]
         machine.run("kill", "-KILL", pid)

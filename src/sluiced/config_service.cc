@@ -271,11 +271,16 @@ asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::se
     for (const auto& [name, index] : registries_.ports.names()) {
         if (!kept.contains(name)) { gone.push_back(name); }
     }
-    for (const std::string& name : gone) {
-        datapath::FlushConnections flush(registries_.ports.find(name));
-        co_await run_on_worker(dataplane_, 0, flush);
-        registries_.ports.release(name);
+    std::vector<std::unique_ptr<datapath::FlushConnections>> flushes;
+    for (const std::string& name : gone) {  // All at once: the worker is woken once, not 200 times.
+        flushes.push_back(
+            std::make_unique<datapath::FlushConnections>(registries_.ports.find(name)));
+        co_await wait_until([&] { return dataplane_.submit(0, *flushes.back()); });
     }
+    for (const auto& flush : flushes) {
+        co_await wait_until([&] { return flush->is_finished(); });
+    }
+    for (const std::string& name : gone) { registries_.ports.release(name); }
     registries_.rules.keep_only(rules);
 }
 

@@ -30,7 +30,8 @@ constexpr std::array<MetricFamily, static_cast<std::size_t>(Metric::kCount)> kFa
     {"sluice_uplink_up", "gauge", "uplink, device", "1 if the uplink has its link, else 0"},
     {"sluice_uplink_speed_bits_per_second", "gauge", "uplink", "speed of the link; 0 = not known"},
     {"sluice_uplink_device_dropped_packets_total", "counter", "uplink, kind",
-     "frames that the device itself lost (rx_missed, rx_errors, tx_errors): never the switch's, not "
+     "frames that the device itself lost (rx_missed, rx_errors, tx_errors): never the switch's, "
+     "not "
      "in its books"},
     {"sluice_slot_packets_total", "counter", "port, slot, name, direction",
      "frames that a slot of the port's chain judged, let through or dropped"},

@@ -7,8 +7,10 @@ mounts. Nothing that a package does in it reaches the machine below.
         machine.run("systemctl", "is-active", "sluiced")
 """
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -18,7 +20,7 @@ STAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stage")
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT_TIMEOUT = 30.0
 RUN_TIMEOUT = 60.0
-NAMESPACES = ("mnt", "pid", "net", "uts", "ipc", "cgroup")
+PR_SET_PDEATHSIG = 1
 
 
 class Failed(AssertionError):
@@ -44,7 +46,8 @@ class Machine:
         self._process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child=KILL", "bash", STAGE,
              mount_point, self._cgroup],
-            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True)
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,
+            preexec_fn=lambda: ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
         try:
             self._init = eventually(self._find_init, "systemd of the machine", BOOT_TIMEOUT, 0.05)
             eventually(self._is_up, "the machine is up", BOOT_TIMEOUT, 0.1)

@@ -83,7 +83,7 @@ def test_manual_pages_know_every_option_and_command():
         text = file.read()
     for option in re.findall(r"--([a-z][a-z-]+)", options.split("Options:", 1)[1]):
         assert f"Fl \\-{option}" in text, f"--{option} is not in sluiced.8"
-    manual = subprocess.run([program("sluice_manual")], check=True, capture_output=True, text=True).stdout
+    manual = subprocess.run([os.path.join(BUILD, "packaging", "sluice_manual")], check=True, capture_output=True, text=True).stdout
     for line in subprocess.run([program("sluice"), "--help"], check=True, capture_output=True, text=True).stdout.splitlines():
         if line.startswith("  "):
             words = re.match(r"  ([a-z-]+(?: [a-z-]+)*)", line).group(1)

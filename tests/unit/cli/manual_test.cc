@@ -34,9 +34,9 @@ TEST(Manual, NamesEveryCommandAndOption) {
 }
 
 TEST(Manual, BeginsNoLineOfTextWithAControlCharacter) {
-    const std::set<std::string> macros{".Dd", ".Dt", ".Os", ".Sh", ".Nm", ".Nd", ".Op", ".Ar", ".Xr",
-                                       ".Sy", ".Bl", ".It", ".El", ".Ev", ".Fl", ".Pa", ".Pp", ".Bd",
-                                       ".Ed"};
+    const std::set<std::string> macros{".Dd", ".Dt", ".Os", ".Sh", ".Nm", ".Nd", ".Op",
+                                       ".Ar", ".Xr", ".Sy", ".Bl", ".It", ".El", ".Ev",
+                                       ".Fl", ".Pa", ".Pp", ".Bd", ".Ed"};
     std::istringstream lines(manual_page());
     for (std::string line; std::getline(lines, line);) {
         if (line.empty()) { continue; }

@@ -7,6 +7,7 @@
 namespace sluice::host {
 
 PortIndex PortRegistry::acquire(const std::string& name) {
+    const std::lock_guard lock(mutex_);
     if (const auto at = by_name_.find(name); at != by_name_.end()) { return at->second; }
     PortIndex index = kNoPort;
     if (fresh_ < kPortMax) {
@@ -22,11 +23,13 @@ PortIndex PortRegistry::acquire(const std::string& name) {
 }
 
 PortIndex PortRegistry::find(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
     const auto at = by_name_.find(name);
     return at == by_name_.end() ? kNoPort : at->second;
 }
 
 void PortRegistry::release(const std::string& name) {
+    const std::lock_guard lock(mutex_);
     const auto at = by_name_.find(name);
     if (at == by_name_.end()) { return; }
     free_.push_back(at->second);
@@ -40,6 +43,7 @@ DomainId DomainRegistry::acquire(const std::string& switch_name, std::uint16_t v
 }
 
 RuleId RuleRegistry::acquire(const Key& key) {
+    const std::lock_guard lock(mutex_);
     if (const auto at = by_name_.find(key); at != by_name_.end()) { return at->second; }
     RuleId id;
     if (fresh_ < (1U << kRuleSlotBits)) {
@@ -55,11 +59,13 @@ RuleId RuleRegistry::acquire(const Key& key) {
 }
 
 RuleId RuleRegistry::find(const Key& key) const {
+    const std::lock_guard lock(mutex_);
     const auto at = by_name_.find(key);
     return at == by_name_.end() ? RuleId{} : at->second;
 }
 
 void RuleRegistry::keep_only(const std::set<RuleId>& kept) {
+    const std::lock_guard lock(mutex_);
     for (auto at = by_name_.begin(); at != by_name_.end();) {
         if (kept.contains(at->second)) {
             ++at;
@@ -73,6 +79,7 @@ void RuleRegistry::keep_only(const std::set<RuleId>& kept) {
 }
 
 const RuleRegistry::Key* RuleRegistry::name_of(RuleId id) const {
+    const std::lock_guard lock(mutex_);
     const auto at = by_id_.find(id.value);
     return at == by_id_.end() ? nullptr : &at->second;
 }

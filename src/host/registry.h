@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registries: numbers for names, stable as long as the name lives, so that flows, connections and
-// counters keep their meaning over changes. Control side; one change at a time.
+// counters keep their meaning over changes. One change at a time, but what compiles it is a helper
+// thread, while the control thread looks names up: acquire() and lookups are locked against each
+// other. What removes names runs on the control thread, when nothing compiles.
 #pragma once
 
 #include <deque>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
@@ -31,6 +34,7 @@ public:
     }
 
 private:
+    mutable std::mutex mutex_;
     std::map<std::string, PortIndex> by_name_;
     std::deque<PortIndex> free_;
     std::uint16_t fresh_ = 0;
@@ -69,6 +73,7 @@ public:
     }
 
 private:
+    mutable std::mutex mutex_;
     std::map<Key, RuleId> by_name_;
     std::map<std::uint32_t, Key> by_id_;
     std::deque<RuleId> free_;

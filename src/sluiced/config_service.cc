@@ -21,6 +21,18 @@ namespace {
 namespace asio = boost::asio;
 using nlohmann::json;
 
+// Takes the edit back when it goes, unless it is told that the edit stays.
+struct TakeBack {
+    explicit TakeBack(json& edited) : document(edited) {}
+    TakeBack(const TakeBack&) = delete;
+    TakeBack& operator=(const TakeBack&) = delete;
+    ~TakeBack() {
+        if (undo) { agent::take_back(document, std::move(*undo)); }
+    }
+    json& document;
+    std::optional<agent::EditUndo> undo;
+};
+
 bool has_name(const json& list, const std::string& name) {
     for (const json& item : list) {
         if (item.is_object() && item.value("name", "") == name) { return true; }
@@ -237,20 +249,18 @@ asio::awaitable<Result<json>> ConfigService::edit(json params) {
 // The applied document is edited in place, so that nothing of its size is copied, and taken back
 // unless the result runs. Changes come one at a time: nobody else looks at it meanwhile.
 asio::awaitable<Result<json>> ConfigService::change_edited(const agent::Edit& edit) {
-    agent::EditUndo undo;
+    TakeBack taken(applied_);
     std::function<Result<model::Document>()> check = [&]() -> Result<model::Document> {
         Result<agent::EditUndo> made = agent::make_edit(applied_, edit);
         if (!made) { return made.error(); }
-        undo = std::move(made).value();
-        Result<model::Document> next = read(applied_, true);
-        if (!next) { agent::take_back(applied_, std::move(undo)); }
-        return next;
+        taken.undo = std::move(made).value();
+        return read(applied_, true);
     };
     Result<model::Document> next = co_await on_helper(helper_, std::move(check));
     if (!next) { co_return next.error(); }
     std::function<std::string()> text = [&] { return applied_.dump(); };
     Result<json> done = co_await change_to(std::move(next).value(), std::move(text));
-    if (!done) { agent::take_back(applied_, std::move(undo)); }
+    if (done) { taken.undo.reset(); }
     co_return done;
 }
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Edits of one object by hand: `port add|set|del`, `rule add|set|del`, ... Every noun is a row of
 // options; the three commands follow. All of them call the daemon's `edit`.
+#include <algorithm>
+#include <cctype>
+
 #include "command.h"
 #include "edit_words.h"
 #include "invocation.h"
@@ -31,12 +34,20 @@ Outcome<bool> prepare_edit(Invocation& invocation) {
     return true;
 }
 
+// "--port-group" takes PORT-GROUP.
+std::string value_name(const std::string& option) {
+    std::string name = option.substr(2);
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return name;
+}
+
 Argument text(const char* name, const char* path, const char* help, Offer offer = Offer::kNothing) {
-    return {name, path, Kind::kText, false, help, offer};
+    return {name, path, Kind::kText, false, help, offer, "", value_name(name)};
 }
 Argument texts(const char* name, const char* path, const char* help,
                Offer offer = Offer::kNothing) {
-    return {name, path, Kind::kTexts, false, help, offer};
+    return {name, path, Kind::kTexts, false, help, offer, "", value_name(name)};
 }
 Argument count(const char* name, const char* path, const char* help) {
     return {name, path, Kind::kCount, false, help};

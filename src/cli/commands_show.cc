@@ -33,6 +33,7 @@ constexpr std::array kPortFields{
     Field{"TX PACKETS", "tx_packets", as_count, kRight},
     Field{"TX BYTES", "tx_bytes", as_bytes, kRight},
     Field{"DROPS", "drops", as_sum, kRight},
+    Field{"WHY DOWN", "detail", as_text},
 };
 
 constexpr std::array kUplinkFields{

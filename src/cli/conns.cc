@@ -96,12 +96,14 @@ Outcome<bool> show_conns(const Invocation& invocation, const Streams& streams) {
     params.erase("offset");
     if (limit == 0) { limit = ~std::uint64_t{0}; }
     Printer printer(streams, invocation.json);
+    Dialogue daemon(invocation.endpoint);
+    if (auto opened = daemon.open(); !opened.ok()) { return opened.failure(); }
     json cursor = 0;
     std::uint64_t printed = 0;
     while (!cursor.is_null() && printed < limit && streams.out.good()) {
         params["cursor"] = cursor;
         params["limit"] = std::min(kPageRows, std::max(limit - printed, limit - printed + offset));
-        auto page = call(invocation.endpoint, invocation.method, params.dump());
+        auto page = daemon.call(invocation.method, params.dump());
         if (!page.ok()) { return page.failure(); }
         const bool is_page = page.value().is_object();
         cursor = is_page ? value_at(page.value(), "cursor") : json();

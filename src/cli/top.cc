@@ -40,10 +40,10 @@ std::map<std::string, json> by_key(const json& rows, const char* key) {
     return found;
 }
 
-Outcome<Sample> take_sample(const Endpoint& endpoint) {
-    auto ports = call(endpoint, "show.ports", "{}");
+Outcome<Sample> take_sample(Dialogue& daemon) {
+    auto ports = daemon.call("show.ports", "{}");
     if (!ports.ok()) { return ports.failure(); }
-    auto workers = call(endpoint, "show.workers", "{}");
+    auto workers = daemon.call("show.workers", "{}");
     if (!workers.ok()) { return workers.failure(); }
     return Sample{Clock::now(), by_key(ports.value(), "name"), by_key(workers.value(), "worker")};
 }
@@ -201,11 +201,13 @@ Outcome<bool> top(const Invocation& invocation, const Streams& streams) {
     const std::uint64_t rounds = params.value("rounds", std::uint64_t{0});
     const auto seconds =
         std::clamp<std::uint64_t>(params.value("seconds", kSecondsDefault), 1, 3600);
-    auto before = take_sample(invocation.endpoint);
+    Dialogue daemon(invocation.endpoint);
+    if (auto opened = daemon.open(); !opened.ok()) { return opened.failure(); }
+    auto before = take_sample(daemon);
     if (!before.ok()) { return before.failure(); }
     for (std::uint64_t round = 0; rounds == 0 || round < rounds; ++round) {
         std::this_thread::sleep_for(std::chrono::seconds(seconds));
-        auto now = take_sample(invocation.endpoint);
+        auto now = take_sample(daemon);
         if (!now.ok()) { return now.failure(); }
         const json rates = round_of(before.value(), now.value(), sort);
         if (invocation.json) {

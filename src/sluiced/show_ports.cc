@@ -102,6 +102,7 @@ Answer ShowService::ports() const {
         if (const PortConfig* config = dataplane_.snapshot().port(index)) {
             json row = port_row(index, *config);
             row["kind"] = agent::to_text(port.kind);
+            if (!is_up(*config)) { row["detail"] = port.enabled ? port_detail(port) : "disabled"; }
             rows.push_back(std::move(row));
         }
     }

@@ -49,6 +49,24 @@ TEST(Completion, AsksTheDaemonForNames) {
     EXPECT_EQ(names({"show", "chain", "vm1", ""}), Words());
 }
 
+TEST(Completion, OffersNamesOfTheDocument) {
+    test::FakeDaemon daemon;
+    daemon.answers("show.ports", json::parse(kPorts));
+    daemon.answers("export", json::parse(R"({"switches":[{"name":"dvs0"}],"dfw":{"sections":[
+        {"name":"app","rules":[{"name":"a"},{"name":"b"}]},{"name":"empty"}]}})"));
+    const auto names = [&](Words words) {
+        words.insert(words.begin(), {"--socket", daemon.socket()});
+        return complete(words);
+    };
+    EXPECT_EQ(names({"rule", "set", ""}), Words({"app/a", "app/b"}));
+    EXPECT_EQ(names({"rule", "add", ""}), Words({"app", "empty"}));
+    EXPECT_EQ(names({"port", "set", "vm"}), Words({"vm1", "vm2"}));
+    EXPECT_EQ(names({"port", "add", "vm9", "--port-group", ""}), Words({"back", "web"}));
+    EXPECT_EQ(names({"port-group", "set", "web", "--switch", ""}), Words({"dvs0"}));
+    EXPECT_EQ(names({"top", "--sort", "b"}), Words({"bytes"}));
+    EXPECT_EQ(names({"acl", ""}), Words({"add", "set", "del", "rule"}));
+}
+
 TEST(Completion, NoDaemonNoNames) {
     EXPECT_EQ(complete({"--socket", "/tmp/none.sock", "show", "chain", ""}), Words());
 }

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -62,12 +63,17 @@ public:
     [[nodiscard]] std::string socket() const { return folder_ + "/sluiced.sock"; }
 
     void answers(const std::string& method, Result<json> answer) {
+        answers_by(method, [answer](const json&) { return answer; });
+    }
+
+    /// The same with an answer that follows from the parameters.
+    void answers_by(const std::string& method, std::function<Result<json>(const json&)> answer) {
         std::promise<void> done;
         boost::asio::post(io_, [&] {
             server_->add(method, admin::Access::kRead,
                          [this, method, answer](const json& params, const admin::Peer&) {
                              asked_[method] = params;
-                             return answer;
+                             return answer(params);
                          });
             done.set_value();
         });

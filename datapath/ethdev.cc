@@ -31,6 +31,8 @@ namespace sluice::datapath {
 namespace {
 
 constexpr std::uint16_t kDescriptors = 1024;
+constexpr unsigned kJumboPoolBuffers = 1023;
+constexpr unsigned kJumboRoomMax = 32768;
 constexpr unsigned kOwnPoolBuffers = 8191;      // af_xdp keeps 4096 of them in its rings.
 constexpr std::uint16_t kAfPacketFrame = 2048;  // The driver's default for framesz=.
 constexpr std::uint16_t kAfPacketHeader = 66;   // tpacket2_hdr and sockaddr_ll, aligned.
@@ -118,13 +120,24 @@ Result<std::unique_ptr<Ethdev>> Ethdev::open(const std::string& device, std::uin
     return ethdev;
 }
 
-// af_xdp takes the pool's memory for its own, as one piece.
+// af_xdp takes the pool's memory for its own, as one piece. af_packet wants buffers that hold its
+// largest frame.
 rte_mempool* Ethdev::pool_for(rte_mempool* shared) {
-    if (!plugged_name_.starts_with("net_af_xdp")) { return shared; }
-    libbpf_set_print(nullptr);  // Errors come back as errors; stderr is the log's.
-    libxdp_set_print(nullptr);
-    own_pool_ = rte_pktmbuf_pool_create(plugged_name_.c_str(), kOwnPoolBuffers, 0, 0,
-                                        RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    unsigned count = kOwnPoolBuffers;
+    unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
+    if (plugged_name_.starts_with("net_af_xdp")) {
+        libbpf_set_print(nullptr);  // Errors come back as errors; stderr is the log's.
+        libxdp_set_print(nullptr);
+    } else {
+        const bool is_af_packet = plugged_name_.starts_with("net_af_packet");
+        const unsigned frame = is_af_packet ? number_of(device_, "framesz", kAfPacketFrame) : 0;
+        if (frame <= kAfPacketFrame) { return shared; }
+        count = kJumboPoolBuffers;
+        room = std::min(frame, kJumboRoomMax);
+    }
+    own_pool_ = rte_pktmbuf_pool_create(plugged_name_.c_str(), count, 0, 0,
+                                        static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM),
+                                        SOCKET_ID_ANY);
     return own_pool_;
 }
 

@@ -13,7 +13,8 @@ pkg_check_modules(PCAP REQUIRED libpcap)
 
 # DPDK is linked statically and only what we call: the shared EAL would load every driver it finds, which costs most of a
 # second at start. pkg-config's flags name an old CPU (-march=corei7); ours comes last and wins.
-set(SLUICE_DPDK_LIBRARIES vhost ethdev cryptodev dmadev hash rcu net meter mbuf mempool ring pci telemetry kvargs eal)
+set(SLUICE_DPDK_LIBRARIES vhost ethdev cryptodev dmadev security hash rcu net meter mbuf mempool ring timer common_iavf pci telemetry
+    kvargs eal)
 set(SLUICE_DPDK_LINK "-Wl,--start-group")
 foreach(library ${SLUICE_DPDK_LIBRARIES})
   find_library(DPDK_STATIC_${library} librte_${library}.a HINTS ${DPDK_LIBDIR} REQUIRED)
@@ -24,7 +25,8 @@ list(APPEND SLUICE_DPDK_LINK "-Wl,--end-group")
 # Drivers that register themselves in constructors are kept whole: the mempool's ring and those of uplinks. What they
 # call is added to the list above.
 set(SLUICE_UPLINK_DRIVERS net_af_packet net_af_xdp)
-set(SLUICE_DPDK_WHOLE bus_vdev ${SLUICE_UPLINK_DRIVERS})
+set(SLUICE_PCI_DRIVERS net_e1000 net_ena net_i40e net_iavf net_ice net_igc net_ixgbe net_vmxnet3)
+set(SLUICE_DPDK_WHOLE bus_vdev ${SLUICE_UPLINK_DRIVERS} bus_pci ${SLUICE_PCI_DRIVERS})
 set(SLUICE_DPDK_WHOLE_LINK "")
 foreach(library ${SLUICE_DPDK_WHOLE})
   find_library(DPDK_STATIC_${library} librte_${library}.a HINTS ${DPDK_LIBDIR} REQUIRED)

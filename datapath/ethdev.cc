@@ -3,19 +3,25 @@
 // its interface: those drivers' own words on MTU and link mean nothing.
 #include "datapath/ethdev.h"
 
+#include <bpf/libbpf.h>
 #include <net/if.h>
 #include <rte_dev.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <xdp/libxdp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
+#include <optional>
 #include <thread>
 
 #include "sluice/base/limits.h"
@@ -25,6 +31,8 @@ namespace sluice::datapath {
 namespace {
 
 constexpr std::uint16_t kDescriptors = 1024;
+constexpr unsigned kJumboPoolBuffers = 1023;
+constexpr unsigned kJumboRoomMax = 32768;
 constexpr unsigned kOwnPoolBuffers = 8191;      // af_xdp keeps 4096 of them in its rings.
 constexpr std::uint16_t kAfPacketFrame = 2048;  // The driver's default for framesz=.
 constexpr std::uint16_t kAfPacketHeader = 66;   // tpacket2_hdr and sockaddr_ll, aligned.
@@ -33,6 +41,14 @@ constexpr std::uint16_t kNoPortId = 0xffff;
 
 bool is_pci(const std::string& name) {
     return name.find(':') != std::string::npos;  // 0000:01:00.0
+}
+
+/// Name of the kernel's driver that a PCI device is bound to; nullopt if there is no such device.
+std::optional<std::string> kernel_driver_of(const std::string& address) {
+    const std::filesystem::path device = "/sys/bus/pci/devices/" + address;
+    std::error_code error;
+    if (!std::filesystem::exists(device, error)) { return std::nullopt; }
+    return std::filesystem::read_symlink(device / "driver", error).filename().string();
 }
 
 bool begins_with_driver(const std::string& name) {
@@ -80,6 +96,9 @@ Ethdev::Ethdev(std::string device)
     static std::atomic<unsigned> made{0};
     plugged_name_ = model::device_name(device_);
     // A changed device is plugged in before the one of the same name is unplugged.
+    if (std::count(plugged_name_.begin(), plugged_name_.end(), ':') == 1) {
+        plugged_name_.insert(0, "0000:");
+    }
     if (!is_pci(plugged_name_)) { plugged_name_ += "_" + std::to_string(made.fetch_add(1)); }
 }
 
@@ -101,11 +120,24 @@ Result<std::unique_ptr<Ethdev>> Ethdev::open(const std::string& device, std::uin
     return ethdev;
 }
 
-// af_xdp takes the pool's memory for its own, as one piece.
+// af_xdp takes the pool's memory for its own, as one piece. af_packet wants buffers that hold its
+// largest frame.
 rte_mempool* Ethdev::pool_for(rte_mempool* shared) {
-    if (!plugged_name_.starts_with("net_af_xdp")) { return shared; }
-    own_pool_ = rte_pktmbuf_pool_create(plugged_name_.c_str(), kOwnPoolBuffers, 0, 0,
-                                        RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    unsigned count = kOwnPoolBuffers;
+    unsigned room = RTE_MBUF_DEFAULT_DATAROOM;
+    if (plugged_name_.starts_with("net_af_xdp")) {
+        libbpf_set_print(nullptr);  // Errors come back as errors; stderr is the log's.
+        libxdp_set_print(nullptr);
+    } else {
+        const bool is_af_packet = plugged_name_.starts_with("net_af_packet");
+        const unsigned frame = is_af_packet ? number_of(device_, "framesz", kAfPacketFrame) : 0;
+        if (frame <= kAfPacketFrame) { return shared; }
+        count = kJumboPoolBuffers;
+        room = std::min(frame, kJumboRoomMax);
+    }
+    own_pool_ = rte_pktmbuf_pool_create(plugged_name_.c_str(), count, 0, 0,
+                                        static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM),
+                                        SOCKET_ID_ANY);
     return own_pool_;
 }
 
@@ -126,13 +158,28 @@ Status Ethdev::prepare_interface() {
     return Ok{};
 }
 
-Status Ethdev::plug(rte_mempool* shared) {
-    if (!is_pci(plugged_name_) && !begins_with_driver(plugged_name_)) {
+Status Ethdev::check_driver() const {
+    if (!is_pci(plugged_name_)) {
+        if (begins_with_driver(plugged_name_)) { return Ok{}; }
         return Error{Errc::kNotFound,
                      "device " + device_ + ": no driver of that name is built in, there are " +
-                         built_in_drivers(),
+                         built_in_drivers() + ", and for PCI addresses " SLUICE_PCI_DRIVERS,
                      ""};
     }
+    const std::optional<std::string> driver = kernel_driver_of(plugged_name_);
+    if (!driver) {
+        return Error{Errc::kNotFound, "device " + device_ + ": no such PCI device", ""};
+    }
+    if (*driver != "vfio-pci" && *driver != "uio_pci_generic" && *driver != "igb_uio") {
+        const std::string bound = driver->empty() ? "no driver" : "the kernel's driver " + *driver;
+        return failure("is bound to " + bound + ", expected vfio-pci", 0);
+    }
+    if (rte_eal_has_hugepages() == 0) { return failure("PCI devices need hugepages", 0); }
+    return Ok{};
+}
+
+Status Ethdev::plug(rte_mempool* shared) {
+    if (Status done = check_driver(); !done) { return done; }
     if (Status done = prepare_interface(); !done) { return done; }
     rte_mempool* pool = pool_for(shared);
     if (pool == nullptr) { return failure("no memory for its buffers", rte_errno); }

@@ -52,6 +52,7 @@ public:
 
 private:
     explicit Ethdev(std::string device);
+    [[nodiscard]] Status check_driver() const;
     [[nodiscard]] Status plug(rte_mempool* pool);
     [[nodiscard]] Status set_up(rte_mempool* pool);
     [[nodiscard]] Status prepare_interface();

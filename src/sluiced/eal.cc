@@ -36,7 +36,8 @@ unsigned free_hugepage_mb() {
 std::vector<std::string> eal_arguments(const Options& options, bool use_hugepages,
                                        const std::string& prefix) {
     std::vector<std::string> arguments{"sluiced",
-                                       "--no-pci",
+                                       "--allow",  // No PCI device but those that are plugged in.
+                                       "ffff:ff:1f.7",
                                        "--no-telemetry",
                                        "--file-prefix",
                                        prefix,

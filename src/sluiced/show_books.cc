@@ -94,7 +94,14 @@ Answer ShowService::health() const {
             down.push_back({{"port", port.name}, {"why", port_detail(port)}});
         }
     }
-    return json{{"status", down.empty() ? "ok" : "ports_down"}, {"ports_down", down}};
+    json uplinks_down = json::array();
+    for (const model::Uplink& uplink : config_.document().uplinks) {
+        const std::string why = uplinks_.state(uplink.name).why;
+        if (!why.empty()) { uplinks_down.push_back({{"uplink", uplink.name}, {"why", why}}); }
+    }
+    const char* status =
+        !uplinks_down.empty() ? "uplinks_down" : (down.empty() ? "ok" : "ports_down");
+    return json{{"status", status}, {"ports_down", down}, {"uplinks_down", uplinks_down}};
 }
 
 }  // namespace sluice::daemon

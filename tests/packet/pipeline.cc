@@ -61,9 +61,10 @@ Result<std::shared_ptr<datapath::Port>> Pipeline::device_of(const std::string& n
 void Pipeline::apply(const nlohmann::json& document) {
     const Result<model::Document> parsed = agent::parse_document(document.dump());
     if (!parsed.ok()) { assertion_failed(__FILE__, __LINE__, parsed.error().message.c_str()); }
-    Result<host::Compiled> compiled =
-        host::compile(parsed.value(), dataplane_->snapshot(), options_.worker_count, registries_,
-                      [this](const model::Port& port) { return device_of(port.name); });
+    Result<host::Compiled> compiled = host::compile(
+        parsed.value(), dataplane_->snapshot(), options_.worker_count, registries_,
+        [this](const model::Port& port) { return device_of(port.name); },
+        [this](const std::string& uplink) { return device_of(uplink).value(); });
     SLUICE_ASSERT(compiled.ok());
     const std::uint64_t token = dataplane_->publish(std::move(compiled.value().snapshot));
     step();

@@ -291,6 +291,8 @@ def test_show_uplinks(fabric):
 def test_carrier(fabric, wire):
     fabric.net["machine"].ip("link", "set", "eth0", "down")
     assert fabric.wait_uplink("down")["why"] == 'interface "up0" has no carrier'
+    health = fabric.daemon.cli("health")
+    assert health["status"] == "uplinks_down" and health["uplinks_down"][0]["uplink"] == "up"
     before = fabric.daemon.drops("vm1").get("port_down", 0)
     fabric.vm1.send(udp(VM1, FAR))
     eventually(lambda: fabric.daemon.drops("vm1").get("port_down", 0) == before + 1, "a drop port_down")
@@ -334,6 +336,7 @@ def test_hot_removal_and_return_under_traffic(fabric):
 @pytest.mark.parametrize("device, sentence", [
     ("net_af_packet0,iface=none0", 'uplink up: device net_af_packet0,iface=none0: interface "none0" does not exist'),
     ("net_nothing0,iface=up0", "uplink up: device net_nothing0,iface=up0: no driver of that name is built in, there are "),
+    ("ffff:00:00.0", "uplink up: device ffff:00:00.0: no such PCI device"),
     ("net_af_packet0,iface=up0,nonsense=1", "uplink up: device net_af_packet0,iface=up0,nonsense=1: can't be opened"),
 ])
 def test_device_that_cannot_be_opened(fabric, wire, device, sentence):
@@ -349,6 +352,23 @@ def test_device_that_cannot_be_opened(fabric, wire, device, sentence):
 def test_mtu_that_the_device_cannot_carry(fabric):
     error = fabric.daemon.apply_error(fabric.document(switches=[{"name": "dvs0", "uplinks": ["up"], "mtu": 9000}]))
     assert "can't carry the switch's mtu 9000" in error.error["message"]
+
+
+def test_jumbo_frames(fabric):
+    device = "net_af_packet0,framesz=16384,blocksz=65536,iface=up0"
+    fabric.net["machine"].ip("link", "set", "eth0", "mtu", "9000")
+    fabric.apply(uplinks=[{"name": "up", "device": device}],
+                 switches=[{"name": "dvs0", "uplinks": ["up"], "mtu": 9000}])
+    fabric.wait_uplink("up")
+    assert fabric.net["host"].interfaces()["up0"][0] == 9000
+    with Wire(fabric.net["machine"], "eth0") as wire:
+        large = b"j" * 8972
+        fabric.vm1.send(udp(VM1, FAR, large))
+        wire.expect(frame(src=VM1, dst=FAR).vlan(10).ipv4("10.0.10.11", "10.0.10.99").udp(1000, 2000, large))
+        wire.send(tagged(10, FAR, VM1, large))
+        fabric.vm1.expect(untagged(FAR, VM1, large), alone=False)
+    fabric.apply()
+    fabric.wait_uplink("up")
 
 
 def kernel_port(**fields):

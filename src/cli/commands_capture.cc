@@ -26,6 +26,7 @@ namespace sluice::cli {
 namespace {
 
 using nlohmann::json;
+using Clock = std::chrono::steady_clock;
 constexpr std::uint32_t kSnapDefault = 262144;
 volatile std::sig_atomic_t g_interrupted = 0;
 
@@ -191,11 +192,15 @@ Outcome<bool> run_capture(Dialogue& dialogue, const std::string& id, const Invoc
                           Sink& sink, Progress& progress) {
     const std::string port = invocation.params.value("port", "");
     const std::uint64_t count_max = invocation.params.value("count", UINT64_MAX);
-    bool last = false;
-    while (!last && progress.count < count_max && progress.ended.empty()) {
-        last = g_interrupted != 0;  // What came before is still fetched.
+    const auto patience = std::chrono::seconds(3);
+    std::optional<Clock::time_point> deadline;
+    while (progress.count < count_max && progress.ended.empty()) {
+        // What came before the interrupt is still fetched, until there is nothing more.
+        if (g_interrupted != 0 && !deadline) { deadline = Clock::now() + patience; }
+        if (deadline && Clock::now() > *deadline) { break; }
         auto answer = dialogue.call("capture.next", id);
         if (!answer.ok()) { return answer.failure(); }
+        if (deadline && value_at(answer.value(), "frames").empty()) { break; }
         auto written = write_frames(answer.value(), port, count_max, sink, progress);
         if (!written.ok()) { return written.failure(); }
     }

@@ -107,7 +107,8 @@ void PcapngWriter::write(const PcapngPacket& packet) {
     put(body, packet.frame_size);
     body.append(reinterpret_cast<const char*>(packet.bytes.data()), packet.bytes.size());
     pad(body);
-    put_text(body, kOptComment, packet.comment);
+    // A whole line, as the format allows: scapy's reader takes no other comment.
+    if (!packet.comment.empty()) { put_option(body, kOptComment, packet.comment + '\n'); }
     std::string flags;
     put(flags, std::uint32_t{packet.is_inbound ? 1U : 2U});
     put_option(body, kEpbFlags, flags);

@@ -28,7 +28,9 @@ private:
 };
 
 std::optional<std::uint64_t> number(const json& value, std::uint64_t max) {
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > max) { return std::nullopt; }
+    if (!value.is_number_integer()) { return std::nullopt; }
+    const bool is_negative = !value.is_number_unsigned() && value.get<std::int64_t>() < 0;
+    if (is_negative || value.get<std::uint64_t>() > max) { return std::nullopt; }
     return value.get<std::uint64_t>();
 }
 

@@ -109,20 +109,20 @@ def test_directions(scene):
 
 
 def test_slot_shows_only_what_it_judged(scene):
-    """Slot 2 judges no ARP; slot 1 does. A JSON line a frame."""
-    scene.fresh(dfw=rules(NO_DNS))
-    arp = scene.ether("vm1", "vm2").arp(ip_of("vm1"), ip_of("vm2")).pad()
+    """Slot 2 never sees what slot 0 denied. A JSON line a frame."""
+    denied = {"name": "no-telnet", "action": "deny", "services": ["udp/23"]}
+    scene.fresh(dfw=rules(NO_DNS), acls=[{"name": "hard", "applied_to": ["vm1"], "rules": [denied]}])
+    good = scene.udp("vm1", "vm2")
     with Capture(scene, "vm1", "--slot", 2, "-c", 2, options=["-o", "json"]) as dfw, \
-            Capture(scene, "vm1", "--slot", 1, "-c", 3, options=["-o", "json"]) as swsec:
-        scene.vm1.send(arp)
-        scene.vm2.expect(arp)
-        scene.is_dropped(scene.udp("vm1", "vm2", dport=53), "vm1", "vm2", "dfw_deny")
-        scene.passes(scene.udp("vm1", "vm2"), "vm1", "vm2")
+            Capture(scene, "vm1", "--slot", 0, "-c", 3, options=["-o", "json"]) as acl:
+        scene.vm1.send([scene.udp("vm1", "vm2", dport=23), scene.udp("vm1", "vm2", dport=53), good])
+        scene.vm2.expect(good)
         by_dfw = [json.loads(line) for line in dfw.wait()[0].splitlines()]
-        by_swsec = [json.loads(line) for line in swsec.wait()[0].splitlines()]
+        by_acl = [json.loads(line) for line in acl.wait()[0].splitlines()]
     assert [row.get("dropped") for row in by_dfw] == ["dfw_deny", None]
     assert (by_dfw[0]["slot"], by_dfw[0]["slot_name"], by_dfw[0]["slot_port"]) == (2, "dfw", "vm1")
-    assert by_swsec[0]["size"] == 60 and len(by_swsec) == 3
+    assert [row.get("dropped") for row in by_acl] == ["acl_deny", "dfw_deny", None]
+    assert by_acl[2]["size"] == len(bytes(good))
 
 
 def test_filter_and_snaplen(scene, tmp_path):
@@ -195,6 +195,7 @@ def test_a_killed_client_leaves_nothing_behind(scene):
     for each in running:
         each.__exit__()
     eventually(lambda: captures_run(scene) == 0, "places of killed captures are free")
+    scene.fresh()
     scene.passes(scene.udp("vm1", "vm2", sport=7), "vm1", "vm2")
     scene.daemon.assert_books_balance()
 
@@ -208,16 +209,14 @@ def test_a_capture_is_its_connections_own(scene):
 
 
 def test_ends_when_its_port_goes(scene):
-    scene.fresh()
     document = scene.document()
-    with Capture(scene, "vm3") as capture:
-        document["ports"] = [port for port in document["ports"] if port["name"] != "vm3"]
-        scene.daemon.apply(document)
+    spare = scene.daemon.port("spare", document["port_groups"][0]["name"])
+    scene.daemon.apply({**document, "ports": [*document["ports"], spare]})
+    with Capture(scene, "spare") as capture:
+        scene.apply()
         _, err = capture.process.communicate(timeout=20)
     assert capture.process.returncode == 1
-    assert err.decode().splitlines()[-1] == "sluice: capture: port vm3 was removed"
-    scene.apply()
-    scene.daemon.wait_port("vm3")
+    assert err.decode().splitlines()[-1] == "sluice: capture: port spare was removed"
 
 
 def test_interrupted_capture_ends_its_file(scene, tmp_path):

@@ -42,7 +42,7 @@ def _scene(endpoint):
 def _known(scene):
     """Traffic whose every figure is known: 3 datagrams pass, 2 are denied; the fourth flow is the marker's."""
     scene.fresh(dfw={"sections": [{"name": "app", "rules": [
-        {"name": 'no "dns"', "action": "drop", "services": ["udp/53"]},
+        {"name": "no-dns", "action": "drop", "services": ["udp/53"]},
         {"name": "rest", "action": "allow"}]}]})
     for _ in range(3):
         scene.passes(scene.udp("vm1", "vm2"), "vm1", "vm2")
@@ -71,21 +71,21 @@ def samples(endpoint):
     return found
 
 
-def value(found, name, **labels):
-    return found[(name, frozenset(labels.items()))]
+def value(found, metric, **labels):
+    return found[(metric, frozenset(labels.items()))]
 
 
 def expected(size):
     """(name, labels, value) of the known traffic: 5 datagrams and 2 markers of 60 bytes."""
     slot = {"slot": "2", "name": "dfw", "direction": "from-vm"}
-    denied = {"section": "app", "rule": 'no "dns"'}
+    denied = {"section": "app", "rule": "no-dns"}
     return [
         ("sluice_port_receive_packets_total", {"port": "vm1"}, 7),
         ("sluice_port_receive_bytes_total", {"port": "vm1"}, 5 * size + 120),
         ("sluice_port_transmit_packets_total", {"port": "vm2"}, 5),
         ("sluice_port_transmit_bytes_total", {"port": "vm2"}, 3 * size + 120),
         ("sluice_port_dropped_packets_total", {"port": "vm1", "reason": "dfw_deny"}, 2),
-        ("sluice_slot_packets_total", {"port": "vm1", **slot}, 5),
+        ("sluice_slot_packets_total", {"port": "vm1", **slot}, 7),
         ("sluice_slot_dropped_packets_total", {"port": "vm1", **slot}, 2),
         ("sluice_rule_hits_total", denied, 2),
         ("sluice_rule_packets_total", denied, 2),

@@ -57,8 +57,7 @@ TEST(Pcapng, IsOneSectionOneInterfacePacketsAndStatistics) {
     EXPECT_EQ(u32(packet, 12), 5u);
     EXPECT_EQ(u32(packet, 16), 9u);
     EXPECT_EQ(packet.substr(20, 8), std::string("\1\2\3\4\5\0\0\0", 8)) << "padded to 32 bits";
-    EXPECT_EQ(packet.substr(28, 16),
-              std::string("\1\0\x0a\0", 4) + "dropped: x" + std::string(2, '\0'));
+    EXPECT_EQ(packet.substr(28, 16), std::string("\1\0\x0b\0", 4) + "dropped: x\n" + '\0');
     EXPECT_EQ(blocks[3].first, 5u);
 }
 

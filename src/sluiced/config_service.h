@@ -75,6 +75,7 @@ private:
     /// would take the coroutine that calls it for one with mismatched allocation.
     [[nodiscard]] [[gnu::noinline]] std::uint64_t start_running(host::Compiled compiled,
                                                                 model::Document next);
+    [[nodiscard]] boost::asio::awaitable<void> forget_moved();
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);
     [[nodiscard]] boost::asio::awaitable<void> free_on_helper(
@@ -92,6 +93,7 @@ private:
     nlohmann::json applied_;  // What was applied, without them.
     std::uint64_t generation_ = 0;
     std::function<void(host::LoggedRules)> on_logged_rules_;
+    LearnedFilter moved_;  // Bindings that the newest document has made void.
 };
 
 }  // namespace sluice::daemon

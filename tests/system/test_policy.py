@@ -295,3 +295,15 @@ def test_bindings_are_snooped_where_nothing_is_guarded(auto):
     assert bindings(auto) == {(ip_of("vm1"), "arp")}
     auto.apply(port_groups=guarded("auto"))
     auto.passes(auto.udp("vm1", "vm2"), "vm1", "vm2")
+
+
+def test_a_vnic_in_another_vlan_claims_anew(auto):
+    def apply(vlan):
+        auto.apply(port_groups=[{**guarded("auto", arp=1)[0], "vlan": vlan}])
+
+    auto.passes(announce(auto, ip_of("vm1")), "vm1", "vm2")
+    apply({"mode": "access", "id": 10})
+    assert bindings(auto) == set()
+    refused(auto, auto.udp("vm1", "vm2"), "spoofed_ip")
+    auto.passes(announce(auto, "10.0.0.99"), "vm1", "vm2")
+    assert [(row["ip"], row["vlan"]) for row in auto.daemon.cli("show", "bindings", "vm1")] == [("10.0.0.99", 10)]

@@ -71,10 +71,8 @@ private:
     [[nodiscard]] boost::asio::awaitable<Status> prepare_devices(const model::Document& next);
     void discard_devices();
     [[nodiscard]] Result<std::shared_ptr<datapath::Port>> device_of(const model::Port& port) const;
-    /// Publishes; returns the token that says when every worker has passed on. Not inline: GCC 12
-    /// would take the coroutine that calls it for one with mismatched allocation.
-    [[nodiscard]] [[gnu::noinline]] std::uint64_t start_running(host::Compiled compiled,
-                                                                model::Document next);
+    /// Publishes; returns the token that says when every worker has passed on.
+    [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);
     [[nodiscard]] boost::asio::awaitable<void> forget_moved();
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);

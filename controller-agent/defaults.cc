@@ -96,7 +96,7 @@ const Meanings& policy_meanings() {
         {"dfw.sections[].rules[].negate_destination", "matches all but `destination`"},
         {"dfw.sections[].rules[].services", "protocols and ports"},
         {"dfw.sections[].rules[].applied_to", "groups, port groups, ports"},
-        {"dfw.sections[].rules[].log", "each new connection is logged"},
+        {"dfw.sections[].rules[].log", "each new connection and refused flow is logged"},
         {"dfw.timeouts.tcp_syn_sent_s", "seconds after a SYN"},
         {"dfw.timeouts.tcp_syn_received_s", "seconds after a SYN and its SYN/ACK"},
         {"dfw.timeouts.tcp_established_s", "seconds, connection open"},

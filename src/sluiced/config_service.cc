@@ -40,6 +40,38 @@ bool has_name(const json& list, const std::string& name) {
     return false;
 }
 
+// The domain of frames with that tag; 0 = none.
+DomainId domain_of(const datapath::Snapshot& snapshot, const datapath::PortVlan& vlan,
+                   std::size_t vid) {
+    const std::uint16_t index = vlan.is_trunk ? (*vlan.tagged_domains)[vid] : vlan.untagged_domain;
+    return index == datapath::kNoDomain ? DomainId{} : snapshot.domains[index].id;
+}
+
+bool has_moved(const datapath::Snapshot& from, const datapath::Snapshot& to, PortIndex index) {
+    const datapath::PortConfig* old = from.port(index);
+    const datapath::PortConfig* now = to.port(index);
+    if (old == nullptr || now == nullptr) { return false; }
+    if (old->vlan.is_trunk != now->vlan.is_trunk) { return true; }
+    const std::size_t count = now->vlan.is_trunk ? now->vlan.tagged_domains->size() : 1;
+    for (std::size_t vid = 0; vid < count; ++vid) {
+        if (domain_of(from, old->vlan, vid) != domain_of(to, now->vlan, vid)) { return true; }
+    }
+    return false;
+}
+
+// Ports that have bindings in another place than they will be in.
+LearnedFilter moved_bindings(const datapath::Snapshot& from, const datapath::Snapshot& to,
+                             const LearnedTable& learned) {
+    LearnedFilter filter;
+    filter.kind = LearnedKind::kBinding;
+    filter.all_ports = false;
+    for (std::uint16_t i = 0; i < to.ports.size(); ++i) {
+        const bool has_any = learned.count(PortIndex{i}, LearnedKind::kBinding) > 0;
+        if (has_any && has_moved(from, to, PortIndex{i})) { filter.ports.set(i); }
+    }
+    return filter;
+}
+
 }  // namespace
 
 ConfigService::ConfigService(datapath::Dataplane& dataplane, VhostDevices& devices,
@@ -178,6 +210,7 @@ Status ConfigService::load(const std::string& config_path) {
 }
 
 std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Document next) {
+    moved_ = moved_bindings(dataplane_.snapshot(), *compiled.snapshot, dataplane_.learned());
     const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
     devices_.commit(next);
     if (on_logged_rules_) { on_logged_rules_(std::move(compiled.logged)); }
@@ -264,12 +297,20 @@ asio::awaitable<Result<json>> ConfigService::change_edited(const agent::Edit& ed
     co_return done;
 }
 
+// A vNIC in another VLAN claims its addresses anew; the old ones would count against its limit.
+asio::awaitable<void> ConfigService::forget_moved() {
+    if (moved_.ports.none()) { co_return; }
+    datapath::FlushLearned flush(moved_);
+    co_await run_on_worker(dataplane_, 0, flush);
+}
+
 // Returns when every worker has passed on. Connections of removed vNICs end before their index can
 // be used again.
 asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::set<RuleId> rules) {
     co_await wait_until([&] { return dataplane_.is_settled(token); });
     datapath::Dataplane::Snapshots doomed = dataplane_.take_reclaimable();
     co_await free_on_helper(std::move(doomed));
+    co_await forget_moved();
     co_await kernel_ports_.finish_removal();
     co_await uplinks_.finish_removal();
     std::set<std::string> kept;

@@ -73,6 +73,7 @@ private:
     [[nodiscard]] Result<std::shared_ptr<datapath::Port>> device_of(const model::Port& port) const;
     /// Publishes; returns the token that says when every worker has passed on.
     [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);
+    [[nodiscard]] boost::asio::awaitable<void> forget_moved();
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);
     [[nodiscard]] boost::asio::awaitable<void> free_on_helper(
@@ -90,6 +91,7 @@ private:
     nlohmann::json applied_;  // What was applied, without them.
     std::uint64_t generation_ = 0;
     std::function<void(host::LoggedRules)> on_logged_rules_;
+    LearnedFilter moved_;  // Bindings that the newest document has made void.
 };
 
 }  // namespace sluice::daemon

@@ -104,9 +104,10 @@ void FirewallLog::wait() {
     timer_.async_wait([this](const boost::system::error_code& error) {
         is_waiting_ = false;
         if (error || is_stopped_) { return; }
-        if (!is_busy_.load(std::memory_order_acquire)) { collect(); }
-        // Rules without `log` leave nothing more behind once workers have passed on.
-        if (rules_.empty() && left_out_ == 0) { previous_.clear(); }
+        const bool is_free = !is_busy_.load(std::memory_order_acquire);
+        const bool is_drained = is_free && collect();
+        // Without such rules nothing more comes: workers have passed on long ago.
+        if (rules_.empty() && is_drained) { previous_.clear(); }
         if (is_needed()) { wait(); }
     });
 }
@@ -177,10 +178,12 @@ std::string FirewallLog::take_lines() {
     return text;
 }
 
-void FirewallLog::collect() {
+// True if nothing was there.
+bool FirewallLog::collect() {
     std::string text = take_lines();
-    if (text.empty()) { return; }
+    if (text.empty()) { return left_out_ == 0; }
     write(std::move(text));
+    return false;
 }
 
 void FirewallLog::write(std::string text) {

@@ -35,7 +35,7 @@ public:
 
 private:
     void wait();
-    void collect();
+    bool collect();
     [[nodiscard]] std::string take_lines();
     void add_line(const datapath::FirewallEvent& event, std::string& text);
     void add_left_out(std::string& text);

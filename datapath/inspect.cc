@@ -21,15 +21,29 @@ bool accept(WorkerContext& context, Packet& packet, PortIndex index, Direction d
     return false;
 }
 
+// Learns the source MAC where that is wanted. False: no room, dropped.
+bool admit_source(WorkerContext& context, Packet& packet, const PortConfig& in,
+                  std::uint16_t domain) noexcept {
+    const DropReason reason = learn_source(context, in, domain, packet.frame.key);
+    if (reason == DropReason::kNone) { return true; }
+    count_slot_drop(context, packet.frame.key.port, Direction::kFromVm,
+                    static_cast<std::uint8_t>(kSlotSwsec));
+    drop(context, packet.mbuf, reason);
+    return false;
+}
+
+// What is dropped teaches nothing.
 bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
-                  DomainId domain) noexcept {
+                  std::uint16_t domain_index) noexcept {
     const PortIndex index = packet.frame.key.port;
+    const DomainId domain = context.snapshot->domains[domain_index].id;
     const BindingView bindings{&context.learned, domain, context.now_ns};
     BindingClaims claims;
     const Decision decision =
         inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
                 packet.is_related, context.now_ns, bindings, &claims);
     if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
+    if (!admit_source(context, packet, in, domain_index)) { return false; }
     learn_claims(context, packet.frame.key, domain, claims);
     return true;
 }
@@ -78,17 +92,6 @@ void send_group(WorkerContext& context, Packet& packet, const PortConfig& in,
         }
     }
     send_copies(context, packet, Ending::kReplicate, domain, DropReason::kNoDestination);
-}
-
-// Learns the source MAC where that is wanted. False: no room, dropped.
-bool admit_source(WorkerContext& context, Packet& packet, const PortConfig& in,
-                  std::uint16_t domain) noexcept {
-    const DropReason reason = learn_source(context, in, domain, packet.frame.key);
-    if (reason == DropReason::kNone) { return true; }
-    count_slot_drop(context, packet.frame.key.port, Direction::kFromVm,
-                    static_cast<std::uint8_t>(kSlotSwsec));
-    drop(context, packet.mbuf, reason);
-    return false;
 }
 
 void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_index,
@@ -140,8 +143,7 @@ bool inspect_source(WorkerContext& context, Packet& packet) noexcept {
         return false;
     }
     const DomainId domain = context.snapshot->domains[index].id;
-    return relate_icmp_error(context, packet, domain) &&
-           leave_source(context, packet, in, domain) && admit_source(context, packet, in, index);
+    return relate_icmp_error(context, packet, domain) && leave_source(context, packet, in, index);
 }
 
 void inspect_packet(WorkerContext& context, Packet& packet) noexcept {

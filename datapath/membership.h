@@ -35,8 +35,8 @@ struct Membership {
     std::array<GroupRecord, kMembershipRecordMax> records;
 };
 
-/// Reads an IGMP message: `message` is the IP payload, whole. False if it is malformed. Its
-/// checksum is the caller's.
+/// Reads an IGMP message: `message` is the IP payload, whole. False if it is malformed. Parse
+/// has checked its checksum.
 [[nodiscard]] bool read_igmp(std::span<const std::uint8_t> message, Membership& out) noexcept;
 /// The same for MLD: an ICMPv6 message of type 130, 131, 132 or 143.
 [[nodiscard]] bool read_mld(std::span<const std::uint8_t> message, Membership& out) noexcept;

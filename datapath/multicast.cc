@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "datapath/checksum.h"
 #include "datapath/membership.h"
+#include "datapath/querier.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -113,8 +113,9 @@ struct Snooper {
     LearnedSource source;
 
     void learn(const LearnedKey& row, std::uint64_t time_ns, std::uint32_t limit,
-               std::uint32_t detail) const noexcept {
+               std::uint32_t detail, std::uint8_t flags = 0) const noexcept {
         LearnedValue value;
+        value.flags = flags;
         value.port = key.port;
         value.source = source;
         value.detail = detail;
@@ -126,9 +127,26 @@ struct Snooper {
     void query(const Membership& message) const noexcept {
         const std::uint32_t interval =
             std::clamp(message.query_interval_s, kQueryIntervalS, kQueryIntervalMaxS);
-        learn(LearnedKey::querier(domain.id, family), querier_time_ns(interval), 0, interval);
-        if (key.source().bytes == IpAddr{}.bytes) { return; }
+        const bool is_nobody = key.source().bytes == IpAddr{}.bytes;
+        const LearnedKey row = LearnedKey::querier(domain.id, family);
+        const auto known = context.learned.find(row, context.now_ns);
+        const bool is_elected = !is_nobody && precedes_own();
+        if (is_elected || !known || known->flags == 0) {
+            learn(row, querier_time_ns(interval), 0, interval, is_elected ? kQuerierElected : 0);
+        }
+        if (is_nobody) { return; }
         learn(LearnedKey::router_port(domain.id, key.port), querier_time_ns(interval), 0, 0);
+    }
+
+    // The lowest address asks (RFC 3376 §6.6.2, RFC 3810 §7.6.2); ours is no address in IGMP, which
+    // never wins.
+    [[nodiscard]] bool precedes_own() const noexcept {
+        if (family == IpFamily::kV4 || domain.multicast.querier_interval_s == 0) { return true; }
+        const auto& m = domain.multicast.querier_mac.bytes;
+        const IpAddr own =
+            IpAddr::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(m[0] ^ 2U), m[1],
+                        m[2], 0xff, 0xfe, m[3], m[4], m[5]});
+        return key.source().bytes < own.bytes;
     }
 
     // A leaving member may not be the last one behind its port: who still wants the group answers
@@ -193,7 +211,7 @@ SnoopResult snoop(WorkerContext& context, const Packet& packet, const PortConfig
     if (bytes.empty()) { return SnoopResult::kForward; }
     Membership message;
     const bool is_good = is_igmp ? read_igmp(bytes, message) : read_mld(bytes, message);
-    if (!is_good || !l4_checksum_ok(*packet.mbuf, frame)) { return SnoopResult::kMalformed; }
+    if (!is_good) { return SnoopResult::kMalformed; }
     const IpFamily family = is_igmp ? IpFamily::kV4 : IpFamily::kV6;
     const Snooper snooper{context, where,  frame.key,
                           in,      family, is_igmp ? LearnedSource::kIgmp : LearnedSource::kMld};

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <set>
 #include <sstream>
 
 #include "datapath/parse.h"
@@ -36,7 +37,10 @@ std::string describe(const Bytes& bytes) {
                           static_cast<std::uint32_t>(bytes.size()), PortIndex{0}, frame);
     std::ostringstream out;
     const FlowKey& key = frame.key;
-    out << bytes.size() << " bytes, class " << static_cast<int>(frame.frame_class) << ", to mac .."
+    out << bytes.size() << " bytes, class " << static_cast<int>(frame.frame_class) << ", mac .."
+        << static_cast<int>(key.source_mac.bytes[4]) << ":"
+        << static_cast<int>(key.source_mac.bytes[5]) << " to .."
+        << static_cast<int>(key.destination_mac.bytes[4]) << ":"
         << static_cast<int>(key.destination_mac.bytes[5]) << ", type " << std::hex
         << key.ethertype.host() << std::dec << ", vlan " << key.vlan << ", ."
         << static_cast<int>(key.source_ip[15]) << " -> ."
@@ -70,6 +74,21 @@ std::string missing(Pipeline& x, Pipeline& y) {
         }
     }
     return out;
+}
+
+/// What is learned, without times.
+std::set<std::string> learned(Pipeline& p) {
+    std::set<std::string> rows;
+    const LearnedTable& table = p.dataplane().learned();
+    table.for_each(0, table.used_count(), p.now_ns(), [&](const LearnedRow& row) {
+        const LearnedKey& key = row.key;
+        std::ostringstream out;
+        out << "kind " << static_cast<int>(key.kind) << ", domain " << key.domain.value << ", ";
+        for (const std::uint8_t byte : key.address) { out << std::hex << int{byte} << std::dec; }
+        out << " at p" << row.owner().value;
+        rows.insert(out.str());
+    });
+    return rows;
 }
 
 PipelineOptions options_of(bool flow_cache, unsigned worker_count) {
@@ -204,7 +223,13 @@ private:
                               " cached, " + std::to_string(y) + " walked");
             }
         }
-        return true;
+        const std::set<std::string> x = learned(cached_);
+        const std::set<std::string> y = learned(walked_);
+        if (x == y) { return true; }
+        std::string what = "learned";
+        for (const std::string& row : x) { what += y.contains(row) ? "" : "; cached: " + row; }
+        for (const std::string& row : y) { what += x.contains(row) ? "" : "; walked: " + row; }
+        return differ(what);
     }
 
     bool differ(const std::string& what) {
@@ -215,9 +240,9 @@ private:
             out << "  from " << port_name(sending.port) << ": " << describe(sending.frame.bytes)
                 << "\n";
         }
-        for (const auto reason :
-             {DropReason::kTcpNoConnection, DropReason::kTcpState, DropReason::kTcpWindow,
-              DropReason::kDfwDeny, DropReason::kIcmpNoConnection, DropReason::kConnectionLimit}) {
+        for (std::size_t i = 1; i < kDropReasonCount; ++i) {
+            const auto reason = static_cast<DropReason>(i);
+            if (cached_.drops(reason) == walked_.drops(reason)) { continue; }
             out << "  " << to_string(reason) << ": " << cached_.drops(reason) << " cached, "
                 << walked_.drops(reason) << " walked\n";
         }

@@ -52,6 +52,8 @@ void RandomPolicy::reset() {
         "acls": [],
         "dfw": {"default": "allow", "sections": [], "exclude": [],
                 "timeouts": {"tcp_syn_sent_s": 5, "tcp_established_s": 60, "udp_s": 3, "udp_stream_s": 8, "icmp_s": 3, "other_s": 4}}})");
+    // Rows don't age: when one was last used is known more exactly without the flow cache.
+    for (json& each : document_["port_groups"]) { each["mac_learning"] = {{"age_s", 0}}; }
     document_["ports"] = json::array();
     for (std::size_t i = 0; i < kUniverseSize; ++i) {
         document_["ports"].push_back(port_of(port_name(i), kGroupOf[i], vnic_of(i)));
@@ -170,8 +172,10 @@ void RandomPolicy::change_ports() {
         chosen["overrides"] = {{"vlan", {{"mode", "access"}, {"id", chance(70) ? 10 : 3}}}};
     }
     if (what == 3) {
-        chosen["overrides"] = {
-            {"security", {{"promiscuous", chance(40)}, {"forged_transmits", chance(40)}}}};
+        chosen["overrides"] = {{"security",
+                                {{"promiscuous", chance(40)},
+                                 {"forged_transmits", chance(40)},
+                                 {"mac_changes", chance(30)}}}};
     }
     if (what == 4) { chosen.erase("overrides"); }
     if (what == 5) { chosen["tags"] = {{"colour", one_of(std::array{"red", "blue", "green"})}}; }
@@ -184,7 +188,7 @@ void RandomPolicy::change_ports() {
 
 void RandomPolicy::change_groups() {
     json& chosen = group();
-    const unsigned what = below(8);
+    const unsigned what = below(10);
     if (what == 0) {
         chosen["spoofguard"] = one_of(std::array{"manual", "auto", "auto", "off", "off", "off"});
         chosen["bindings"] = {{"arp", below(3)}, {"nd", below(4)}};
@@ -212,6 +216,17 @@ void RandomPolicy::change_groups() {
                                       {"half_open_per_port", one_of(std::array{0, 0, 3})}};
     }
     if (what == 7) { document_["dfw"]["timeouts"]["udp_s"] = 1 + below(5); }
+    if (what == 8) {
+        chosen["mac_learning"] = {{"enabled", chance(60)},
+                                  {"unknown_unicast_flood", chance(50)},
+                                  {"limit", one_of(std::array{0, 1, 2, 3})},
+                                  {"age_s", 0}};
+    }
+    if (what == 9) {
+        document_["switches"][0]["multicast"] = {{"snooping", chance(80)},
+                                                 {"flood_unregistered", chance(50)},
+                                                 {"querier", {{"enabled", false}}}};
+    }
 }
 
 void RandomPolicy::change_once() {

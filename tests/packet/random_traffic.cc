@@ -175,6 +175,53 @@ Sending RandomTraffic::group_frame() {
     return {from, {udp(way, 5353, static_cast<std::uint16_t>(5353 + below(3))), {}, {}}};
 }
 
+// From or to a guest behind a vNIC, whose MAC is nobody's own; it may speak anywhere.
+Sending RandomTraffic::nested() {
+    const std::size_t from = any_port();
+    Path way = path(from, other_port(from), false);
+    const auto guest = [this] {
+        MacAddr out = mac("02:00:00:00:0a:00");
+        out.bytes[5] = static_cast<std::uint8_t>(below(4));
+        return out;
+    };
+    if (chance(60)) { way.source_mac = guest(); }
+    if (chance(60)) { way.destination_mac = guest(); }
+    if (chance(20)) {
+        return {from,
+                {arp(way.source_mac, chance(50) ? kBroadcast : way.destination_mac,
+                     {1, way.source_mac, way.source, {}, way.destination}),
+                 {},
+                 {}}};
+    }
+    const auto port = static_cast<std::uint16_t>(53 + below(2));
+    return {from, {udp(way, static_cast<std::uint16_t>(5000 + below(2)), port, 20), {}, {}}};
+}
+
+// IGMP of version 2, and frames to the groups that it is about.
+Sending RandomTraffic::membership() {
+    const std::size_t from = any_port();
+    const auto group = static_cast<std::uint8_t>(1 + below(3));
+    Path way = path(from, from, false);
+    way.destination = ip("239.1.1.0");
+    way.destination.bytes[15] = group;
+    way.destination_mac = mac("01:00:5e:01:01:00");
+    way.destination_mac.bytes[5] = group;
+    if (chance(60)) { return {from, {udp(way, 5004, 5004, 30), {}, {}}}; }
+    const std::uint8_t type = chance(10) ? 0x11 : (chance(60) ? 0x16 : 0x17);
+    if (type == 0x11) {
+        return {from, {packet(way, 2, {0x11, 0x64, 0xee, 0x9b, 0, 0, 0, 0}, 1), {}, {}}};
+    }
+    const std::uint32_t sum = (std::uint32_t{type} << 8U) + 0xef01U + 0x0100U + group;
+    const auto folded = static_cast<std::uint16_t>(~((sum & 0xffffU) + (sum >> 16U)));
+    return {from,
+            {packet(way, 2,
+                    {type, 0, static_cast<std::uint8_t>(folded >> 8U),
+                     static_cast<std::uint8_t>(folded), 239, 1, 1, group},
+                    1),
+             {},
+             {}}};
+}
+
 Sending RandomTraffic::oddity() {
     const std::size_t from = any_port();
     const std::size_t to = other_port(from);
@@ -263,6 +310,8 @@ Sending RandomTraffic::next() {
         waiting_.pop_front();
     } else if (what < 560) {
         out = tcp_next();
+    } else if (what < 620) {
+        out = nested();
     } else if (what < 780) {
         out = datagram();
     } else if (what < 860) {
@@ -273,8 +322,10 @@ Sending RandomTraffic::next() {
         out = conversation();
     } else if (what < 960) {
         out = group_frame();
-    } else if (what < 975) {
+    } else if (what < 970) {
         out = oddity();
+    } else if (what < 980) {
+        out = membership();
     } else {
         out = start_fragments();
     }

@@ -50,6 +50,8 @@ private:
     [[nodiscard]] Sending error();
     [[nodiscard]] Sending conversation();
     [[nodiscard]] Sending group_frame();
+    [[nodiscard]] Sending nested();
+    [[nodiscard]] Sending membership();
     [[nodiscard]] Sending oddity();
     [[nodiscard]] Sending start_fragments();
     void damage(Bytes& frame);

@@ -35,6 +35,7 @@ TEST(Defaults, AreTheInterfacesOwn) {
     ASSERT_TRUE(document.ok()) << document.error().message;
     const model::PortGroup& group = document.value().port_groups[0];
     EXPECT_EQ(document.value().switches[0].mtu, 1500);
+    EXPECT_EQ(document.value().switches[0].multicast, (model::Multicast{true, true, {false, 125}}));
     EXPECT_EQ(group.spoofguard, model::SpoofGuard::kOff);
     EXPECT_EQ(group.guards, (model::Guards{true, true, false, true, false}));
     EXPECT_EQ(group.limits, (model::Limits{50, 50, 10, 0, 0, 0}));

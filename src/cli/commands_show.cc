@@ -142,8 +142,13 @@ void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, 
 void render_workers(const json& r, const View& v) { print_rows(r, kWorkerFields, v, "no workers"); }
 void render_tree(const json& r, const View& v) { print_tree(r, v); }
 void render_macs(const json& r, const View& v) {
-    print_any_rows(r, {"mac", "switch", "port_group", "vlan", "vni", "port", "source"}, v,
-                   "no MACs");
+    print_any_rows(
+        r, {"mac", "switch", "port_group", "vlan", "vni", "port", "source", "age_s", "expires_s"},
+        v, "no MACs");
+}
+void render_multicast(const json& r, const View& v) {
+    print_any_rows(r, {"kind", "switch", "vlan", "group", "port", "source", "age_s", "expires_s"},
+                   v, "no groups, routers or queriers");
 }
 void render_bindings(const json& r, const View& v) {
     print_rows(r, kBindingFields, v, "no bindings");
@@ -229,6 +234,11 @@ std::vector<Command> show_commands() {
          {"show arps"},
          render_arps},
         {"show macs", "where each MAC address lives", {}, {"show macs"}, render_macs},
+        {"show multicast",
+         "groups with their ports, router ports and queriers, as snooping knows them",
+         {},
+         {"show multicast"},
+         render_multicast},
         {"show drops",
          "dropped packets by reason; --audit checks that the books balance",
          {any_port, {"--audit", "audit", Kind::kFlag, false, "the host's books: received to held"}},

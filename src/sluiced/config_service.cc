@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -304,8 +305,29 @@ asio::awaitable<void> ConfigService::forget_moved() {
     co_await run_on_worker(dataplane_, 0, flush);
 }
 
-// Returns when every worker has passed on. Connections of removed vNICs end before their index can
-// be used again.
+// What frames taught of ports that are gone, and of MACs behind ports that learn no more.
+asio::awaitable<void> ConfigService::forget_learned(std::vector<std::string> gone) {
+    LearnedFilter of_gone;
+    of_gone.all_ports = false;
+    for (const std::string& name : gone) { of_gone.ports.set(registries_.ports.find(name).value); }
+    LearnedFilter macs;
+    macs.kind = LearnedKind::kMac;
+    macs.all_ports = false;
+    const auto& ports = dataplane_.snapshot().ports;
+    for (std::uint16_t i = 0; i < ports.size(); ++i) {
+        const bool has_macs = dataplane_.learned().count(PortIndex{i}, LearnedKind::kMac) > 0;
+        if (ports[i] && !ports[i]->learning.is_on() && has_macs) { macs.ports.set(i); }
+    }
+    const std::array filters{of_gone, macs};
+    for (const LearnedFilter& filter : filters) {
+        if (filter.ports.none() || dataplane_.learned().size() == 0) { continue; }
+        datapath::FlushLearned flush(filter);
+        co_await run_on_worker(dataplane_, 0, flush);
+    }
+}
+
+// Returns when every worker has passed on. Connections of removed vNICs end, and what was learned
+// of them is forgotten, before their index can be used again.
 asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::set<RuleId> rules) {
     co_await wait_until([&] { return dataplane_.is_settled(token); });
     datapath::Dataplane::Snapshots doomed = dataplane_.take_reclaimable();
@@ -322,6 +344,7 @@ asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::se
     for (const auto& [name, index] : registries_.ports.names()) {
         if (!kept.contains(name)) { gone.push_back(name); }
     }
+    co_await forget_learned(gone);
     std::vector<std::unique_ptr<datapath::FlushConnections>> flushes;
     for (const std::string& name : gone) {  // All at once: the worker is woken once, not 200 times.
         flushes.push_back(

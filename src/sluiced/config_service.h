@@ -74,6 +74,7 @@ private:
     /// Publishes; returns the token that says when every worker has passed on.
     [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);
     [[nodiscard]] boost::asio::awaitable<void> forget_moved();
+    [[nodiscard]] boost::asio::awaitable<void> forget_learned(std::vector<std::string> gone);
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);
     [[nodiscard]] boost::asio::awaitable<void> free_on_helper(

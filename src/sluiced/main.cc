@@ -24,6 +24,7 @@
 #include "src/sluiced/metrics.h"
 #include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/querier_timer.h"
 #include "src/sluiced/version.h"
 
 namespace sluice::daemon {
@@ -117,7 +118,8 @@ public:
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
           reopen_signal_(io_, SIGHUP),
-          watchdog_(io_) {}
+          watchdog_(io_),
+          querier_(io_, dataplane_, config_) {}
 
     Status run() {
         if (Status opened = store_.open(); !opened) { return opened; }
@@ -160,6 +162,7 @@ private:
         watchdog_.stop();
         captures_.stop();
         metrics_server_.stop();
+        querier_.stop();
         io_.stop();
     }
 
@@ -212,6 +215,7 @@ private:
     boost::asio::signal_set signals_;
     boost::asio::signal_set reopen_signal_;
     Watchdog watchdog_;
+    QuerierTimer querier_;
     std::vector<std::unique_ptr<datapath::WorkerThread>> threads_;
 };
 

@@ -73,7 +73,9 @@ void add_show(admin::AdminServer& server, ShowService& show) {
     server.add("show.ports", Access::kRead,
                [&show](const json&, const Peer&) { return show.ports(); });
     server.add("show.macs", Access::kRead,
-               [&show](const json&, const Peer&) { return show.macs(); });
+               [&show](const json&, const Peer&) -> AnswerLater { return show.macs(); });
+    server.add("show.multicast", Access::kRead,
+               [&show](const json&, const Peer&) -> AnswerLater { return show.multicast(); });
     server.add("show.switches", Access::kRead,
                [&show](const json&, const Peer&) { return show.switches(); });
     server.add("show.groups", Access::kRead,
@@ -134,23 +136,18 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                });
 }
 
-// Learned state that this version does not have yet: nothing is there to be removed, and the name
-// is checked all the same.
-Answer nothing_learned(const json& params, const char* key) {
-    ParamReader read(params);
-    static_cast<void>(read.text(key));
-    if (const Status status = read.finish(); !status) { return status.error(); }
-    return json{{"removed", 0}};
-}
-
 void add_flush(admin::AdminServer& server, ShowService& show) {
     server.add("flush.conns", Access::kChange,
                with_port([&show](std::string port) { return show.flush_conns(std::move(port)); }));
     server.add("flush.flows", Access::kChange,
                [&show](const json&, const Peer&) -> AnswerLater { return show.flush_flows(); });
-    server.add("flush.macs", Access::kChange, [](const json& params, const Peer&) {
-        return nothing_learned(params, "port_group");
-    });
+    server.add("flush.macs", Access::kChange,
+               [&show](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   std::string group = read.text("port_group");
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await show.flush_macs(std::move(group));
+               });
     server.add("flush.bindings", Access::kChange, with_port([&show](std::string port) {
                    return show.flush_bindings(std::move(port));
                }));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// show ports, port, macs.
+// show ports, port.
 #include <algorithm>
 
 #include "controller-agent/write_json.h"
@@ -148,22 +148,6 @@ Answer ShowService::port(const std::string& name) const {
     row["detail"] = port.enabled ? port_detail(port) : "disabled";
     add_settings(row, port, group);
     return row;
-}
-
-Answer ShowService::macs() const {
-    json rows = json::array();
-    for (const datapath::Domain& domain : dataplane_.snapshot().domains) {
-        for (const auto& entry : domain.macs.rows()) {
-            const PortConfig* config = dataplane_.snapshot().port(entry.port);
-            rows.push_back({{"mac", to_string(entry.mac)},
-                            {"port", config->name},
-                            {"port_group", config->port_group},
-                            {"switch", domain.switch_name},
-                            {"vlan", domain.vlan},
-                            {"source", "static"}});
-        }
-    }
-    return rows;
 }
 
 }  // namespace sluice::daemon

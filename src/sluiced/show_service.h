@@ -49,7 +49,6 @@ public:
     // show_ports.cc
     [[nodiscard]] Answer ports() const;
     [[nodiscard]] Answer port(const std::string& name) const;
-    [[nodiscard]] Answer macs() const;
     // show_network.cc
     [[nodiscard]] Answer switches() const;
     [[nodiscard]] Answer groups() const;
@@ -59,6 +58,10 @@ public:
     [[nodiscard]] AnswerLater flush_bindings(std::string port);
     // show_uplinks.cc
     [[nodiscard]] Answer uplinks() const;
+    // show_switching.cc
+    [[nodiscard]] AnswerLater macs();
+    [[nodiscard]] AnswerLater multicast();
+    [[nodiscard]] AnswerLater flush_macs(std::string port_group);
     // show_chain.cc
     [[nodiscard]] AnswerLater chain(std::string port);
     [[nodiscard]] AnswerLater rules(std::string port);

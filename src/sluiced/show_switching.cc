@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// show macs, show multicast, flush macs: what the switch knows of who is where, from the document
+// and from frames. Learned rows are read beside the workers, a slice at a time.
+#include <ctime>
+
+#include "sluice/net/address_text.h"
+#include "src/sluiced/show_service.h"
+#include "src/sluiced/worker_requests.h"
+
+namespace sluice::daemon {
+namespace {
+
+using datapath::Domain;
+using nlohmann::json;
+
+constexpr std::uint32_t kRowsASlice = 8192;
+constexpr std::uint64_t kSecondNs = 1000000000;
+
+// The workers' clock.
+std::uint64_t worker_now_ns() {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * kSecondNs +
+           static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+const char* source_text(LearnedSource source) {
+    switch (source) {
+        case LearnedSource::kData: return "learned";
+        case LearnedSource::kArp: return "arp";
+        case LearnedSource::kNd: return "nd";
+        case LearnedSource::kDhcp: return "dhcp";
+        case LearnedSource::kIgmp: return "igmp";
+        case LearnedSource::kMld: return "mld";
+    }
+    return "learned";
+}
+
+const char* kind_text(LearnedKind kind) {
+    switch (kind) {
+        case LearnedKind::kGroupMember: return "group";
+        case LearnedKind::kRouterPort: return "router";
+        case LearnedKind::kQuerier: return "querier";
+        default: return "";
+    }
+}
+
+// Seconds until a row expires, null if never.
+json expires_json(const LearnedValue& value, std::uint64_t now_ns) {
+    if (value.expires_ns == 0) { return nullptr; }
+    return value.expires_ns > now_ns ? (value.expires_ns - now_ns) / kSecondNs : 0;
+}
+
+json age_json(const LearnedValue& value, std::uint64_t now_ns) {
+    return now_ns > value.last_seen_ns ? (now_ns - value.last_seen_ns) / kSecondNs : 0;
+}
+
+const Domain* domain_of(const datapath::Snapshot& snapshot, DomainId id) {
+    for (const Domain& domain : snapshot.domains) {
+        if (domain.id == id) { return &domain; }
+    }
+    return nullptr;
+}
+
+json static_macs(const datapath::Snapshot& snapshot) {
+    json rows = json::array();
+    for (const Domain& domain : snapshot.domains) {
+        for (const auto& entry : domain.macs.rows()) {
+            const datapath::PortConfig* config = snapshot.port(entry.port);
+            rows.push_back({{"mac", to_string(entry.mac)},
+                            {"port", config->name},
+                            {"port_group", config->port_group},
+                            {"switch", domain.switch_name},
+                            {"vlan", domain.vlan},
+                            {"source", "static"}});
+        }
+    }
+    return rows;
+}
+
+// A row whose port or domain is gone, or no longer learns, is not shown: it counts no more.
+json mac_json(const datapath::Snapshot& snapshot, const LearnedRow& row, std::uint64_t now_ns) {
+    const Domain* domain = domain_of(snapshot, row.key.domain);
+    const datapath::PortConfig* config = snapshot.port(row.value.port);
+    if (domain == nullptr || config == nullptr || !config->learning.is_on()) { return nullptr; }
+    return {{"mac", to_string(row.key.mac_address())},
+            {"port", config->name},
+            {"port_group", config->port_group},
+            {"switch", domain->switch_name},
+            {"vlan", domain->vlan},
+            {"source", source_text(row.value.source)},
+            {"age_s", age_json(row.value, now_ns)},
+            {"expires_s", expires_json(row.value, now_ns)}};
+}
+
+json multicast_json(const datapath::Snapshot& snapshot, const LearnedRow& row,
+                    std::uint64_t now_ns) {
+    const Domain* domain = domain_of(snapshot, row.key.domain);
+    const datapath::PortConfig* config = snapshot.port(row.owner());
+    if (domain == nullptr || config == nullptr) { return nullptr; }
+    json out{{"kind", kind_text(row.key.kind)},
+             {"switch", domain->switch_name},
+             {"vlan", domain->vlan},
+             {"port", config->name},
+             {"source", source_text(row.value.source)},
+             {"age_s", age_json(row.value, now_ns)},
+             {"expires_s", expires_json(row.value, now_ns)}};
+    if (row.key.kind == LearnedKind::kGroupMember) {
+        out["group"] = to_string(row.key.mac_address());
+    }
+    return out;
+}
+
+// Our own queriers: they are configured, not heard.
+json own_queriers(const datapath::Snapshot& snapshot) {
+    json rows = json::array();
+    for (const Domain& domain : snapshot.domains) {
+        if (domain.multicast.querier_interval_s == 0) { continue; }
+        rows.push_back({{"kind", "querier"},
+                        {"switch", domain.switch_name},
+                        {"vlan", domain.vlan},
+                        {"port", nullptr},
+                        {"source", "static"},
+                        {"interval_s", domain.multicast.querier_interval_s}});
+    }
+    return rows;
+}
+
+bool is_multicast(LearnedKind kind) {
+    return kind == LearnedKind::kGroupMember || kind == LearnedKind::kRouterPort ||
+           kind == LearnedKind::kQuerier;
+}
+
+}  // namespace
+
+AnswerLater ShowService::macs() {
+    json rows = static_macs(dataplane_.snapshot());
+    const std::uint64_t now_ns = worker_now_ns();
+    for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kRowsASlice) {
+        dataplane_.learned().for_each(at, kRowsASlice, now_ns, [&](const LearnedRow& row) {
+            if (row.key.kind != LearnedKind::kMac) { return; }
+            json shown = mac_json(dataplane_.snapshot(), row, now_ns);
+            if (!shown.is_null()) { rows.push_back(std::move(shown)); }
+        });
+        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
+    }
+    co_return rows;
+}
+
+AnswerLater ShowService::multicast() {
+    json rows = own_queriers(dataplane_.snapshot());
+    const std::uint64_t now_ns = worker_now_ns();
+    for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kRowsASlice) {
+        dataplane_.learned().for_each(at, kRowsASlice, now_ns, [&](const LearnedRow& row) {
+            if (!is_multicast(row.key.kind)) { return; }
+            json shown = multicast_json(dataplane_.snapshot(), row, now_ns);
+            if (!shown.is_null()) { rows.push_back(std::move(shown)); }
+        });
+        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
+    }
+    co_return rows;
+}
+
+AnswerLater ShowService::flush_macs(std::string port_group) {
+    LearnedFilter filter;
+    filter.kind = LearnedKind::kMac;
+    if (!port_group.empty()) {
+        const auto& groups = config_.document().port_groups;
+        const bool exists = std::any_of(groups.begin(), groups.end(), [&](const auto& group) {
+            return group.name == port_group;
+        });
+        if (!exists) {
+            co_return Error{Errc::kNotFound, "port_group " + port_group + " does not exist",
+                            "port_group " + port_group};
+        }
+        filter.all_ports = false;
+        const auto& ports = dataplane_.snapshot().ports;
+        for (std::size_t i = 0; i < ports.size(); ++i) {
+            if (ports[i] && ports[i]->port_group == port_group) { filter.ports.set(i); }
+        }
+    }
+    datapath::FlushLearned flush(filter);
+    co_await run_on_worker(dataplane_, 0, flush);
+    co_return json{{"removed", flush.removed}};
+}
+
+}  // namespace sluice::daemon

@@ -246,7 +246,7 @@ def test_namespace_deleted_and_made_again(fabric):
     detail = fabric.daemon.cli("show", "port", "other")["detail"]
     assert detail == f'netns "{namespace.name}" does not exist in /run/netns'
     assert {"port": "other", "why": detail} in fabric.daemon.cli("health")["ports_down"]
-    fabric.apply(host={"name": "other changes go on"})
+    fabric.apply(host={"name": "goes-on"})
     fabric.vm1.send(udp(VM1, OTHER))
     eventually(lambda: fabric.daemon.drops("vm1").get("port_down"), "a frame to it dropped as port_down")
     namespace.add()

@@ -21,7 +21,7 @@ Port port(std::string name, std::string group, std::vector<std::string> ips,
 
 Document document() {
     Document d;
-    d.switches.push_back(Switch{"dvs0"});
+    d.switches.emplace_back().name = "dvs0";
     d.port_groups.resize(2);
     d.port_groups[0].name = "front";
     d.port_groups[1].name = "back";

@@ -70,7 +70,14 @@ Status set_addresses(RouteNetlink& netlink, const InterfaceSpec& spec, std::uint
         }
     }
     for (const model::InterfaceAddress& address : spec.addresses) {
-        if (const int error = netlink.add_address(index, address); error != 0) {
+        const int error = netlink.add_address(index, address);
+        if (error == EACCES && address.ip.is_v6()) {
+            return Error{Errc::kInvalid,
+                         "address " + to_string(address.ip) + " can't be set: IPv6 is off for \"" +
+                             spec.name + "\"" + place_of(spec),
+                         ""};
+        }
+        if (error != 0) {
             return failure(spec,
                            "address " + to_string(address.ip) + "/" +
                                std::to_string(address.prefix_length) + " can't be set",

@@ -34,6 +34,11 @@ struct TakeBack {
     std::optional<agent::EditUndo> undo;
 };
 
+bool is_list_of_objects(const json& value) {
+    return value.is_array() && std::all_of(value.begin(), value.end(),
+                                           [](const json& item) { return item.is_object(); });
+}
+
 bool has_name(const json& list, const std::string& name) {
     for (const json& item : list) {
         if (item.is_object() && item.value("name", "") == name) { return true; }
@@ -117,6 +122,9 @@ Result<json> ConfigService::with_own_objects(json document) const {
         }
         document["host"] = own_["host"];
     }
+    for (const char* key : {"uplinks", "ports"}) {  // The reader says what is wrong with it.
+        if (document.contains(key) && !document[key].is_array()) { return document; }
+    }
     for (const json& uplink : own_.value("uplinks", json::array())) {
         const std::string name = uplink.value("name", "");
         if (document.contains("uplinks") && document["uplinks"].is_array() &&
@@ -187,6 +195,10 @@ Status ConfigService::load(const std::string& config_path) {
                     Errc::kInvalid,
                     config_path + ": \"" + key + "\" is not one of host, uplinks, vteps, ports",
                     key};
+            }
+            if (key != "host" && !is_list_of_objects(value)) {
+                return Error{Errc::kInvalid, config_path + ": " + key + " is not a list of objects",
+                             key};
             }
             if (!value.empty() && key == "vteps") {
                 return Error{Errc::kUnsupported, config_path + ": " + key + " is not supported yet",

@@ -256,7 +256,8 @@ asio::awaitable<void> KernelPorts::configure(Shared interface) {
     if (!interface->tap.valid()) { co_return; }  // It will be made as it shall be.
     privileged::InterfaceSpec spec = interface->spec;
     const Status done = co_await helper_.configure(std::move(spec), interface->index);
-    if (!done && !interface->is_removed) { set_why(*interface, done.error().message); }
+    if (interface->is_removed) { co_return; }
+    set_why(*interface, done ? "its interface is there" : done.error().message);
 }
 
 void KernelPorts::set_why(Interface& interface, std::string why) {

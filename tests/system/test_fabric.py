@@ -246,7 +246,7 @@ def test_namespace_deleted_and_made_again(fabric):
     detail = fabric.daemon.cli("show", "port", "other")["detail"]
     assert detail == f'netns "{namespace.name}" does not exist in /run/netns'
     assert {"port": "other", "why": detail} in fabric.daemon.cli("health")["ports_down"]
-    fabric.apply(host={"name": "other changes go on"})
+    fabric.apply(host={"name": "goes-on"})
     fabric.vm1.send(udp(VM1, OTHER))
     eventually(lambda: fabric.daemon.drops("vm1").get("port_down"), "a frame to it dropped as port_down")
     namespace.add()
@@ -392,6 +392,14 @@ def test_namespace_that_is_missing(fabric):
                            "message": 'port extra: netns "no-such-netns" does not exist in /run/netns'}
 
 
+def test_ipv6_address_where_ipv6_is_off(fabric):
+    extra = kernel_port(netns=fabric.net["svc"].name, addresses=["2001:db8::9/64"])
+    error = fabric.daemon.apply_error(fabric.document(ports=fabric.document()["ports"] + [extra]))
+    assert error.error["message"] == ("port extra: address 2001:db8::9 can't be set: IPv6 is off for \"extra\" in netns "
+                                      f'"{fabric.net["svc"].name}"')
+    assert "extra" not in fabric.net["svc"].interfaces()
+
+
 def test_a_refused_document_leaves_no_interface_behind(fabric):
     extra = kernel_port(interface="left0", netns=fabric.net["svc"].name)
     bad = {"uplinks": [{"name": "up", "device": "net_af_packet0,iface=none0"}]}
@@ -440,6 +448,7 @@ def test_uplink_of_the_hosts_own_file():
             assert "uplinks" not in daemon.cli("export")
             error = daemon.apply_error({"uplinks": [{"name": "up", "device": "net_af_packet0,iface=eth9"}]})
             assert "is defined by the host's own configuration file" in error.error["message"]
+            assert "uplinks" in daemon.apply_error({"uplinks": {"name": "x"}}).error["message"]
 
 
 def test_af_xdp():

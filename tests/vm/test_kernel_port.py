@@ -26,6 +26,7 @@ def in_netns(netns, *command, **options):
 def _netns():
     name = f"slvm{os.getpid()}"
     subprocess.run(["ip", "netns", "add", name], check=True, timeout=20)
+    subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True, timeout=20)
     yield name
     subprocess.run(["ip", "netns", "del", name], check=True, timeout=20)
 

@@ -109,7 +109,7 @@ TEST(Capture, ShowsWhatEnteredAndWhatLeft) {
     Watcher watcher(p);
     watcher.add("vm1").add("vm2");
     const Bytes frame = udp(v4(kVm1, kVm2), 1000, 2000);
-    p.send("vm1", frame, {20, 30}).step();
+    p.send("vm1", frame, {44, 10}).step();
     const std::vector<Seen> seen = watcher.take();
     ASSERT_EQ(seen.size(), 2u);
     EXPECT_EQ(seen[0].port, p.index_of("vm1"));
@@ -266,7 +266,7 @@ TEST(Capture, KeepsOneDirectionAndSoManyBytes) {
     watcher.add(capture);
     const Bytes there = udp(v4(kVm1, kVm2), 1000, 2000);
     const Bytes back = udp(v4(kVm2, kVm1), 2000, 1000);
-    p.send("vm1", there).step().send("vm2", back, {30}).step();
+    p.send("vm1", there).step().send("vm2", back, {44}).step();
     const std::vector<Seen> seen = watcher.take();
     ASSERT_EQ(seen.size(), 1u);
     EXPECT_EQ(seen[0].frame_size, back.size());

@@ -25,7 +25,7 @@ VMS = {"vm1": "02:00:00:00:00:01", "vm2": "02:00:00:00:00:02"}
 DOCUMENT = {"switches": [{"name": "dvs0"}], "port_groups": [{"name": "web", "switch": "dvs0"}],
             "ports": [{"name": name, "port_group": "web", "socket": f"/run/sluice/vhost/{name}.sock", "mac": mac}
                       for name, mac in VMS.items()]}
-OWN = ("/etc/sluice", "/etc/default/sluiced", "/var/lib/sluice", "/usr/share/doc/sluice", "/run/sluice")
+OWN = ("/etc/sluice", "/etc/default/sluiced", "/etc/logrotate.d/sluice", "/var/lib/sluice", "/var/log/sluice", "/usr/share/doc/sluice", "/run/sluice")
 # What dpkg and systemd write about any package, which stays by their own rules.
 OTHERS = re.compile(r"/(var/lib/(dpkg|systemd|man-db)|var/cache|var/log|etc/(group|gshadow|passwd|shadow|subuid|subgid)-?$|etc/\."
                     r"|usr/share/man/|etc/machine-id)")
@@ -152,6 +152,12 @@ class TestLife:
         machine.run("sluice", "apply", "-", stdin=json.dumps(DOCUMENT))
         machine.run("ip", "netns", "del", "storage")
         self.passes(machine.vms)
+
+    def test_reload_opens_the_log_anew(self, machine):
+        log = "/var/log/sluice/firewall.log"
+        machine.run("mv", log, f"{log}.1")
+        machine.run("systemctl", "reload", "sluiced")
+        eventually(lambda: machine.exists(log), "a new log", 10.0, 0.05)
 
     def test_a_crash_is_mended(self, machine):
         pid = machine.unit("MainPID")["MainPID"]

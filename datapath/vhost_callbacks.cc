@@ -80,10 +80,10 @@ Status registration_error(const std::string& path, const char* what) {
     return Error{Errc::kIo, "vhost: " + path + ": " + what, ""};
 }
 
-// The library's thread polls the sockets that it knew when its last poll() began, for up to a
-// second: a new listener would be heard that late. A connection of its own wakes it, so we give it
-// one, to a socket that we close again.
-void wake_library(const std::string& path) {
+}  // namespace
+
+// A connection to a socket that we close again.
+void wake_vhost(const std::string& path) {
     const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -101,8 +101,6 @@ void wake_library(const std::string& path) {
     close(listener);
     unlink(path.c_str());
 }
-
-}  // namespace
 
 std::uint64_t offered_features() noexcept {
     std::uint64_t features = 0;
@@ -139,7 +137,6 @@ Status register_vhost(VhostPort& port) {
         ports().erase(path);
         return registration_error(path, "can't listen");
     }
-    wake_library(path + ".wake");
     return Ok{};
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 
+#include "datapath/vhost_callbacks.h"
 #include "relay/guest_memory_guard.h"
 
 namespace sluice::daemon {
@@ -114,6 +115,7 @@ Status VhostDevices::prepare(const model::Document& document) {
         }
         prepared_.insert_or_assign(port.name, std::move(device).value());
     }
+    if (!prepared_.empty()) { datapath::wake_vhost(runtime_dir_ + "/wake"); }
     return Ok{};
 }
 

@@ -23,6 +23,7 @@
 
 #include "controller-agent/document_json.h"
 #include "datapath/dataplane.h"
+#include "datapath/vhost_callbacks.h"
 #include "datapath/vhost_port.h"
 #include "src/host/compile.h"
 #include "tests/bench/bench_eal.h"
@@ -86,6 +87,7 @@ private:
         hooks.synchronize = [this] { dataplane_->synchronize(); };
         auto port = VhostPort::open(eal_.folder() + "/" + name, eal_.pool(), std::move(hooks));
         if (!port) { fail(port.error().message); }
+        datapath::wake_vhost(eal_.folder() + "/wake");
         ports_.push_back(std::move(port).value());
         frontend::Options options;
         options.socket = ports_.back()->path();

@@ -25,7 +25,7 @@ VMS = {"vm1": "02:00:00:00:00:01", "vm2": "02:00:00:00:00:02"}
 DOCUMENT = {"switches": [{"name": "dvs0"}], "port_groups": [{"name": "web", "switch": "dvs0"}],
             "ports": [{"name": name, "port_group": "web", "socket": f"/run/sluice/vhost/{name}.sock", "mac": mac}
                       for name, mac in VMS.items()]}
-OWN = ("/etc/sluice", "/etc/default/sluiced", "/var/lib/sluice", "/usr/share/doc/sluice", "/run/sluice")
+OWN = ("/etc/sluice", "/etc/default/sluiced", "/etc/logrotate.d/sluice", "/var/lib/sluice", "/var/log/sluice", "/usr/share/doc/sluice", "/run/sluice")
 # What dpkg and systemd write about any package, which stays by their own rules.
 OTHERS = re.compile(r"/(var/lib/(dpkg|systemd|man-db)|var/cache|var/log|etc/(group|gshadow|passwd|shadow|subuid|subgid)-?$|etc/\."
                     r"|usr/share/man/|etc/machine-id)")
@@ -109,6 +109,7 @@ class TestLife:
 
     def passes(self, guests, one="vm1", other="vm2"):
         datagram = frame(src=VMS[one], dst=VMS[other]).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 2000, b"through the package")
+        guests[other].drain()  # A kernel port's host reports its multicast groups.
         guests[one].send(datagram)
         assert guests[other].expect(datagram).frame == bytes(datagram)
 
@@ -152,6 +153,15 @@ class TestLife:
         machine.run("sluice", "apply", "-", stdin=json.dumps(DOCUMENT))
         machine.run("ip", "netns", "del", "storage")
         self.passes(machine.vms)
+
+    def test_reload_lets_go_of_the_log(self, machine):
+        """As logrotate does; the next line to be logged opens a new file."""
+        log = "/var/log/sluice/firewall.log"
+        files = ("ls", "-l", f"/proc/{machine.unit('MainPID')['MainPID']}/fd")
+        machine.run("mv", log, f"{log}.1")
+        assert log in machine.run(*files)
+        machine.run("systemctl", "reload", "sluiced")
+        eventually(lambda: log not in machine.run(*files), "the old log is let go", 10.0, 0.05)
 
     def test_a_crash_is_mended(self, machine):
         pid = machine.unit("MainPID")["MainPID"]

@@ -80,6 +80,7 @@ private:
 
 /// Leaves out the first `offset` rows and whatever is beyond `left`.
 json trimmed(json rows, std::uint64_t& offset, std::uint64_t left) {
+    if (!rows.is_array()) { return json::array(); }
     const auto skip = std::min<std::uint64_t>(offset, rows.size());
     offset -= skip;
     rows.erase(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(skip));

@@ -6,9 +6,9 @@
 #include <sstream>
 
 #include "admin/base64.h"
-#include "src/cli/bpf.h"
-#include "src/cli/frame_text.h"
-#include "src/cli/pcapng.h"
+#include "cli/bpf.h"
+#include "cli/frame_text.h"
+#include "cli/pcapng.h"
 
 namespace sluice::cli {
 namespace {

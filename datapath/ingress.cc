@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::uint32_t kTagBytes = 4;
 
-// Of the largest frame that becomes of this one.
-std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept {
+// Of the largest frame that becomes of this one. Out of line: inlined it costs the tracked path of
+// process_burst 6 % (its registers).
+[[gnu::cold, gnu::noinline]] std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept {
     if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return frame.pkt_len; }
     const std::uint64_t segment = frame.l2_len + frame.l3_len + frame.l4_len + frame.tso_segsz;
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(frame.pkt_len, segment));

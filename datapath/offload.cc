@@ -4,15 +4,11 @@
 // the receiver: librte_vhost would write a pseudo-header sum of the first next-header field.
 #include "datapath/offload.h"
 
-#include <rte_mbuf.h>
-
 #include "datapath/checksum.h"
 #include "datapath/parse_layers.h"
 
 namespace sluice::datapath {
 namespace {
-
-constexpr std::uint64_t kOwed = RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG;
 
 bool takes_checksum(const rte_mbuf& frame, const Port& receiver) noexcept {
     const bool is_v6 = (frame.ol_flags & RTE_MBUF_F_TX_IPV6) != 0;
@@ -20,8 +16,6 @@ bool takes_checksum(const rte_mbuf& frame, const Port& receiver) noexcept {
 }
 
 }  // namespace
-
-bool owes_offload(const rte_mbuf& frame) noexcept { return (frame.ol_flags & kOwed) != 0; }
 
 bool wants_segments(const rte_mbuf& frame, const Port& receiver) noexcept {
     if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return false; }

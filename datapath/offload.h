@@ -4,15 +4,17 @@
 // checksum finished here. Thread: the worker that polls the egress port.
 #pragma once
 
+#include <rte_mbuf.h>
+
 #include "datapath/port.h"
 #include "sluice/iochain/drop_reason.h"
-
-struct rte_mbuf;
 
 namespace sluice::datapath {
 
 /// True if `frame` has a transport checksum or a segmentation to be done by whoever sends it.
-[[nodiscard]] bool owes_offload(const rte_mbuf& frame) noexcept;
+[[nodiscard]] inline bool owes_offload(const rte_mbuf& frame) noexcept {
+    return (frame.ol_flags & (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)) != 0;
+}
 
 /// True if `frame` must be cut before `receiver` gets it: it is TCP to be segmented, and the
 /// receiver does not take that for its family, or could not finish the checksums of the segments.

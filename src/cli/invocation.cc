@@ -40,7 +40,7 @@ Failure wrong_words(const Words& words) {
     }
     const std::string typed =
         words.found.empty() ? words.unknown : words.found + " " + words.unknown;
-    std::string hint = did_you_mean(words.unknown, choices);
+    std::string hint;
     for (const auto& command : all_commands()) {
         if (!hint.empty() || !words.found.empty()) { break; }
         const auto space = command.words.rfind(' ');
@@ -48,6 +48,7 @@ Failure wrong_words(const Words& words) {
             hint = ": did you mean " + command.words + "?";
         }
     }
+    if (hint.empty()) { hint = did_you_mean(words.unknown, choices); }
     return usage("unknown command " + typed + (hint.empty() ? ": see sluice --help" : hint));
 }
 

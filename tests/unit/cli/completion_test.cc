@@ -20,7 +20,7 @@ const char* const kPorts =
 
 TEST(Completion, OffersCommandsWordByWord) {
     EXPECT_EQ(complete({"fl"}), Words({"flush"}));
-    EXPECT_EQ(complete({"flush", ""}), Words({"conns", "macs", "flows"}));
+    EXPECT_EQ(complete({"flush", ""}), Words({"conns", "macs", "bindings", "flows"}));
     EXPECT_EQ(complete({"-o", "json", "show", "po"}), Words({"ports", "port"}));
     EXPECT_EQ(complete({"nonsense", ""}), Words());
 }

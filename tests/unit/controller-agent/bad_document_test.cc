@@ -334,8 +334,6 @@ std::vector<Bad> unsupported_cases() {
          "replication \"hybrid\" is not supported yet", code},
         {"multicast group", group(R"("multicast_group":"239.1.1.1")"), "port_group g",
          "multicast_group \"239.1.1.1\" is not supported yet", code},
-        {"spoofguard auto", group(R"("spoofguard":"auto")"), "port_group g",
-         "spoofguard auto is not supported yet", code},
         {"service port", port(R"("kind":"service")"), "port p", "kind service is not supported yet",
          code},
         {"tcp flags", acl_rule(R"("tcp_flags":"syn,!ack")"), "acl a rule r",

@@ -73,15 +73,22 @@ void WorkerThread::run() noexcept {
 bool WorkerThread::sleep(Sleeper& sleeper) noexcept {
     bool moved = true;
     WorkerContext& context = dataplane_.worker(worker_).context();
+    const auto poll = [&](std::uint64_t now) {
+        const std::uint64_t from = rte_rdtsc();
+        const bool is_busy = dataplane_.poll_once(worker_, now) > 0;
+        (is_busy ? context.counters.busy_cycles : context.counters.idle_cycles)
+            .add(rte_rdtsc() - from);
+        return is_busy;
+    };
     sleeper.arm(*context.snapshot);
     const std::uint64_t before = now_ns();
-    if (dataplane_.poll_once(worker_, before) == 0) {
+    if (!poll(before)) {
         dataplane_.set_online(worker_, false);
         sleeper.wait();
         dataplane_.set_online(worker_, true);
         const std::uint64_t after = now_ns();
         context.counters.slept_ns.add(after - before);
-        moved = dataplane_.poll_once(worker_, after) > 0;
+        moved = poll(after);
     }
     sleeper.disarm(*context.snapshot);
     return moved;

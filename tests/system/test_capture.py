@@ -169,6 +169,7 @@ def test_bad_requests_are_one_sentence(scene, arguments, sentence):
     ([[6, 0, 0, 1]] * 513, "filter: 513 BPF instructions are more than the limit of 512: say less"),
     ([[0, 0, 0, 1]], "filter: the BPF program is not valid"),        # Does not end.
     ([[21, 9, 9, 1], [6, 0, 0, 1]], "filter: the BPF program is not valid"),  # Jumps past its end.
+    ([[5, 0, 0, 2**32 - 1], [6, 0, 0, 1]], "filter: the BPF program is not valid"),  # Jumps back: never ends.
 ])
 def test_the_daemon_runs_no_bad_program(scene, program_, why):
     answer = scene.daemon.rpc("capture.start", {"port": "vm1", "filter": program_})

@@ -57,7 +57,10 @@ TEST(CaptureFilter, RefusesProgramsThatLeaveTheirBounds) {
     const json backwards = {{5, 0, 0, 0xffffffffU}, {6, 0, 0, 0}};
     const json memory = {{96, 0, 0, 16}, {6, 0, 0, 0}};
     const json division = {{52, 0, 0, 0}, {6, 0, 0, 0}};
-    for (const json& bad : {endless, jump, backwards, memory, division}) {
+    const json unknown_code = {{0x0d, 0, 0, 0}, {6, 0, 0, 0}};
+    const json unknown_size = {{0x38, 0, 0, 0}, {6, 0, 0, 0}};
+    for (const json& bad :
+         {endless, jump, backwards, memory, division, unknown_code, unknown_size}) {
         const auto filter = make_capture_filter(bad);
         ASSERT_FALSE(filter.ok()) << bad;
         EXPECT_EQ(filter.error().message, "filter: the BPF program is not valid");

@@ -49,6 +49,8 @@ public:
     [[nodiscard]] Result<nlohmann::json> diff(const nlohmann::json& document) const;
     [[nodiscard]] nlohmann::ordered_json export_json() const;
     [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> rollback();
+    /// After the control loop has ended: waits until the helper thread is done with what runs.
+    void stop() { helper_.join(); }
 
     [[nodiscard]] const model::Document& document() const noexcept { return running_; }
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }

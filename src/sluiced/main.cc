@@ -178,6 +178,7 @@ private:
     // Guests are cut off while workers still run: the vhost library waits for them. Then workers,
     // then ports.
     void take_down() {
+        config_.stop();
         devices_.stop();
         [[maybe_unused]] const std::uint64_t token = dataplane_.publish(empty());
         while (!dataplane_.is_settled(token)) { std::this_thread::yield(); }

@@ -52,7 +52,7 @@ Bytes report2(const std::vector<Bytes>& records) {
 
 TEST(Membership, ReadsTheOldIgmpReportsAndTheLeave) {
     Membership m;
-    for (const std::uint8_t type : {0x12, 0x16}) {
+    for (const std::uint8_t type : Bytes{0x12, 0x16}) {
         ASSERT_TRUE(read_igmp(igmp(type, kGroup4), m));
         EXPECT_EQ(m.kind, MembershipKind::kReport);
         ASSERT_EQ(m.record_count, 1u);
@@ -106,12 +106,12 @@ TEST(Membership, ReadsSeveralRecordsInOrder) {
 
 TEST(Membership, ReadsQueriesOfAllVersions) {
     Membership m;
-    ASSERT_TRUE(read_igmp({0x11, 0, 0, 0, 0, 0, 0, 0}, m));
+    ASSERT_TRUE(read_igmp(Bytes{0x11, 0, 0, 0, 0, 0, 0, 0}, m));
     EXPECT_EQ(m.kind, MembershipKind::kQuery);
     EXPECT_EQ(m.query_interval_s, 0u);
-    ASSERT_TRUE(read_igmp({0x11, 100, 0, 0, 239, 1, 2, 3, 2, 60, 0, 1, 10, 0, 0, 9}, m));
+    ASSERT_TRUE(read_igmp(Bytes{0x11, 100, 0, 0, 239, 1, 2, 3, 2, 60, 0, 1, 10, 0, 0, 9}, m));
     EXPECT_EQ(m.query_interval_s, 60u);
-    ASSERT_TRUE(read_igmp({0x11, 100, 0, 0, 0, 0, 0, 0, 2, 0x8a, 0, 0}, m));
+    ASSERT_TRUE(read_igmp(Bytes{0x11, 100, 0, 0, 0, 0, 0, 0, 2, 0x8a, 0, 0}, m));
     EXPECT_EQ(m.query_interval_s, 26u << 3U) << "floating point";
     ASSERT_TRUE(read_mld(mld(130, Bytes(16, 0)), m));
     ASSERT_TRUE(read_mld(joined({mld(130, Bytes(16, 0)), {2, 125, 0, 0}}), m));
@@ -152,7 +152,7 @@ TEST(Membership, RefusesGroupsThatAreNone) {
     Membership m;
     EXPECT_FALSE(read_igmp(igmp(0x16, {10, 0, 0, 1}), m));
     EXPECT_FALSE(read_igmp(report3({record(4, {10, 0, 0, 1})}), m));
-    EXPECT_FALSE(read_igmp({0x11, 0, 0, 0, 10, 0, 0, 1}, m));
+    EXPECT_FALSE(read_igmp(Bytes{0x11, 0, 0, 0, 10, 0, 0, 1}, m));
     EXPECT_FALSE(read_mld(mld(131, Bytes(16, 0x20)), m));
 }
 

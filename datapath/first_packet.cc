@@ -3,6 +3,8 @@
 // chain and the connection. Also called for packets whose program is stale. With a connection,
 // every decision judges it again by its opener's key, so a rule change ends what it no longer
 // allows at the next packet, whichever direction that has.
+#include <algorithm>
+
 #include "datapath/checksum.h"
 #include "datapath/stages.h"
 #include "sluice/base/assert.h"
@@ -62,6 +64,8 @@ private:
     [[nodiscard]] bool is_from_here() noexcept;
     [[nodiscard]] bool learn() noexcept;
     bool switch_frame() noexcept;
+    bool enter_copies(const Decision& from) noexcept;
+    [[nodiscard]] Decision judge_receivers() const noexcept;
     bool enter_destination(const PortConfig& out, const Decision& from) noexcept;
     void set_ending(const PortConfig& out) noexcept;
     void attach_connection(const Decision& from, const Decision& to) noexcept;
@@ -72,6 +76,15 @@ private:
     void log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept;
     void log_passage(FirewallEventKind kind, const Decision& from, const Decision& to) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
+    [[nodiscard]] bool runs_between(const Connection& record) const noexcept;
+    [[nodiscard]] bool is_flooded(PortIndex port) const noexcept {
+        return std::find(domain->flood.begin(), domain->flood.end(), port) != domain->flood.end();
+    }
+    [[nodiscard]] PortIndex responder() const noexcept {
+        const bool is_anybody =
+            (program.flags & kProgramFlood) != 0 && program.ending == Ending::kMirrored;
+        return is_anybody ? kNoPort : program.output;
+    }
     [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept {
         return port.chain->slots[kSlotDfw] != nullptr;
     }
@@ -125,7 +138,8 @@ void Composer::log(FirewallEventKind kind, const Decision& decision, Direction d
     event.source_port = key.source_port.host();
     event.destination_port = key.destination_port.host();
     event.rule = decision.rule;
-    event.port = direction == Direction::kFromVm ? key.port : program.output;
+    const bool is_known = direction == Direction::kToVm && program.output != kNoPort;
+    event.port = is_known ? program.output : key.port;
     event.kind = kind;
     event.direction = direction;
     event.protocol = key.protocol;
@@ -154,10 +168,20 @@ void Composer::find_connection() noexcept {
     has_connection = context.connections.snapshot(program.connection, record);
     if (!has_connection) { return; }
     fill_view(record, program.side, view);
+    is_party = runs_between(record);
+}
+
+// Whether the frame goes from one side's vNIC to the other's. Who answers an unknown unicast is not
+// recorded: it may be anybody but the owner of a MAC that the switch knows.
+bool Composer::runs_between(const Connection& record) const noexcept {
     const bool by_opener = program.side == ConnectionSide::kOpener;
-    const PortIndex to = find_destination(context, program.domain, key).port;
-    is_party = key.port == (by_opener ? record.opener_port : record.responder_port) &&
-               to == (by_opener ? record.responder_port : record.opener_port);
+    const PortIndex sender = by_opener ? record.opener_port : record.responder_port;
+    const PortIndex receiver = by_opener ? record.responder_port : record.opener_port;
+    const bool is_sender =
+        sender == kNoPort ? domain->macs.find(key.source_mac) == kNoPort : sender == key.port;
+    if (!is_sender || receiver == kNoPort) { return is_sender; }
+    const Destination to = find_destination(context, program.domain, key);
+    return to.port == receiver || (!to.is_known && is_flooded(receiver));
 }
 
 void Composer::run() noexcept {
@@ -189,12 +213,7 @@ bool Composer::compose() noexcept {
     program.output = kNoPort;
     if (from.verdict == Verdict::kDrop) { return set_chain_drop(from, Direction::kFromVm); }
     if (!learn() || !switch_frame()) { return true; }
-    if (program.output ==
-        kNoPort) {  // Replicated: no connection, every copy is judged at its own port.
-        rule_from = from.rule;
-        program.flags |= kProgramHitsByPacket;
-        return true;
-    }
+    if (program.output == kNoPort) { return enter_copies(from); }
     return enter_destination(*context.snapshot->port(program.output), from);
 }
 
@@ -230,7 +249,9 @@ bool Composer::switch_frame() noexcept {
     if (!to.is_known) { program.flags |= kProgramFlood; }
     if (to.port == kNoPort) {
         program.ending = Ending::kMirrored;
-        if (domain->flood.empty()) { set_drop(DropReason::kUnknownUnicast); }
+        const bool has_receiver = std::any_of(domain->flood.begin(), domain->flood.end(),
+                                              [&](PortIndex port) { return port != key.port; });
+        if (!has_receiver) { set_drop(DropReason::kUnknownUnicast); }
         return program.ending == Ending::kMirrored;
     }
     if (to.port == key.port) {
@@ -243,6 +264,37 @@ bool Composer::switch_frame() noexcept {
         return false;
     }
     return true;
+}
+
+// Every copy is judged at its own port. What answers a group has no connection; what answers an
+// unknown unicast is a reply like any other, so that this frame opens one.
+bool Composer::enter_copies(const Decision& from) noexcept {
+    rule_from = from.rule;
+    if (may_track) {
+        const Decision to = judge_receivers();
+        if (from.stateful || to.stateful) {
+            attach_connection(from, to);
+            return true;
+        }
+        if (is_party) { context.connections.close(context.options.index, program.connection); }
+        program.flags |= kProgramRecheck;
+    }
+    program.flags |= kProgramHitsByPacket;
+    return true;
+}
+
+// What the vNICs that unknown unicast reaches want of a connection, taken together.
+Decision Composer::judge_receivers() const noexcept {
+    Decision all;
+    for (const PortIndex member : domain->flood) {
+        if (member == key.port) { continue; }
+        const Decision one =
+            decide(*context.snapshot->port(member)->chain, input(Direction::kToVm));
+        if (one.verdict == Verdict::kDrop || !one.stateful) { continue; }
+        if (!all.stateful) { all = one; }
+        all.tcp_strict = all.tcp_strict && one.tcp_strict;
+    }
+    return all;
 }
 
 bool Composer::enter_destination(const PortConfig& out, const Decision& from) noexcept {
@@ -324,7 +376,7 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     OpenRequest request;
     request.tuple = tuple;
     request.opener_port = key.port;
-    request.responder_port = program.output;
+    request.responder_port = responder();
     request.opener_rule = from.rule;
     request.responder_rule = to.rule;
     request.opener_stateful = from.stateful;
@@ -358,12 +410,15 @@ void Composer::count_hit(RuleId rule) noexcept {
 
 bool drops(const Program& program) noexcept { return program.ending == Ending::kDrop; }
 
-// A stale entry keeps its place if the new program belongs to the same list of its port.
+// A stale entry keeps its place if the new program belongs to the same list of its port, and if no
+// packet before this one in the burst may still run the old one.
 void cache(WorkerContext& context, Packet& packet, const Composer& composed) noexcept {
-    if (packet.index != kNoFlow &&
-        drops(context.flows.entry(packet.index).state.program) != drops(composed.program)) {
-        context.flows.remove(packet.index);
-        packet.index = kNoFlow;
+    if (packet.index != kNoFlow) {
+        const FlowState& old = context.flows.entry(packet.index).state;
+        if (old.last_used_ms == context.now_ms || drops(old.program) != drops(composed.program)) {
+            context.flows.remove(packet.index);
+            packet.index = kNoFlow;
+        }
     }
     if (packet.index == kNoFlow) {
         packet.index = context.flows.insert(packet.frame.key, packet.hash, composed.program);
@@ -389,6 +444,19 @@ bool view_connection(WorkerContext& context, ConnectionHandle handle, Connection
     return true;
 }
 
+namespace {
+
+// An unknown unicast was judged for all who receive it.
+bool receivers_hold(const Snapshot& snapshot, const Domain& domain,
+                    const FlowState& state) noexcept {
+    if ((state.program.flags & kProgramFlood) == 0) { return true; }
+    return std::none_of(domain.flood.begin(), domain.flood.end(), [&](PortIndex member) {
+        return snapshot.port(member)->policy_epoch > state.generation;
+    });
+}
+
+}  // namespace
+
 bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
     if (state.stamp() == context.stamp) [[likely]] { return true; }
     const Snapshot& snapshot = *context.snapshot;
@@ -399,7 +467,10 @@ bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& st
         if (out == nullptr || out->policy_epoch > state.generation) { return false; }
     }
     const std::uint16_t domain = ingress_domain(*in, key);
-    if (domain != kNoDomain && snapshot.domains[domain].epoch > state.generation) { return false; }
+    if (domain != kNoDomain && (snapshot.domains[domain].epoch > state.generation ||
+                                !receivers_hold(snapshot, snapshot.domains[domain], state))) {
+        return false;
+    }
     if (state.learned != static_cast<std::uint32_t>(context.stamp >> 32U) &&
         !learned_holds(context, *in, domain, key, state)) {
         return false;

@@ -145,8 +145,10 @@ void drop_untracked(WorkerContext& context, Packet& packet, DropReason reason) n
         capture_judged(context, *packet.mbuf, packet.frame.key.port, Direction::kFromVm, slots,
                        true);
     }
-    if (!at_source) { count_slots(context, port, Direction::kToVm, 1U << kSlotDfw, 1); }
-    count_slot_drop(context, port, at_source ? Direction::kFromVm : Direction::kToVm, kSlotDfw);
+    if (port != kNoPort) {  // Copies: nobody in particular.
+        if (!at_source) { count_slots(context, port, Direction::kToVm, 1U << kSlotDfw, 1); }
+        count_slot_drop(context, port, at_source ? Direction::kFromVm : Direction::kToVm, kSlotDfw);
+    }
     drop(context, packet.mbuf, reason);
 }
 

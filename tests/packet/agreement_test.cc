@@ -149,7 +149,12 @@ private:
         std::uint64_t ns = below(2000) * 1000U;
         if (below(100) < 2) { ns = (1 + below(3000)) * kMillisecond; }
         if (below(1000) < 3) { ns = (5 + below(100)) * kSecond; }
-        both([&](Pipeline& p) { p.advance(ns); });
+        // Limits count expired connections until the sweep has found them, here or there.
+        both([&](Pipeline& p) {
+            p.advance(ns);
+            ConnectionTable& table = p.dataplane().connections();
+            table.sweep(0, table.capacity(), p.now_ns());
+        });
     }
 
     void meddle() {

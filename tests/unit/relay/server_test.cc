@@ -14,11 +14,11 @@ class ServerMode : public RelayTest {};
 
 TEST_F(ServerMode, ListensWithMode0660AndRemovesItsSocket) {
     ASSERT_TRUE(relay_.add(port(SocketMode::kServer)).ok());
-    ASSERT_TRUE(eventually([&] { return std::filesystem::exists(qemu_path()); }));
     struct stat file {};
-    ASSERT_EQ(::stat(qemu_path().c_str(), &file), 0);
+    EXPECT_TRUE(eventually([&] {
+        return ::stat(qemu_path().c_str(), &file) == 0 && (file.st_mode & 07777U) == 0660U;
+    }));  // Bound first, opened to the group then.
     EXPECT_TRUE(S_ISSOCK(file.st_mode));
-    EXPECT_EQ(file.st_mode & 07777U, 0660U);
     EXPECT_EQ(relay_.state("vm1").text, "waiting for a QEMU to connect to " + qemu_path());
     relay_.remove("vm1");
     EXPECT_FALSE(std::filesystem::exists(qemu_path()));

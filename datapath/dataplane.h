@@ -50,6 +50,11 @@ public:
     /// Frees them here.
     void reclaim();
     [[nodiscard]] const Snapshot& snapshot() const noexcept { return *current_; }
+    /// worker, on line: what it would see now. Good until its next quiescent state, which is behind
+    /// its next poll_once().
+    [[nodiscard]] const Snapshot& published() const noexcept {
+        return *published_.load(std::memory_order_acquire);
+    }
 
     /// Makes `next` what workers capture from their next poll on; null: nothing. Returns a token
     /// for is_settled().

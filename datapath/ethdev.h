@@ -43,6 +43,8 @@ public:
     [[nodiscard]] std::uint16_t mtu() const noexcept { return mtu_; }
     /// Frames of several buffers must be made one for this driver.
     [[nodiscard]] bool wants_one_buffer() const noexcept { return wants_one_buffer_; }
+    /// True if its frames go through an interface of the kernel.
+    [[nodiscard]] bool is_over_kernel() const noexcept { return !interface_.empty(); }
     /// Number of the kernel's interface that it drives; 0 if none. It changes with the interface.
     [[nodiscard]] unsigned interface_index() const noexcept { return interface_index_; }
     /// Link by the driver's own word; for devices without a kernel's interface. Any thread.

@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace sluice::datapath {
 namespace {
@@ -45,13 +46,31 @@ ReceiveResult EthdevPort::receive(std::span<rte_mbuf*> frames) noexcept {
     return result;
 }
 
+namespace {
+
+constexpr std::uint32_t kFrameMin = 60;  // Bytes without FCS (IEEE 802.3 §4A.2.3.2.4).
+
+// Some NICs stop a queue that was handed a frame too short to be one; the kernel's sockets don't.
+bool pad(rte_mbuf& frame) noexcept {
+    if (frame.pkt_len >= kFrameMin) [[likely]] { return true; }
+    const auto missing = static_cast<std::uint16_t>(kFrameMin - frame.pkt_len);
+    char* room = rte_pktmbuf_append(&frame, missing);
+    if (room == nullptr) { return false; }
+    std::memset(room, 0, missing);
+    return true;
+}
+
+}  // namespace
+
 std::uint16_t EthdevPort::send(std::span<rte_mbuf*> frames) noexcept {
     const std::uint16_t port_id = port_id_.load(std::memory_order_acquire);
     if (port_id == kNoDevice) { return 0; }
     std::uint16_t ready = 0;  // Those that the driver can take come first.
     const bool one_buffer = wants_one_buffer_.load(std::memory_order_relaxed);
+    const bool wants_padding = wants_padding_.load(std::memory_order_relaxed);
     for (rte_mbuf*& frame : frames) {
         if (one_buffer && frame->nb_segs > 1 && rte_pktmbuf_linearize(frame) != 0) { continue; }
+        if (wants_padding && !pad(*frame)) { continue; }
         add_reference(frame, 1);
         std::swap(frames[ready++], frame);
     }

@@ -17,8 +17,9 @@ public:
     static constexpr std::uint16_t kNoDevice = 0xffff;
 
     /// Makes ethdev `port_id` (started; kNoDevice for none) what workers use. control.
-    void set_device(std::uint16_t port_id, bool wants_one_buffer) noexcept {
+    void set_device(std::uint16_t port_id, bool wants_one_buffer, bool wants_padding) noexcept {
         wants_one_buffer_.store(wants_one_buffer, std::memory_order_relaxed);
+        wants_padding_.store(wants_padding, std::memory_order_relaxed);
         port_id_.store(port_id, std::memory_order_release);
     }
     /// Whether its link is there; without it nothing is sent. control.
@@ -36,6 +37,7 @@ public:
 private:
     std::atomic<std::uint16_t> port_id_{kNoDevice};  // control: w, worker: r
     std::atomic<bool> wants_one_buffer_{false};      // control: w, worker: r
+    std::atomic<bool> wants_padding_{false};         // control: w, worker: r
     std::atomic<bool> has_carrier_{false};           // control: w, any: r
 };
 

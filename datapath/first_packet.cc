@@ -49,8 +49,9 @@ struct Composer {
     TupleOfFrame tuple;
     bool may_track = false;  // Unicast IP: the kinds of frame that connections are made of.
     bool has_connection = false;
-    bool is_party = false;  // It runs between the two vNICs of the connection.
-    ConnectionView view{};  // Meaningful if has_connection.
+    bool is_party = false;    // It runs between the two vNICs of the connection.
+    bool is_anybody = false;  // It answers an unknown unicast: its vNIC is one of several.
+    ConnectionView view{};    // Meaningful if has_connection.
     Program program;
     RuleId rule_from, rule_to;
 
@@ -77,13 +78,18 @@ private:
     void log_passage(FirewallEventKind kind, const Decision& from, const Decision& to) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
     [[nodiscard]] bool runs_between(const Connection& record) const noexcept;
+    /// Of an unknown unicast: who received it, unless its MAC is one that the switch knows.
+    [[nodiscard]] bool may_answer() const noexcept {
+        return domain->macs.find(key.source_mac) == kNoPort &&
+               (key.port == domain->uplink || is_flooded(key.port));
+    }
     [[nodiscard]] bool is_flooded(PortIndex port) const noexcept {
         return std::find(domain->flood.begin(), domain->flood.end(), port) != domain->flood.end();
     }
     [[nodiscard]] PortIndex responder() const noexcept {
-        const bool is_anybody =
+        const bool may_be_several =
             (program.flags & kProgramFlood) != 0 && program.ending == Ending::kMirrored;
-        return is_anybody ? kNoPort : program.output;
+        return may_be_several ? kNoPort : program.output;
     }
     [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept {
         return port.chain->slots[kSlotDfw] != nullptr;
@@ -111,7 +117,9 @@ bool Composer::judged_by_opener(Direction direction) const noexcept {
 // Returns false if the connection ended by it, so that the packet must be judged again without one.
 bool Composer::set_chain_drop(const Decision& decision, Direction direction) noexcept {
     const bool by_firewall = decision.slot == kSlotDfw;
-    if (by_firewall && is_party && judged_by_opener(direction)) {
+    // What one of several says who may answer does not end what another answers.
+    const bool decides = !is_anybody || direction == Direction::kToVm;
+    if (by_firewall && is_party && decides && judged_by_opener(direction)) {
         context.connections.close(context.options.index, program.connection);
         has_connection = is_party = false;
         return false;
@@ -169,6 +177,7 @@ void Composer::find_connection() noexcept {
     if (!has_connection) { return; }
     fill_view(record, program.side, view);
     is_party = runs_between(record);
+    is_anybody = program.side == ConnectionSide::kResponder && record.responder_port == kNoPort;
 }
 
 // Whether the frame goes from one side's vNIC to the other's. Who answers an unknown unicast is not
@@ -177,8 +186,7 @@ bool Composer::runs_between(const Connection& record) const noexcept {
     const bool by_opener = program.side == ConnectionSide::kOpener;
     const PortIndex sender = by_opener ? record.opener_port : record.responder_port;
     const PortIndex receiver = by_opener ? record.responder_port : record.opener_port;
-    const bool is_sender =
-        sender == kNoPort ? domain->macs.find(key.source_mac) == kNoPort : sender == key.port;
+    const bool is_sender = sender == kNoPort ? may_answer() : sender == key.port;
     if (!is_sender || receiver == kNoPort) { return is_sender; }
     const Destination to = find_destination(context, program.domain, key);
     return to.port == receiver || (!to.is_known && is_flooded(receiver));
@@ -330,6 +338,7 @@ void Composer::set_ending(const PortConfig& out) noexcept {
 
 void Composer::attach_connection(const Decision& from, const Decision& to) noexcept {
     if (has_connection) {
+        if (!is_party) { program.flags |= kProgramForeign; }
         rejudge_connection(from, to);
     } else {
         open_connection(from, to);

@@ -102,7 +102,7 @@ TrackWork track_work(const Packet& packet) noexcept {
 
 // The connection ended since the program was made: decide again, a few times at most. A packet
 // before this one may have replaced the program, or forgotten it.
-TrackWork track_again(WorkerContext& context, Packet& packet) noexcept {
+[[gnu::noinline]] TrackWork track_again(WorkerContext& context, Packet& packet) noexcept {
     TrackWork work;
     for (std::uint32_t tries = 0; tries < kRecheckMax; ++tries) {
         if (context.options.flow_cache) {
@@ -120,21 +120,23 @@ TrackWork track_again(WorkerContext& context, Packet& packet) noexcept {
     return work;
 }
 
+[[gnu::noinline]] void count_uncached(WorkerContext& context, Packet& packet) noexcept {
+    account(context, packet.frame.key.port, packet.scratch.program, packet.rule_from,
+            packet.rule_to, 1, packet.frame.frame_size);
+    keep_binding(context, packet.frame.key, context.now_ms);
+}
+
 void count_carried(WorkerContext& context, Packet& packet) noexcept {
     FlowState& state = *packet.flow;
-    if (packet.flow == &packet.scratch) {
-        account(context, packet.frame.key.port, state.program, packet.rule_from, packet.rule_to, 1,
-                packet.frame.frame_size);
-        keep_binding(context, packet.frame.key, context.now_ms);
-        return;
-    }
+    if (packet.flow == &packet.scratch) [[unlikely]] { return count_uncached(context, packet); }
     ++state.packets;
     state.bytes += packet.frame.frame_size;
     if (context.flows.is_forgotten(packet.index)) [[unlikely]] { fold(context, packet.index); }
 }
 
 // The connection step refused this packet: charged to the firewall that tracks it.
-void drop_untracked(WorkerContext& context, Packet& packet, DropReason reason) noexcept {
+[[gnu::noinline]] void drop_untracked(WorkerContext& context, Packet& packet,
+                                      DropReason reason) noexcept {
     const Program& program = packet.flow->program;
     constexpr std::uint16_t kUpToDfw = (1U << (kSlotDfw + 1U)) - 1U;
     const bool at_source = (program.decided_from >> kSlotDfw & 1U) != 0;
@@ -152,7 +154,7 @@ void drop_untracked(WorkerContext& context, Packet& packet, DropReason reason) n
     drop(context, packet.mbuf, reason);
 }
 
-void end_drop(WorkerContext& context, Packet& packet) noexcept {
+[[gnu::noinline]] void end_drop(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     const PortIndex port =
         program.drop_direction == Direction::kFromVm ? packet.frame.key.port : program.output;
@@ -165,7 +167,7 @@ void end_drop(WorkerContext& context, Packet& packet) noexcept {
     drop(context, packet.mbuf, program.reason);
 }
 
-void end_copies(WorkerContext& context, Packet& packet) noexcept {
+[[gnu::noinline]] void end_copies(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     const std::size_t copies = replicate(context, packet, program, program.output);
     if (program.ending == Ending::kMirrored && program.output != kNoPort) {
@@ -180,7 +182,7 @@ void end_copies(WorkerContext& context, Packet& packet) noexcept {
                                               : DropReason::kUnknownUnicast);
 }
 
-void finish(WorkerContext& context, Packet& packet) noexcept {
+[[gnu::always_inline]] inline void finish(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     count_carried(context, packet);
     if (program.ending == Ending::kOutput) [[likely]] {
@@ -194,7 +196,7 @@ void finish(WorkerContext& context, Packet& packet) noexcept {
 }
 
 // What teaches has been through its source's chain already, in resolve().
-void end_inspected(WorkerContext& context, Packet& packet) noexcept {
+[[gnu::noinline]] void end_inspected(WorkerContext& context, Packet& packet) noexcept {
     const bool has_left = teaches(packet.frame.inspect_kind) && !packet.frame.fragment;
     if (has_left || inspect_source(context, packet)) { inspect_packet(context, packet); }
 }

@@ -10,6 +10,7 @@
 #include "datapath/membership.h"
 #include "datapath/querier.h"
 #include "datapath/stages.h"
+#include "sluice/iochain/token_bucket.h"
 
 namespace sluice::datapath {
 namespace {
@@ -209,6 +210,10 @@ SnoopResult snoop(WorkerContext& context, const Packet& packet, const PortConfig
     std::array<std::uint8_t, kMessageMax> room;
     const std::span<const std::uint8_t> bytes = message_of(packet, room);
     if (bytes.empty()) { return SnoopResult::kForward; }
+    TokenBucket& bucket = context.chains[frame.key.port.value].membership;
+    if (!take_token(bucket, kMembershipPerPortPps, context.now_ns)) {
+        return SnoopResult::kForward;
+    }
     Membership message;
     const bool is_good = is_igmp ? read_igmp(bytes, message) : read_mld(bytes, message);
     if (!is_good) { return SnoopResult::kMalformed; }

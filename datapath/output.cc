@@ -82,17 +82,18 @@ void send_open(WorkerContext& context, PortIndex egress, Port& device, TxBuffer&
     std::uint16_t kept = 0;
     for (std::uint16_t i = 0; i < buffer.count; ++i) {
         rte_mbuf* frame = buffer.frames[i];
-        if (!owes_offload(*frame)) [[likely]] {
-            buffer.frames[kept++] = frame;
-        } else if (wants_segments(*frame, device)) {
+        const bool owes = owes_offload(*frame);
+        if (owes && wants_segments(*frame, device)) [[unlikely]] {
             send_frames(context, egress, device, {buffer.frames.data(), kept});
             kept = 0;
             send_cut(context, egress, device, frame);
-        } else if (const DropReason reason = finish_checksum(*frame, device);
-                   reason != DropReason::kNone) {
-            drop_towards(context, frame, egress, reason);
-        } else {
+            continue;
+        }
+        const DropReason reason = owes ? finish_checksum(*frame, device) : DropReason::kNone;
+        if (reason == DropReason::kNone) [[likely]] {
             buffer.frames[kept++] = frame;
+        } else {
+            drop_towards(context, frame, egress, reason);
         }
     }
     send_frames(context, egress, device, {buffer.frames.data(), kept});

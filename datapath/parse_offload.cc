@@ -43,6 +43,8 @@ constexpr std::uint32_t kTcpHeaderMax = 60;
     return parsed.key.protocol == kProtocolTcp && frame.tso_segsz >= kTsoPayloadMin &&
            frame.tso_segsz + headers <= kDatagramMax &&
            (parsed.tcp_flags & (kTcpSyn | kTcpRst | kTcpUrg)) == 0 &&
+           parsed.l4_offset + parsed.l4_size ==
+               parsed.frame_size &&  // Nothing behind the datagram.
            (l3_size <= kIpv6Size || !is_source_routed(parsed));
 }
 

@@ -45,6 +45,7 @@ enum ProgramFlag : std::uint8_t {
     kProgramLearnedFrom = 1U << 3U,   ///< Hangs on where the source MAC was learned.
     kProgramLearnedTo = 1U << 4U,     ///< Hangs on where the destination MAC was learned, or on
                                       ///< its being unknown.
+    kProgramForeign = 1U << 6U,       ///< Tracked, but not between the connection's vNICs.
     kProgramFlood = 1U << 5U,         ///< Unknown unicast: copies go to the domain's flood ports.
 };
 

@@ -190,11 +190,11 @@ void answer_rejected(WorkerContext& context, const Packet& packet) noexcept {
     const ParsedFrame& frame = packet.frame;
     const PortIndex ingress = frame.key.port;
     if (!may_answer(frame)) { return; }
-    if (frame.l4_checksum == L4Checksum::kUnknown && !l4_checksum_ok(*packet.mbuf, frame)) {
-        return;  // Nobody sent it so.
-    }
     if (!take_token(context.chains[ingress.value].reject, kRejectPerPortPps, context.now_ns)) {
         return;
+    }
+    if (frame.l4_checksum == L4Checksum::kUnknown && !l4_checksum_ok(*packet.mbuf, frame)) {
+        return;  // Nobody sent it so.
     }
     const std::uint32_t mtu = context.snapshot->port(ingress)->frame_size_max - kEthernetSize;
     const std::uint32_t size = answer_size(frame, mtu);

@@ -80,7 +80,7 @@ bool WorkerThread::sleep(Sleeper& sleeper) noexcept {
             .add(rte_rdtsc() - from);
         return is_busy;
     };
-    sleeper.arm(*context.snapshot);
+    sleeper.arm(dataplane_.published());
     const std::uint64_t before = now_ns();
     if (!poll(before)) {
         dataplane_.set_online(worker_, false);
@@ -90,7 +90,7 @@ bool WorkerThread::sleep(Sleeper& sleeper) noexcept {
         context.counters.slept_ns.add(after - before);
         moved = poll(after);
     }
-    sleeper.disarm(*context.snapshot);
+    sleeper.disarm(dataplane_.published());
     return moved;
 }
 

@@ -134,5 +134,26 @@ TEST_P(UnknownUnicastConnection, IsNotAnsweredByTheOwnerOfAKnownMac) {
     EXPECT_TRUE(p.packets_conserved());
 }
 
+// Nor by a port that the frame did not reach, whose rules must not end what others answer either.
+TEST_P(UnknownUnicastConnection, IsNotAnsweredFromWhereItDidNotGo) {
+    nlohmann::json document = three_vms();
+    document["port_groups"][0]["security"] = json_of(R"({"forged_transmits": true})");
+    document["ports"][2]["overrides"] = json_of(R"({"security": {"promiscuous": true}})");
+    document["dfw"] = json_of(R"({"default": "drop", "sections": [{"name": "app", "rules": [
+        {"name": "web", "services": ["tcp/80"], "applied_to": ["vm1", "vm3"]}]}]})");
+    Pipeline p(document, options());
+    TcpTalk talk(v4(kVm1, kNested)), real(v4(kVm1, kNested));
+    p.send("vm1", talk.syn()).step();
+    p.send("vm2", talk.syn_ack()).step();
+    EXPECT_EQ(p.sent("vm1"), Frames{});
+    EXPECT_EQ(p.drops("vm2", DropReason::kDfwDeny), 1u);
+    EXPECT_EQ(p.connections().size(), 1u);
+    EXPECT_EQ(real.syn().size(), p.sent("vm3").at(0).size());
+    const Bytes answer = real.syn_ack();
+    p.send("vm3", answer).step();
+    EXPECT_EQ(p.sent("vm1"), Frames{answer});
+    EXPECT_TRUE(p.packets_conserved());
+}
+
 }  // namespace
 }  // namespace sluice::test

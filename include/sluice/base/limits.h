@@ -66,6 +66,8 @@ inline constexpr std::uint32_t kConnectionCapacityDefault =
     8000000;  ///< Records in the arena; memory is taken as they come.
 inline constexpr std::uint32_t kRecheckMax =
     3;  ///< Times a packet is decided again before it is dropped.
+inline constexpr std::uint32_t kMembershipPerPortPps =
+    200;  ///< IGMP and MLD messages of one port that are read; those above it are only forwarded.
 inline constexpr std::uint32_t kRejectPerPortPps =
     500;  ///< Answers to one vNIC's rejected packets; those above it are dropped in silence.
 inline constexpr std::uint32_t kFirewallEventsWaiting =

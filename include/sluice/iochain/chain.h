@@ -56,7 +56,8 @@ struct TokenBucket {
 /// Mutable state of one vNIC's chain. worker that polls the vNIC: rw; nobody else.
 struct ChainState {
     TokenBucket arp, nd, dhcp, broadcast, multicast;
-    TokenBucket reject;  ///< Answers to this vNIC's rejected packets (kRejectPerPortPps).
+    TokenBucket membership;  ///< IGMP and MLD messages that teach (kMembershipPerPortPps).
+    TokenBucket reject;      ///< Answers to this vNIC's rejected packets (kRejectPerPortPps).
 };
 
 /// What slot 2 sees of an existing connection.

@@ -24,13 +24,13 @@ using nlohmann::json;
 
 // Takes the edit back when it goes, unless it is told that the edit stays.
 struct TakeBack {
-    explicit TakeBack(json& edited) : document(edited) {}
+    explicit TakeBack(std::shared_ptr<json> edited) : document(std::move(edited)) {}
     TakeBack(const TakeBack&) = delete;
     TakeBack& operator=(const TakeBack&) = delete;
     ~TakeBack() {
-        if (undo) { agent::take_back(document, std::move(*undo)); }
+        if (undo) { agent::take_back(*document, std::move(*undo)); }
     }
-    json& document;
+    std::shared_ptr<json> document;
     std::optional<agent::EditUndo> undo;
 };
 
@@ -88,21 +88,28 @@ ConfigService::ConfigService(datapath::Dataplane& dataplane, VhostDevices& devic
       uplinks_(uplinks),
       store_(store),
       own_(json::object()),
-      applied_(json::object()) {}
+      applied_(std::make_shared<json>(json::object())) {}
 
 // A namespace that went under a running port must not hold up other changes.
-bool ConfigService::knows_netns(const std::string& name) const {
-    const bool runs = std::any_of(
-        running_.ports.begin(), running_.ports.end(),
-        [&name](const model::Port& port) { return !name.empty() && port.netns == name; });
-    return runs || agent::netns_on_disk(name);
+std::set<std::string> ConfigService::running_netns() const {
+    std::set<std::string> names;
+    for (const model::Port& port : running_.ports) {
+        if (!port.netns.empty()) { names.insert(port.netns); }
+    }
+    return names;
 }
 
-Result<model::Document> ConfigService::read(const json& document, bool check_folders) const {
+// An empty object, as the package's sample has it, claims nothing.
+bool ConfigService::owns_host() const { return own_.contains("host") && !own_["host"].empty(); }
+
+Result<model::Document> ConfigService::read(const json& document,
+                                            const std::set<std::string>* known_netns) const {
     agent::CheckOptions options;
-    if (check_folders) {
+    if (known_netns != nullptr) {
         options.folder_exists = agent::folder_on_disk;
-        options.netns_exists = [this](const std::string& name) { return knows_netns(name); };
+        options.netns_exists = [known_netns](const std::string& name) {
+            return known_netns->contains(name) || agent::netns_on_disk(name);
+        };
     }
     if (own_.empty()) { return agent::read_document(document, options); }
     Result<json> whole = with_own_objects(document);
@@ -113,7 +120,7 @@ Result<model::Document> ConfigService::read(const json& document, bool check_fol
 // The host's own objects join the document; its ports only once their port group exists.
 Result<json> ConfigService::with_own_objects(json document) const {
     if (!document.is_object() || own_.empty()) { return document; }
-    if (own_.contains("host")) {
+    if (owns_host()) {
         if (document.contains("host") && document["host"] != own_["host"]) {
             return Error{
                 Errc::kExists,
@@ -210,8 +217,8 @@ Status ConfigService::load(const std::string& config_path) {
     if (!stored) { return stored.error(); }
     if (!stored.value().warning.empty()) { spdlog::warn("{}", stored.value().warning); }
     generation_ = stored.value().generation;
-    if (!stored.value().document.empty()) { applied_ = json::parse(stored.value().document); }
-    Result<model::Document> document = read(applied_, false);
+    if (!stored.value().document.empty()) { *applied_ = json::parse(stored.value().document); }
+    Result<model::Document> document = read(*applied_, nullptr);
     if (!document) { return document.error(); }
     if (Status made = devices_.prepare(document.value()); !made) { return made; }
     kernel_ports_.prepare_later(document.value());
@@ -234,7 +241,8 @@ std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Docum
 }
 
 asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) {
-    std::function<Result<model::Document>()> check = [&] { return read(document, true); };
+    const std::set<std::string> known = running_netns();
+    std::function<Result<model::Document>()> check = [&] { return read(document, &known); };
     Result<model::Document> next = co_await on_helper(helper_, std::move(check));
     if (!next) { co_return next.error(); }
     if (dry_run) {
@@ -243,7 +251,7 @@ asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) 
     }
     std::function<std::string()> text = [&] { return document.dump(); };
     Result<json> done = co_await change_to(std::move(next).value(), std::move(text));
-    if (done && done.value()["changed"] != 0) { applied_ = std::move(document); }
+    if (done && done.value()["changed"] != 0) { *applied_ = std::move(document); }
     co_return done;
 }
 
@@ -274,7 +282,7 @@ asio::awaitable<Result<json>> ConfigService::change_to(model::Document next,
 }
 
 bool ConfigService::is_own(const agent::Edit& edit) const {
-    if (edit.kind == "host") { return own_.contains("host"); }
+    if (edit.kind == "host") { return owns_host(); }
     const std::string key = agent::list_key(edit.kind);
     return own_.contains(key) && own_[key].is_array() && has_name(own_[key], edit.name);
 }
@@ -296,15 +304,16 @@ asio::awaitable<Result<json>> ConfigService::edit(json params) {
 // unless the result runs. Changes come one at a time: nobody else looks at it meanwhile.
 asio::awaitable<Result<json>> ConfigService::change_edited(const agent::Edit& edit) {
     TakeBack taken(applied_);
+    const std::set<std::string> known = running_netns();
     std::function<Result<model::Document>()> check = [&]() -> Result<model::Document> {
-        Result<agent::EditUndo> made = agent::make_edit(applied_, edit);
+        Result<agent::EditUndo> made = agent::make_edit(*applied_, edit);
         if (!made) { return made.error(); }
         taken.undo = std::move(made).value();
-        return read(applied_, true);
+        return read(*applied_, &known);
     };
     Result<model::Document> next = co_await on_helper(helper_, std::move(check));
     if (!next) { co_return next.error(); }
-    std::function<std::string()> text = [&] { return applied_.dump(); };
+    std::function<std::string()> text = [&] { return applied_->dump(); };
     Result<json> done = co_await change_to(std::move(next).value(), std::move(text));
     if (done) { taken.undo.reset(); }
     co_return done;
@@ -382,7 +391,7 @@ asio::awaitable<void> ConfigService::free_on_helper(datapath::Dataplane::Snapsho
 }
 
 Result<json> ConfigService::diff(const json& document) const {
-    Result<model::Document> next = read(document, false);
+    Result<model::Document> next = read(document, nullptr);
     if (!next) { return next.error(); }
     return json(agent::to_json_value(agent::diff(next.value(), running_)));
 }

@@ -11,7 +11,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "controller-agent/diff.h"
@@ -57,9 +59,12 @@ public:
     [[nodiscard]] const host::Registries& registries() const noexcept { return registries_; }
 
 private:
+    /// @param known_netns  namespaces of running ports, which need not be there any more; nullptr:
+    /// neither namespaces nor folders are looked for. Any thread: `running_` is not read.
     [[nodiscard]] Result<model::Document> read(const nlohmann::json& document,
-                                               bool check_folders) const;
-    [[nodiscard]] bool knows_netns(const std::string& name) const;
+                                               const std::set<std::string>* known_netns) const;
+    [[nodiscard]] std::set<std::string> running_netns() const;
+    [[nodiscard]] bool owns_host() const;
     [[nodiscard]] Result<nlohmann::json> with_own_objects(nlohmann::json document) const;
     /// Compiles and stores `next`, whose text is `text()`, and makes it run. What fails changes
     /// nothing.
@@ -90,8 +95,9 @@ private:
     boost::asio::thread_pool helper_{1};  // Compiles and writes files.
     host::Registries registries_;
     model::Document running_;
-    nlohmann::json own_;      // Objects of the host's own file.
-    nlohmann::json applied_;  // What was applied, without them.
+    nlohmann::json own_;  // Objects of the host's own file.
+    // What was applied, without them. Shared with an edit that a stop leaves unfinished.
+    std::shared_ptr<nlohmann::json> applied_;
     std::uint64_t generation_ = 0;
     std::function<void(host::LoggedRules)> on_logged_rules_;
     LearnedFilter moved_;  // Bindings that the newest document has made void.

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "relay/fd.h"
 
@@ -95,6 +96,9 @@ void LinkWatch::read() {
 }
 
 void LinkWatch::take(const nlmsghdr& header) {
+    // A listing that was asked for while another one ran is refused: ask again when that ends.
+    if (header.nlmsg_type == NLMSG_ERROR && header.nlmsg_seq == sequence_) { ask_again_ = true; }
+    if (header.nlmsg_type == NLMSG_DONE && std::exchange(ask_again_, false)) { request_dump(); }
     const bool is_new = header.nlmsg_type == RTM_NEWLINK;
     if ((!is_new && header.nlmsg_type != RTM_DELLINK) ||
         header.nlmsg_len < NLMSG_LENGTH(sizeof(ifinfomsg))) {

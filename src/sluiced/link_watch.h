@@ -44,6 +44,7 @@ private:
     relay::asio::posix::stream_descriptor stream_;
     std::map<std::string, LinkState> links_;
     std::uint32_t sequence_ = 0;
+    bool ask_again_ = false;
 };
 
 /// Mbit/s of an interface as its driver says; 0 if it does not.

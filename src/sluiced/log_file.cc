@@ -35,7 +35,7 @@ void LogFile::close() noexcept {
 }
 
 Status LogFile::put_aside() {
-    const std::string old = path_ + ".1";
+    const std::string old = path_ + ".old";  // ".1" is logrotate's.
     if (std::rename(path_.c_str(), old.c_str()) != 0) { return error("put aside"); }
     return open();
 }

@@ -4,6 +4,7 @@
 #include "src/sluiced/metrics_server.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -48,6 +49,13 @@ Answer answer(const Request& request, http::status status, std::string body) {
 // "/metrics", whatever is asked of it behind a question mark.
 bool is_metrics(std::string_view target) {
     return target == "/metrics" || target.starts_with("/metrics?");
+}
+
+// At boot the switch is up before the network's addresses are.
+void bind_before_the_address_is_there(int socket, bool is_v6) {
+    const int on = 1;
+    static_cast<void>(setsockopt(socket, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+                                 is_v6 ? IPV6_FREEBIND : IP_FREEBIND, &on, sizeof on));
 }
 
 }  // namespace
@@ -110,6 +118,7 @@ Status MetricsServer::start(const MetricsEndpoint& endpoint) {
     const tcp::endpoint local(address, endpoint.port);
     if (!ec) { acceptor->open(local.protocol(), ec); }
     if (!ec) { acceptor->set_option(tcp::acceptor::reuse_address(true), ec); }
+    if (!ec) { bind_before_the_address_is_there(acceptor->native_handle(), address.is_v6()); }
     if (!ec) { acceptor->bind(local, ec); }
     if (!ec) { acceptor->listen(tcp::acceptor::max_listen_connections, ec); }
     if (ec) { return Error{Errc::kIo, where + ": can't listen: " + ec.message(), "metrics"}; }

@@ -69,6 +69,7 @@ asio::awaitable<Status> Uplinks::prepare_one(Shared wanted) {
             Status done = co_await on_helper(drivers_, std::move(work));
             if (!done) { co_return std::move(done); }
         }
+        former_mtus_.emplace_back(present, present->mtu);
         present->mtu = wanted->mtu;
         co_return Ok{};
     }
@@ -107,6 +108,7 @@ void Uplinks::commit() {
     }
     uplinks_ = std::move(wanted_);
     wanted_.clear();
+    former_mtus_.clear();
     look_after_all();
 }
 
@@ -117,6 +119,14 @@ void Uplinks::discard() {
         asio::post(drivers_, [ethdev = std::move(uplink->ethdev)]() mutable { ethdev.reset(); });
     }
     wanted_.clear();
+    for (const auto& [uplink, mtu] : former_mtus_) {
+        uplink->mtu = mtu;
+        if (uplink->ethdev == nullptr) { continue; }
+        asio::post(drivers_, [ethdev = uplink->ethdev, size = mtu] {
+            static_cast<void>(ethdev->set_mtu(size));
+        });
+    }
+    former_mtus_.clear();
 }
 
 asio::awaitable<void> Uplinks::finish_removal() {
@@ -158,7 +168,8 @@ asio::awaitable<Uplinks::Opened> Uplinks::open(std::string device, std::uint16_t
 
 void Uplinks::plug_in(Uplink& uplink, std::shared_ptr<Ethdev> ethdev) {
     uplink.ethdev = std::move(ethdev);
-    uplink.port->set_device(uplink.ethdev->port_id(), uplink.ethdev->wants_one_buffer());
+    uplink.port->set_device(uplink.ethdev->port_id(), uplink.ethdev->wants_one_buffer(),
+                            !uplink.ethdev->is_over_kernel());
     const std::string fault = link_fault(uplink);
     uplink.port->set_carrier(fault.empty());
     set_why(uplink, fault);
@@ -208,7 +219,7 @@ void Uplinks::look_after(const Shared& uplink) {
 }
 
 asio::awaitable<void> Uplinks::close(Shared uplink) {
-    uplink->port->set_device(EthdevPort::kNoDevice, false);
+    uplink->port->set_device(EthdevPort::kNoDevice, false, false);
     const std::uint64_t token = dataplane_.start_grace();
     const datapath::Dataplane* dataplane = &dataplane_;
     co_await wait_until([dataplane, token] { return dataplane->is_settled(token); });
@@ -235,6 +246,11 @@ asio::awaitable<void> Uplinks::open_again(Shared uplink) {
     std::string device = uplink->device;
     Opened opened = co_await open(std::move(device), mtu);
     uplink->is_busy = false;
+    if (opened && !uplink->is_removed && uplink->mtu != mtu) {  // Changed meanwhile: the next look.
+        auto stale = std::move(opened).value();
+        asio::post(drivers_, [ethdev = std::move(stale)]() mutable { ethdev.reset(); });
+        co_return;
+    }
     if (!opened) {
         set_why(*uplink, opened.error().message);
         co_return;

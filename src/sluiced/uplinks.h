@@ -11,6 +11,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "datapath/dataplane.h"
 #include "datapath/ethdev.h"
@@ -88,6 +90,7 @@ private:
     LinkWatch links_;
     All wanted_;  // Of the document that is prepared.
     All uplinks_;
+    std::vector<std::pair<Shared, std::uint16_t>> former_mtus_;  // Of those that a change resized.
     unsigned closing_ = 0;
     relay::asio::steady_timer timer_;
 };

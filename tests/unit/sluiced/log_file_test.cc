@@ -45,10 +45,10 @@ TEST_F(LogFileTest, IsPutAsideBeforeItIsTooLong) {
     LogFile file(path_, 20);
     ASSERT_TRUE(file.append("abcdefghi\n").ok());
     ASSERT_TRUE(file.append("next\n").ok());
-    EXPECT_EQ(content(path_ + ".1"), "123456789\nabcdefghi\n");
+    EXPECT_EQ(content(path_ + ".old"), "123456789\nabcdefghi\n");
     EXPECT_EQ(content(path_), "next\n");
     ASSERT_TRUE(file.append("a line that is longer than the whole file may be\n").ok());
-    EXPECT_EQ(content(path_ + ".1"), "next\n");
+    EXPECT_EQ(content(path_ + ".old"), "next\n");
 }
 
 TEST_F(LogFileTest, GoesOnInANewFileAfterItWasMoved) {

@@ -2,11 +2,11 @@
 // show bindings, show arps, flush bindings. The table of what workers learned is read in slices,
 // with a breath of the control loop between them, beside workers that go on.
 #include <algorithm>
-#include <ctime>
 #include <tuple>
 
 #include "sluice/net/address_text.h"
 #include "src/sluiced/show_service.h"
+#include "src/sluiced/worker_clock.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
@@ -19,13 +19,6 @@ using nlohmann::json;
 
 constexpr std::uint32_t kSlice = 16384;
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
-
-std::uint64_t monotonic_ns() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<std::uint64_t>(time.tv_sec) * kNsPerSecond +
-           static_cast<std::uint64_t>(time.tv_nsec);
-}
 
 const char* source_text(LearnedSource source) {
     switch (source) {
@@ -108,7 +101,7 @@ AnswerLater ShowService::bindings(std::string port) {
         }
     };
     add_given(dataplane_.snapshot());
-    const std::uint64_t now = monotonic_ns();
+    const std::uint64_t now = worker_now_ns();
     for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kSlice) {
         dataplane_.learned().for_each(at, kSlice, now, [&](const LearnedRow& learned) {
             if (learned.key.kind != LearnedKind::kBinding) { return; }

@@ -2,12 +2,12 @@
 // show conns, flush conns. The table is walked in steps of bounded work, and the control loop runs
 // what else there is between two of them.
 #include <boost/asio/post.hpp>
-#include <ctime>
 
 #include "sluice/net/address_text.h"
 #include "src/host/compile_chains.h"
 #include "src/host/connection_walk.h"
 #include "src/sluiced/show_service.h"
+#include "src/sluiced/worker_clock.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
@@ -19,13 +19,6 @@ using nlohmann::json;
 constexpr std::uint64_t kPageRowMax = 10000;
 constexpr std::chrono::milliseconds kPageTime{
     500};  // An answer that took so long is given as it is.
-
-std::uint64_t monotonic_ns() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U +
-           static_cast<std::uint64_t>(time.tv_nsec);
-}
 
 json row_of(const Connection& connection, const host::ConnectionView& view, std::uint64_t now_ns) {
     return {{"proto", host::protocol_text(connection.tuple.protocol)},
@@ -80,7 +73,7 @@ AnswerLater ShowService::conns(ConnsQuestion question) {
     }
     options.offset = question.offset;
     options.cursor = static_cast<std::uint32_t>(question.cursor.value_or(0));
-    options.now_ns = monotonic_ns();
+    options.now_ns = worker_now_ns();
     host::ConnectionWalk walk(dataplane_.connections(), std::move(filter).value(), options);
     json rows = json::array();
     const auto show = [&](const Connection& connection, const host::ConnectionView& view) {

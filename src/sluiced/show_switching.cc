@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // show macs, show multicast, flush macs: what the switch knows of who is where, from the document
 // and from frames. Learned rows are read beside the workers, a slice at a time.
-#include <ctime>
 
 #include "sluice/net/address_text.h"
 #include "src/sluiced/show_service.h"
+#include "src/sluiced/worker_clock.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
@@ -15,14 +15,6 @@ using nlohmann::json;
 
 constexpr std::uint32_t kRowsASlice = 8192;
 constexpr std::uint64_t kSecondNs = 1000000000;
-
-// The workers' clock.
-std::uint64_t worker_now_ns() {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<std::uint64_t>(time.tv_sec) * kSecondNs +
-           static_cast<std::uint64_t>(time.tv_nsec);
-}
 
 const char* source_text(LearnedSource source) {
     switch (source) {

@@ -252,7 +252,7 @@ def test_lists_of_connections_are_paged(crowd):
 
 
 def test_top_shows_rates(crowd):
-    crowd.vm1.start_flood([crowd.udp("vm1", "vm2", 5, 6)], pps=2000, receivers=[crowd.vm2])
+    crowd.vm1.start_flood([crowd.udp("vm1", "vm2", 5, 6)], pps=40000, receivers=[crowd.vm2])
     try:
         done = subprocess.run([program("sluice"), "--socket", crowd.daemon.admin_socket, "-o", "json", "top", "-n", "2", "-d",
                                "1", "--sort", "cycles"], capture_output=True, text=True, timeout=60, check=True)

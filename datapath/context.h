@@ -31,18 +31,30 @@ struct TxBuffer {
     std::array<rte_mbuf*, kBurstMax> frames;
 };
 
-/// A frame on its way through one burst.
+/// What few packets of a burst need: those that are decided and not cached, and fragments.
+struct PacketAside {
+    FlowState state;            ///< Program of a packet that is not cached.
+    RuleId rule_from, rule_to;  ///< Of `state`.
+    FragmentResult fragment;    ///< Of a fragment.
+};
+
+/// A frame on its way through one burst. Three cache lines.
 struct Packet {
-    rte_mbuf* mbuf = nullptr;
     ParsedFrame frame;
+    rte_mbuf* mbuf = nullptr;
     std::uint64_t hash = 0;
-    std::uint32_t candidate = kNoFlow;
+    FlowState* flow = nullptr;  ///< Its program: in the table, in `aside`, or not known yet.
+    PacketAside* aside = nullptr;
     std::uint32_t index = kNoFlow;  ///< Flow-table entry, also while it is stale.
-    FragmentResult fragment;        ///< Of a fragment.
     bool is_related = false;        ///< ICMP error that quotes a live connection.
-    FlowState* flow = nullptr;      ///< In the table, or `scratch`.
-    FlowState scratch;              ///< Program of a packet that is not cached.
-    RuleId rule_from, rule_to;      ///< Of `scratch`.
+};
+static_assert(sizeof(Packet) == 192);
+
+/// Where the last frame of the running burst went by a port of this worker: mostly the next one
+/// goes there too.
+struct LastOutput {
+    PortIndex port = kNoPort;
+    TxBuffer* buffer = nullptr;
 };
 
 /// What a worker is made with.
@@ -88,12 +100,14 @@ struct WorkerContext {
     GroupCache groups;   // Ports that groups go to.
     GroupPorts routers;  // Of the last call of router_ports().
 
-    std::array<Packet, kBurstMax> burst;  // Of the running burst.
-    std::vector<TxBuffer> tx;             // by PortIndex
-    std::vector<PortIndex> tx_dirty;      // Ports with frames in `tx`.
-    std::vector<TxBuffer> handover;       // by worker
-    std::vector<rte_ring*> to_worker;     // by worker: single producer (this one), single consumer
-    std::vector<rte_ring*> from_worker;   // by worker
+    std::array<Packet, kBurstMax> burst;       // Of the running burst.
+    std::array<PacketAside, kBurstMax> aside;  // Of the same packets.
+    LastOutput last_output;
+    std::vector<TxBuffer> tx;            // by PortIndex
+    std::vector<PortIndex> tx_dirty;     // Ports with frames in `tx`.
+    std::vector<TxBuffer> handover;      // by worker
+    std::vector<rte_ring*> to_worker;    // by worker: single producer (this one), single consumer
+    std::vector<rte_ring*> from_worker;  // by worker
 };
 
 }  // namespace sluice::datapath

@@ -374,10 +374,10 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     ParsedFrame whole;
     if (frame.fragment) {
         program.connection = ConnectionHandle{};
-        if (!packet.fragment.complete) {
+        if (!packet.aside->fragment.complete) {
             return;
         }  // Goes on, judged by the rules; opens nothing yet.
-        if (!context.fragments.whole(packet.fragment.datagram, whole)) {
+        if (!context.fragments.whole(packet.aside->fragment.datagram, whole)) {
             return refuse_open(DropReason::kFragmentNoHead, from);
         }
         opening = &whole;
@@ -419,12 +419,11 @@ void Composer::count_hit(RuleId rule) noexcept {
 
 bool drops(const Program& program) noexcept { return program.ending == Ending::kDrop; }
 
-// A stale entry keeps its place if the new program belongs to the same list of its port, and if no
-// packet before this one in the burst may still run the old one.
+// A stale entry keeps its place if the new program belongs to the same list of its port.
 void cache(WorkerContext& context, Packet& packet, const Composer& composed) noexcept {
     if (packet.index != kNoFlow) {
         const FlowState& old = context.flows.entry(packet.index).state;
-        if (old.last_used_ms == context.now_ms || drops(old.program) != drops(composed.program)) {
+        if (drops(old.program) != drops(composed.program)) {
             context.flows.remove(packet.index);
             packet.index = kNoFlow;
         }
@@ -493,21 +492,21 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     const PortConfig* in = context.snapshot->port(packet.frame.key.port);
     Composer composer(context, packet, *in);
     composer.run();
-    packet.flow = &packet.scratch;
+    packet.flow = &packet.aside->state;
     const bool may_cache = context.options.flow_cache && !packet.frame.fragment;
     if (may_cache && (composer.program.flags & kProgramTransient) == 0) {
         cache(context, packet, composer);
     }
-    if (packet.flow != &packet.scratch) { return; }
+    if (packet.flow != &packet.aside->state) { return; }
     if (packet.index != kNoFlow) {  // A transient verdict says nothing on the cached program, but
                                     // that one is stale.
         context.flows.remove(packet.index);
         packet.index = kNoFlow;
     }
-    packet.scratch = FlowState{};
-    packet.scratch.program = composer.program;
-    packet.rule_from = composer.rule_from;
-    packet.rule_to = composer.rule_to;
+    packet.aside->state = FlowState{};
+    packet.aside->state.program = composer.program;
+    packet.aside->rule_from = composer.rule_from;
+    packet.aside->rule_to = composer.rule_to;
 }
 
 }  // namespace sluice::datapath

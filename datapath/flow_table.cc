@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// FlowTable: see flow_table.h. Tags of a bucket are compared at once (SSE2). An empty way has tag
-// 0.
+// FlowTable: see flow_table.h. The lookup of a burst is inlined from flow_table.h; here is the
+// rest. An empty way has tag 0.
 #include "datapath/flow_table.h"
 
-#include <emmintrin.h>
 #include <sys/mman.h>
 
 #include <bit>
@@ -25,12 +24,6 @@ LazyMemory::LazyMemory(std::size_t bytes) : memory_(nullptr), bytes_(bytes) {
 LazyMemory::~LazyMemory() { munmap(memory_, bytes_); }
 
 namespace {
-
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
-    __extension__ using Wide = unsigned __int128;
-    const Wide product = static_cast<Wide>(a) * b;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
-}
 
 std::uint32_t bucket_count(std::uint32_t capacity) noexcept {
     return std::bit_ceil(std::max(
@@ -62,58 +55,6 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
     }
 }
 
-// Seeded multiply-and-fold over four independent lanes, so that a guest can't aim at a bucket.
-std::uint64_t FlowTable::hash(const FlowKey& key) const noexcept {
-    // Word by word: vector loads would overlap the stores that parse has just made, and wait for
-    // them.
-    std::uint64_t w[8];
-    for (unsigned i = 0; i < 8; ++i) {
-        std::uint64_t word = 0;
-        __builtin_memcpy(&word, reinterpret_cast<const char*>(&key) + i * sizeof word, sizeof word);
-        asm("" : "+r"(word));
-        w[i] = word;
-    }
-    const std::uint64_t a = mix(w[0] ^ seed_[0], w[1] ^ seed_[1]);
-    const std::uint64_t b = mix(w[2] ^ seed_[2], w[3] ^ seed_[3]);
-    const std::uint64_t c = mix(w[4] ^ seed_[4], w[5] ^ seed_[5]);
-    const std::uint64_t d = mix(w[6] ^ seed_[6], w[7] ^ seed_[7]);
-    return mix(a + (b << 1U), c ^ (d + seed_[3]));
-}
-
-std::uint16_t FlowTable::tag_of(std::uint64_t hash) noexcept {
-    const auto tag = static_cast<std::uint16_t>(hash >> 48U);
-    return tag == 0 ? 1 : tag;
-}
-
-std::uint32_t FlowTable::first_bucket(std::uint64_t hash) const noexcept {
-    return static_cast<std::uint32_t>(hash) & bucket_mask_;
-}
-
-std::uint32_t FlowTable::second_bucket(std::uint64_t hash) const noexcept {
-    return (static_cast<std::uint32_t>(hash) ^ (std::uint32_t{tag_of(hash)} * 0x5bd1e995U | 1U)) &
-           bucket_mask_;
-}
-
-std::uint32_t FlowTable::match_mask(const Bucket& bucket, std::uint16_t tag) noexcept {
-    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tags));
-    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
-    return static_cast<std::uint32_t>(_mm_movemask_epi8(equal));  // Two bits a way.
-}
-
-void FlowTable::prefetch_bucket(std::uint64_t hash) const noexcept {
-    __builtin_prefetch(&buckets_[first_bucket(hash)]);
-}
-
-std::uint32_t FlowTable::candidate(std::uint64_t hash) const noexcept {
-    const Bucket& bucket = buckets_[first_bucket(hash)];
-    const std::uint32_t mask = match_mask(bucket, tag_of(hash));
-    if (mask == 0) { return kNoFlow; }
-    const std::uint32_t index = bucket.indexes[static_cast<unsigned>(std::countr_zero(mask)) / 2U];
-    __builtin_prefetch(&entries_[index].key);
-    __builtin_prefetch(&entries_[index].state, 1);
-    return index;
-}
-
 std::uint32_t FlowTable::find_in(const Bucket& bucket, const FlowKey& key,
                                  std::uint16_t tag) const noexcept {
     for (std::uint32_t mask = match_mask(bucket, tag); mask != 0;
@@ -125,9 +66,7 @@ std::uint32_t FlowTable::find_in(const Bucket& bucket, const FlowKey& key,
     return kNoFlow;
 }
 
-std::uint32_t FlowTable::find(const FlowKey& key, std::uint64_t hash,
-                              std::uint32_t candidate) const noexcept {
-    if (candidate != kNoFlow && entries_[candidate].key == key) [[likely]] { return candidate; }
+std::uint32_t FlowTable::find(const FlowKey& key, std::uint64_t hash) const noexcept {
     const std::uint16_t tag = tag_of(hash);
     const std::uint32_t index = find_in(buckets_[first_bucket(hash)], key, tag);
     return index != kNoFlow ? index : find_in(buckets_[second_bucket(hash)], key, tag);

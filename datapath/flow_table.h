@@ -8,6 +8,9 @@
 // Thread: its worker. No allocation after construction.
 #pragma once
 
+#include <emmintrin.h>
+
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -67,9 +70,13 @@ public:
     /// Index of the first entry in the first bucket whose tag agrees, kNoFlow if none; prefetches
     /// it.
     [[nodiscard]] std::uint32_t candidate(std::uint64_t hash) const noexcept;
-    /// The entry of `key`, kNoFlow if none. `candidate` is tried first.
-    [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash,
-                                     std::uint32_t candidate) const noexcept;
+    /// True if `candidate` is the entry of `key`; else find() may still know one.
+    [[nodiscard]] bool matches(std::uint32_t candidate, const FlowKey& key) const noexcept {
+        return candidate != kNoFlow && entries_[candidate].key == key;
+    }
+
+    /// The entry of `key`, kNoFlow if none.
+    [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash) const noexcept;
 
     /// Adds a flow that is not there. Evicts within the port's quota. kNoFlow if there is no room
     /// (then it is not cached).
@@ -155,5 +162,66 @@ private:
     Retire retire_;
     void* context_;
 };
+
+// The lookup of a burst, inlined into its loops (ingress.cc).
+
+/// Multiply and fold: 128 bits of product into 64.
+[[nodiscard]] inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
+}
+
+// Seeded multiply-and-fold over four independent lanes, so that a guest can't aim at a bucket.
+inline std::uint64_t FlowTable::hash(const FlowKey& key) const noexcept {
+    // Word by word: vector loads would overlap the stores that parse has just made, and wait for
+    // them.
+    std::uint64_t w[8];
+    for (unsigned i = 0; i < 8; ++i) {
+        std::uint64_t word = 0;
+        __builtin_memcpy(&word, reinterpret_cast<const char*>(&key) + i * sizeof word, sizeof word);
+        asm("" : "+r"(word));
+        w[i] = word;
+    }
+    const std::uint64_t a = mix(w[0] ^ seed_[0], w[1] ^ seed_[1]);
+    const std::uint64_t b = mix(w[2] ^ seed_[2], w[3] ^ seed_[3]);
+    const std::uint64_t c = mix(w[4] ^ seed_[4], w[5] ^ seed_[5]);
+    const std::uint64_t d = mix(w[6] ^ seed_[6], w[7] ^ seed_[7]);
+    return mix(a + (b << 1U), c ^ (d + seed_[3]));
+}
+
+inline std::uint16_t FlowTable::tag_of(std::uint64_t hash) noexcept {
+    const auto tag = static_cast<std::uint16_t>(hash >> 48U);
+    return tag == 0 ? 1 : tag;
+}
+
+inline std::uint32_t FlowTable::first_bucket(std::uint64_t hash) const noexcept {
+    return static_cast<std::uint32_t>(hash) & bucket_mask_;
+}
+
+inline std::uint32_t FlowTable::second_bucket(std::uint64_t hash) const noexcept {
+    return (static_cast<std::uint32_t>(hash) ^ (std::uint32_t{tag_of(hash)} * 0x5bd1e995U | 1U)) &
+           bucket_mask_;
+}
+
+inline std::uint32_t FlowTable::match_mask(const Bucket& bucket, std::uint16_t tag) noexcept {
+    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tags));
+    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(equal));  // Two bits a way.
+}
+
+inline void FlowTable::prefetch_bucket(std::uint64_t hash) const noexcept {
+    __builtin_prefetch(&buckets_[first_bucket(hash)]);
+}
+
+inline std::uint32_t FlowTable::candidate(std::uint64_t hash) const noexcept {
+    const Bucket& bucket = buckets_[first_bucket(hash)];
+    const std::uint32_t mask = match_mask(bucket, tag_of(hash));
+    if (mask == 0) { return kNoFlow; }
+    const std::uint32_t index = bucket.indexes[static_cast<unsigned>(std::countr_zero(mask)) / 2U];
+    __builtin_prefetch(&entries_[index].key);
+    __builtin_prefetch(&entries_[index].state, 1);
+    return index;
+}
 
 }  // namespace sluice::datapath

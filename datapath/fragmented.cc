@@ -18,37 +18,39 @@ bool is_stray(const Packet& packet) noexcept {
 
 DropReason track_whole(WorkerContext& context, Packet& packet) noexcept {
     ParsedFrame whole;
-    if (!context.fragments.whole(packet.fragment.datagram, whole)) {
+    if (!context.fragments.whole(packet.aside->fragment.datagram, whole)) {
         return DropReason::kFragmentNoHead;
     }
     const Program& program = packet.flow->program;
-    TrackWork work{&whole, program.connection, program.side, TrackResult::kPass, DropReason::kNone};
-    context.connections.track({&work, 1}, context.now_ns);
-    if (work.result == TrackResult::kPass) { return DropReason::kNone; }
-    return work.result == TrackResult::kDrop ? work.reason : DropReason::kTcpNoConnection;
+    const TrackOutcome outcome =
+        context.connections.track(whole, program.connection, program.side, context.now_ns);
+    if (outcome.result == TrackResult::kPass) { return DropReason::kNone; }
+    return outcome.result == TrackResult::kDrop ? outcome.reason : DropReason::kTcpNoConnection;
 }
 
 }  // namespace
 
 DropReason resolve_fragment(WorkerContext& context, Packet& packet) noexcept {
-    packet.fragment = context.fragments.complete(packet.frame, context.now_ns);
-    if (packet.fragment.reason != DropReason::kNone) { return packet.fragment.reason; }
+    packet.aside->fragment = context.fragments.complete(packet.frame, context.now_ns);
+    if (packet.aside->fragment.reason != DropReason::kNone) {
+        return packet.aside->fragment.reason;
+    }
     if (packet.frame.frame_class == FrameClass::kInspect) { return DropReason::kNone; }
     packet.index = kNoFlow;
     decide_packet(context, packet);
     const Program& program = packet.flow->program;
     if (program.ending == Ending::kDrop) {
-        context.fragments.refuse(packet.fragment.datagram);
+        context.fragments.refuse(packet.aside->fragment.datagram);
         return DropReason::kNone;  // Dropped at its end, where the program says.
     }
     if (!program.tracked) { return DropReason::kNone; }
     DropReason reason = DropReason::kNone;
-    if (packet.fragment.complete) {
+    if (packet.aside->fragment.complete) {
         reason = track_whole(context, packet);
     } else if (is_stray(packet)) {
         reason = DropReason::kTcpNoConnection;
     }
-    if (reason != DropReason::kNone) { context.fragments.refuse(packet.fragment.datagram); }
+    if (reason != DropReason::kNone) { context.fragments.refuse(packet.aside->fragment.datagram); }
     return reason;
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ingress: one burst from a port to its end, in stages over the whole burst so that memory latency
-// is paid once a burst:
-//   admit (parse, size, hash; buckets prefetched) -> candidates (entries prefetched) -> resolve
-//   (program, in order of arrival) -> connection step -> VLAN steps and endings, in order of
-//   arrival.
+// Ingress: one burst from a port to its end. Three short loops over the burst wait for memory
+// together, then each packet runs to its end in order of arrival:
+//   admit (parse, size) -> hash (buckets prefetched) -> match (entries prefetched, keys compared,
+//   connections prefetched) -> run (program, connection step, VLAN steps, ending).
 #include <rte_mbuf.h>
 
 #include <algorithm>
 
 #include "datapath/checksum.h"
 #include "datapath/parse.h"
+#include "datapath/parse_plain.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -25,8 +25,9 @@ constexpr std::uint32_t kTagBytes = 4;
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(frame.pkt_len, segment));
 }
 
-// Why a frame goes no further than its port; kNone if it does.
-DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) noexcept {
+// Why a frame goes no further than its port; kNone if it does. Not asked for what is plain.
+[[gnu::noinline]] DropReason admit(WorkerContext& context, const PortConfig& in,
+                                   Packet& packet) noexcept {
     ParsedFrame& frame = packet.frame;
     if (!in.is_enabled) { return DropReason::kPortDisabled; }
     if (packet.mbuf->ol_flags != 0 && frame.frame_class != FrameClass::kBad) {
@@ -34,7 +35,7 @@ DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) n
     }
     if (frame.frame_class == FrameClass::kBad) { return frame.reason; }
     const std::uint32_t size_max = in.frame_size_max + (frame.key.has(kKeyTagged) ? kTagBytes : 0U);
-    if (frame.frame_size > size_max && size_on_wire(*packet.mbuf) > size_max) [[unlikely]] {
+    if (frame.frame_size > size_max && size_on_wire(*packet.mbuf) > size_max) {
         return DropReason::kOversizeFrame;
     }
     if (in.has_group_limits && frame.key.destination_mac.is_group()) {
@@ -49,89 +50,143 @@ DropReason admit(WorkerContext& context, const PortConfig& in, Packet& packet) n
     return DropReason::kNone;
 }
 
-bool is_alive(WorkerContext& context, ConnectionHandle handle) noexcept {
-    const Connection* record = context.connections.get(handle);
-    return record != nullptr &&
-           context.now_ns < __atomic_load_n(&record->expires_ns, __ATOMIC_RELAXED);
-}
-
-// A program that holds only while there is no connection (or none tracked) is checked against the
-// connections; one that tracks a connection needs it alive: what opens the next one is decided in
-// order of arrival, like all that opens one.
-bool wants_decision(WorkerContext& context, const Packet& packet, const FlowState& state) noexcept {
-    if (state.program.tracked) [[likely]] { return !is_alive(context, state.program.connection); }
-    if ((state.program.flags & kProgramRecheck) == 0) { return false; }
-    if (state.program.domain == kNoDomain) { return false; }
-    const DomainId domain = context.snapshot->domains[state.program.domain].id;
-    return context.connections.find(tuple_of(packet.frame.key, domain), context.now_ns).is_set();
-}
-
-// Fragments leave the burst's flow work here: they are decided one by one.
-bool resolve(WorkerContext& context, Packet& packet) noexcept {
-    if (packet.frame.fragment) [[unlikely]] {
-        const DropReason reason = resolve_fragment(context, packet);
-        if (reason != DropReason::kNone) { drop(context, packet.mbuf, reason); }
-        return reason == DropReason::kNone;
+// Parses one frame. True if it is plain: nothing is left to admit() but what the port says.
+[[gnu::always_inline]] inline bool parse_packet(Packet& packet, PortIndex ingress) noexcept {
+    const rte_mbuf& mbuf = *packet.mbuf;
+    const auto* data = rte_pktmbuf_mtod(&mbuf, const std::uint8_t*);
+    if (!plain::parse_plain(data, mbuf.data_len, mbuf.pkt_len, ingress, packet.frame))
+        [[unlikely]] {
+        parse_uncommon(mbuf, ingress, packet.frame);
+        return false;
     }
-    if (packet.frame.frame_class == FrameClass::kInspect) {
-        return !teaches(packet.frame.inspect_kind) || inspect_source(context, packet);
+    if (mbuf.ol_flags != 0) {
+        packet.frame.l4_checksum = checksum_of_flags(mbuf.ol_flags);
+        return false;
     }
-    packet.index = context.options.flow_cache
-                       ? context.flows.find(packet.frame.key, packet.hash, packet.candidate)
-                       : kNoFlow;
-    if (packet.index != kNoFlow) {
-        FlowState& state = context.flows.entry(packet.index).state;
-        if (still_holds(context, packet.frame.key, state) &&
-            !wants_decision(context, packet, state)) [[likely]] {
-            packet.flow = &state;
-            state.last_used_ms = context.now_ms;
-            return true;
-        }
-    }
-    context.counters.flow_misses.add(1);
-    decide_packet(context, packet);
-    packet.flow->last_used_ms = context.now_ms;
+    packet.frame.l4_checksum = L4Checksum::kUnknown;
     return true;
 }
 
-TrackWork track_work(const Packet& packet) noexcept {
-    const Program& program = packet.flow->program;
-    return TrackWork{&packet.frame, program.connection, program.side, TrackResult::kPass,
-                     DropReason::kNone};
+// Fills context.burst with the frames that may go on, in order of arrival; returns how many.
+std::size_t admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress,
+                        std::span<rte_mbuf*> frames) noexcept {
+    if (context.capture.set != nullptr) [[unlikely]] { capture_received(context, ingress, frames); }
+    const bool is_free = in.is_enabled && !in.has_group_limits;
+    const bool reads_dscp = context.snapshot->reads_dscp;
+    std::uint64_t bytes = 0;
+    std::size_t count = 0;
+    for (rte_mbuf* mbuf : frames) {
+        Packet& packet = context.burst[count];
+        packet.mbuf = mbuf;
+        packet.is_related = false;
+        mbuf->port = ingress.value;
+        bytes += mbuf->pkt_len;
+        const bool is_plain = parse_packet(packet, ingress);
+        if (!is_plain || !is_free || mbuf->pkt_len > in.frame_size_max) [[unlikely]] {
+            const DropReason reason = admit(context, in, packet);
+            if (reason != DropReason::kNone) {
+                drop(context, mbuf, reason);
+                continue;
+            }
+        }
+        if (packet.frame.key.dscp != 0 && !reads_dscp) { packet.frame.key.dscp = 0; }
+        ++count;
+    }
+    PortCounters& counters = context.ports[ingress.value];
+    counters.rx_packets.add(frames.size());
+    counters.rx_bytes.add(bytes);
+    context.counters.received.add(frames.size());
+    return count;
 }
 
-// The connection ended since the program was made: decide again, a few times at most. A packet
-// before this one may have replaced the program, or forgotten it.
-[[gnu::noinline]] TrackWork track_again(WorkerContext& context, Packet& packet) noexcept {
-    TrackWork work;
-    for (std::uint32_t tries = 0; tries < kRecheckMax; ++tries) {
-        if (context.options.flow_cache) {
-            packet.index = context.flows.find(packet.frame.key, packet.hash, kNoFlow);
-        }
-        decide_packet(context, packet);
-        packet.flow->last_used_ms = context.now_ms;
-        if (!packet.flow->program.tracked) { return TrackWork{}; }
-        work = track_work(packet);
-        context.connections.track({&work, 1}, context.now_ns);
-        if (work.result != TrackResult::kStale) { return work; }
+// A loop of its own: by now parse's stores have reached the cache, and the hashes of the burst
+// overlap.
+void hash_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
+    for (Packet& packet : burst) {
+        packet.hash = context.flows.hash(packet.frame.key);
+        packet.mbuf->hash.rss = static_cast<std::uint32_t>(packet.hash);
+        context.flows.prefetch_bucket(packet.hash);
     }
-    work.result = TrackResult::kDrop;
-    work.reason = DropReason::kTcpNoConnection;
-    return work;
+}
+
+// The entry of each packet where its first candidate is the one, and that entry's connection on its
+// way. run() looks again for the others, in order: a packet before may have made theirs.
+void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
+    for (Packet& packet : burst) { packet.index = context.flows.candidate(packet.hash); }
+    for (Packet& packet : burst) {
+        packet.flow = nullptr;
+        if (!context.flows.matches(packet.index, packet.frame.key)) [[unlikely]] { continue; }
+        packet.flow = &context.flows.entry(packet.index).state;
+        context.connections.prefetch(packet.flow->program.connection);
+    }
+}
+
+// A program that holds only while there is no connection.
+[[gnu::noinline]] bool has_connection(WorkerContext& context, const Packet& packet) noexcept {
+    const Program& program = packet.flow->program;
+    if (program.domain == kNoDomain) { return false; }
+    const DomainId domain = context.snapshot->domains[program.domain].id;
+    return context.connections.find(tuple_of(packet.frame.key, domain), context.now_ns).is_set();
+}
+
+// An entry that match_burst() did not find, or that a packet before this one removed.
+[[gnu::noinline]] bool find_again(WorkerContext& context, Packet& packet) noexcept {
+    packet.index =
+        context.options.flow_cache ? context.flows.find(packet.frame.key, packet.hash) : kNoFlow;
+    if (packet.index == kNoFlow) { return false; }
+    packet.flow = &context.flows.entry(packet.index).state;
+    return true;
+}
+
+[[gnu::always_inline]] inline TrackOutcome track(WorkerContext& context,
+                                                 const Packet& packet) noexcept {
+    const Program& program = packet.flow->program;
+    return context.connections.track(packet.frame, program.connection, program.side,
+                                     context.now_ns);
+}
+
+// Follows the program that the table has, its connection step included. kStale: there is none that
+// holds.
+[[gnu::always_inline]] inline TrackOutcome follow(WorkerContext& context, Packet& packet) noexcept {
+    constexpr TrackOutcome kUndecided{TrackResult::kStale};
+    if (packet.flow == nullptr || context.flows.is_forgotten(packet.index)) [[unlikely]] {
+        if (!find_again(context, packet)) { return kUndecided; }
+    }
+    FlowState& state = *packet.flow;
+    if (state.stamp() != context.stamp && !still_holds(context, packet.frame.key, state))
+        [[unlikely]] {
+        return kUndecided;
+    }
+    if (state.program.tracked) [[likely]] { return track(context, packet); }
+    const bool rechecks = (state.program.flags & kProgramRecheck) != 0;
+    return rechecks && has_connection(context, packet) ? kUndecided : TrackOutcome{};
+}
+
+// Decides the packet and runs the connection step; a few times if the connection ends meanwhile.
+[[gnu::noinline]] TrackOutcome decide(WorkerContext& context, Packet& packet) noexcept {
+    context.counters.flow_misses.add(1);
+    for (std::uint32_t tries = 0; tries <= kRecheckMax; ++tries) {
+        decide_packet(context, packet);
+        if (!packet.flow->program.tracked) { return TrackOutcome{}; }
+        const TrackOutcome outcome = track(context, packet);
+        if (outcome.result != TrackResult::kStale) { return outcome; }
+    }
+    return TrackOutcome{TrackResult::kDrop, DropReason::kTcpNoConnection};
 }
 
 [[gnu::noinline]] void count_uncached(WorkerContext& context, Packet& packet) noexcept {
-    account(context, packet.frame.key.port, packet.scratch.program, packet.rule_from,
-            packet.rule_to, 1, packet.frame.frame_size);
+    account(context, packet.frame.key.port, packet.aside->state.program, packet.aside->rule_from,
+            packet.aside->rule_to, 1, packet.frame.frame_size);
     keep_binding(context, packet.frame.key, context.now_ms);
 }
 
-void count_carried(WorkerContext& context, Packet& packet) noexcept {
+[[gnu::always_inline]] inline void count_carried(WorkerContext& context, Packet& packet) noexcept {
     FlowState& state = *packet.flow;
-    if (packet.flow == &packet.scratch) [[unlikely]] { return count_uncached(context, packet); }
+    if (packet.flow == &packet.aside->state) [[unlikely]] {
+        return count_uncached(context, packet);
+    }
     ++state.packets;
     state.bytes += packet.frame.frame_size;
-    if (context.flows.is_forgotten(packet.index)) [[unlikely]] { fold(context, packet.index); }
 }
 
 // The connection step refused this packet: charged to the firewall that tracks it.
@@ -195,120 +250,61 @@ void count_carried(WorkerContext& context, Packet& packet) noexcept {
     end_copies(context, packet);
 }
 
-// What teaches has been through its source's chain already, in resolve().
-[[gnu::noinline]] void end_inspected(WorkerContext& context, Packet& packet) noexcept {
-    const bool has_left = teaches(packet.frame.inspect_kind) && !packet.frame.fragment;
-    if (has_left || inspect_source(context, packet)) { inspect_packet(context, packet); }
+template <bool kCaptured>
+[[gnu::always_inline]] inline void run_flow(WorkerContext& context, Packet& packet) noexcept {
+    TrackOutcome outcome = follow(context, packet);
+    if (outcome.result == TrackResult::kStale) [[unlikely]] { outcome = decide(context, packet); }
+    packet.flow->last_used_ms = context.now_ms;
+    if (outcome.result == TrackResult::kDrop) [[unlikely]] {
+        return drop_untracked(context, packet, outcome.reason);
+    }
+    if constexpr (kCaptured) { capture_program(context, packet); }
+    finish(context, packet);
 }
 
-// Frames that passed admit(), in order of arrival; the flows among them with their connection work.
-struct Burst {
-    std::array<Packet*, kBurstMax> packets;
-    std::array<TrackWork, kBurstMax> work;
-    std::array<std::uint8_t, kBurstMax> work_of;  // Index into `work` by packet, kNoWork if none.
-    std::size_t count = 0;
-    std::size_t work_count = 0;
-    static constexpr std::uint8_t kNoWork = 0xff;
-};
-
-void admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress,
-                 std::span<rte_mbuf*> frames, Burst& burst) noexcept {
-    std::uint64_t bytes = 0;
-    if (context.capture.set != nullptr) [[unlikely]] { capture_received(context, ingress, frames); }
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-        Packet& packet = context.burst[i];
-        packet.mbuf = frames[i];
-        packet.mbuf->port = ingress.value;
-        packet.is_related = false;
-        bytes += packet.mbuf->pkt_len;
-        parse_mbuf(*packet.mbuf, ingress, packet.frame);
-        const DropReason reason = admit(context, in, packet);
-        if (reason != DropReason::kNone) {
-            drop(context, packet.mbuf, reason);
-            continue;
-        }
-        if (!context.snapshot->reads_dscp) { packet.frame.key.dscp = 0; }
-        burst.packets[burst.count++] = &packet;
+// Fragments and conversations with the switch are decided one by one.
+template <bool kCaptured>
+[[gnu::noinline]] void run_special(WorkerContext& context, Packet& packet) noexcept {
+    if (packet.frame.fragment) {
+        const DropReason reason = resolve_fragment(context, packet);
+        if (reason != DropReason::kNone) { return drop(context, packet.mbuf, reason); }
     }
-    PortCounters& counters = context.ports[ingress.value];
-    counters.rx_packets.add(frames.size());
-    counters.rx_bytes.add(bytes);
-    context.counters.received.add(frames.size());
-}
-
-// A loop of its own: by now parse's stores have reached the cache, and the hashes of the burst
-// overlap.
-void hash_burst(WorkerContext& context, Burst& burst) noexcept {
-    for (std::size_t i = 0; i < burst.count; ++i) {
-        Packet& packet = *burst.packets[i];
-        packet.hash = context.flows.hash(packet.frame.key);
-        packet.mbuf->hash.rss = static_cast<std::uint32_t>(packet.hash);
-        context.flows.prefetch_bucket(packet.hash);
+    if (packet.frame.frame_class == FrameClass::kInspect) {
+        if (inspect_source(context, packet)) { inspect_packet(context, packet); }
+        return;
     }
-}
-
-void resolve_burst(WorkerContext& context, Burst& burst) noexcept {
-    for (std::size_t i = 0; i < burst.count; ++i) {
-        Packet& packet = *burst.packets[i];
-        packet.candidate =
-            context.options.flow_cache ? context.flows.candidate(packet.hash) : kNoFlow;
-    }
-    const std::uint64_t misses = context.counters.flow_misses.get();
-    std::uint64_t looked_up = 0;
-    for (std::size_t i = 0; i < burst.count; ++i) {
-        Packet& packet = *burst.packets[i];
-        burst.work_of[i] = Burst::kNoWork;
-        if (!resolve(context, packet)) {
-            burst.packets[i] = nullptr;
-            continue;
-        }
-        if (packet.frame.fragment || packet.frame.frame_class == FrameClass::kInspect) { continue; }
-        ++looked_up;
-        if (!packet.flow->program.tracked) { continue; }
-        burst.work_of[i] = static_cast<std::uint8_t>(burst.work_count);
-        burst.work[burst.work_count++] = track_work(packet);
-    }
-    context.counters.flow_hits.add(looked_up - (context.counters.flow_misses.get() - misses));
+    if constexpr (kCaptured) { capture_program(context, packet); }
+    finish(context, packet);
 }
 
 template <bool kCaptured>
-void finish_burst(WorkerContext& context, Burst& burst) noexcept {
-    for (std::size_t i = 0; i < burst.count; ++i) {
-        if (burst.packets[i] == nullptr) { continue; }  // A fragment that was dropped.
-        Packet& packet = *burst.packets[i];
-        if (packet.frame.frame_class == FrameClass::kInspect) {
-            end_inspected(context, packet);
-            continue;
+void run_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
+    const std::uint64_t misses = context.counters.flow_misses.get();
+    std::uint64_t looked_up = 0;
+    for (Packet& packet : burst) {
+        if (packet.frame.frame_class == FrameClass::kFlow && !packet.frame.fragment) [[likely]] {
+            ++looked_up;
+            run_flow<kCaptured>(context, packet);
+        } else {
+            run_special<kCaptured>(context, packet);
         }
-        if (burst.work_of[i] != Burst::kNoWork) {
-            TrackWork work = burst.work[burst.work_of[i]];
-            if (work.result == TrackResult::kStale) [[unlikely]] {
-                work = track_again(context, packet);
-            }
-            if (work.result == TrackResult::kDrop) [[unlikely]] {
-                drop_untracked(context, packet, work.reason);
-                continue;
-            }
-        }
-        if constexpr (kCaptured) { capture_program(context, packet); }
-        finish(context, packet);
     }
+    context.counters.flow_hits.add(looked_up - (context.counters.flow_misses.get() - misses));
 }
 
 }  // namespace
 
 void process_burst(WorkerContext& context, PortIndex ingress,
                    std::span<rte_mbuf*> frames) noexcept {
-    const PortConfig* in = context.snapshot->port(ingress);
-    Burst burst;
-    admit_burst(context, *in, ingress, frames, burst);
+    const PortConfig& in = *context.snapshot->port(ingress);
+    const std::size_t count = admit_burst(context, in, ingress, frames);
+    const std::span<Packet> burst(context.burst.data(), count);
     hash_burst(context, burst);
-    resolve_burst(context, burst);
-    context.connections.track({burst.work.data(), burst.work_count}, context.now_ns);
+    match_burst(context, burst);
     if (context.capture.set != nullptr) [[unlikely]] {
-        finish_burst<true>(context, burst);
+        run_burst<true>(context, burst);
     } else {
-        finish_burst<false>(context, burst);
+        run_burst<false>(context, burst);
     }
     context.flows.end_burst();
 }

@@ -16,30 +16,68 @@
 namespace sluice::datapath {
 namespace {
 
-void count_sent(WorkerContext& context, PortIndex egress, std::span<rte_mbuf*> frames) noexcept {
-    std::uint64_t bytes = 0;
-    for (const rte_mbuf* frame : frames) { bytes += frame->pkt_len; }
+void count_sent(WorkerContext& context, PortIndex egress, std::uint64_t frames,
+                std::uint64_t bytes) noexcept {
     PortCounters& counters = context.ports[egress.value];
-    counters.tx_packets.add(frames.size());
+    counters.tx_packets.add(frames);
     counters.tx_bytes.add(bytes);
-    context.counters.sent.add(frames.size());
+    context.counters.sent.add(frames);
 }
 
-// Hands frames to an open device. What it does not take is dropped.
-void send_frames(WorkerContext& context, PortIndex egress, Port& device,
-                 std::span<rte_mbuf*> frames) noexcept {
-    if (frames.empty()) { return; }
-    const std::uint16_t sent = device.send(frames);
-    if (sent > 0) {
-        count_sent(context, egress, frames.first(sent));
-        if (context.capture.set != nullptr) [[unlikely]] {
-            capture_sent(context, egress, frames.first(sent));
-        }
-        rte_pktmbuf_free_bulk(frames.data(), sent);
+// What is true of all frames of a burst.
+struct BurstFacts {
+    std::uint64_t bytes = 0;
+    bool owes = false;       // Some owe an offload.
+    bool is_simple = false;  // Each is one buffer of `pool` that nobody else holds.
+};
+
+// One look at each frame's header line.
+BurstFacts facts_of(std::span<rte_mbuf* const> frames, const rte_mempool* pool) noexcept {
+    BurstFacts facts;
+    std::uint64_t flags = 0;
+    bool odd = false;
+    for (const rte_mbuf* frame : frames) {
+        facts.bytes += frame->pkt_len;
+        flags |= frame->ol_flags;
+        odd |= frame->nb_segs != 1 || rte_mbuf_refcnt_read(frame) != 1 || frame->pool != pool;
     }
+    facts.owes = (flags & (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)) != 0;
+    facts.is_simple = !odd && (flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0;
+    return facts;
+}
+
+// Gives frames back that were sent. A simple one is as the pool wants it: one segment, no next.
+void free_sent(WorkerContext& context, std::span<rte_mbuf*> frames, bool is_simple) noexcept {
+    if (is_simple) {
+        rte_mempool_put_bulk(context.options.pool, reinterpret_cast<void**>(frames.data()),
+                             static_cast<unsigned>(frames.size()));
+    } else {
+        rte_pktmbuf_free_bulk(frames.data(), static_cast<unsigned>(frames.size()));
+    }
+}
+
+// Hands frames that owe nothing to an open device. What it does not take is dropped.
+void send_finished(WorkerContext& context, PortIndex egress, Port& device,
+                   std::span<rte_mbuf*> frames, const BurstFacts& facts) noexcept {
+    const std::uint16_t sent = device.send(frames);
+    if (sent == frames.size()) [[likely]] {
+        count_sent(context, egress, sent, facts.bytes);
+    } else {
+        count_sent(context, egress, sent, facts_of(frames.first(sent), nullptr).bytes);
+    }
+    if (context.capture.set != nullptr) [[unlikely]] {
+        capture_sent(context, egress, frames.first(sent));
+    }
+    free_sent(context, frames.first(sent), facts.is_simple);
     for (rte_mbuf* frame : frames.subspan(sent)) {
         drop_towards(context, frame, egress, DropReason::kTxQueueFull);
     }
+}
+
+void send_frames(WorkerContext& context, PortIndex egress, Port& device,
+                 std::span<rte_mbuf*> frames) noexcept {
+    if (frames.empty()) { return; }
+    send_finished(context, egress, device, frames, facts_of(frames, context.options.pool));
 }
 
 // Finishes what each of `frames` owes, and sends them burst by burst.
@@ -78,7 +116,8 @@ void send_cut(WorkerContext& context, PortIndex egress, Port& device, rte_mbuf* 
 }
 
 // Frames keep their order: those before one that is cut leave before it.
-void send_open(WorkerContext& context, PortIndex egress, Port& device, TxBuffer& buffer) noexcept {
+[[gnu::noinline]] void send_owing(WorkerContext& context, PortIndex egress, Port& device,
+                                  TxBuffer& buffer) noexcept {
     std::uint16_t kept = 0;
     for (std::uint16_t i = 0; i < buffer.count; ++i) {
         rte_mbuf* frame = buffer.frames[i];
@@ -99,18 +138,11 @@ void send_open(WorkerContext& context, PortIndex egress, Port& device, TxBuffer&
     send_frames(context, egress, device, {buffer.frames.data(), kept});
 }
 
-void send_buffer(WorkerContext& context, PortIndex egress) noexcept {
-    TxBuffer& buffer = context.tx[egress.value];
-    if (buffer.count == 0) { return; }
-    const PortConfig* port = context.snapshot->port(egress);
-    if (port != nullptr && port->is_enabled && port->device->is_up()) [[likely]] {
-        send_open(context, egress, *port->device, buffer);
-    } else {
-        for (std::uint16_t i = 0; i < buffer.count; ++i) {
-            drop_towards(context, buffer.frames[i], egress, DropReason::kPortDown);
-        }
-    }
-    buffer.count = 0;
+void send_open(WorkerContext& context, PortIndex egress, Port& device, TxBuffer& buffer) noexcept {
+    const std::span<rte_mbuf*> frames(buffer.frames.data(), buffer.count);
+    const BurstFacts facts = facts_of(frames, context.options.pool);
+    if (facts.owes) { return send_owing(context, egress, device, buffer); }
+    send_finished(context, egress, device, frames, facts);
 }
 
 void buffer_for_port(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept {
@@ -119,8 +151,8 @@ void buffer_for_port(WorkerContext& context, rte_mbuf* frame, PortIndex egress) 
         buffer.is_listed = true;
         context.tx_dirty.push_back(egress);  // Reserved for every port: never allocates.
     }
-    buffer.frames[buffer.count++] = frame;
-    if (buffer.count == kBurstMax) { send_buffer(context, egress); }
+    context.last_output = {egress, &buffer};
+    output(context, frame, egress);
 }
 
 void send_handover(WorkerContext& context, unsigned worker) noexcept {
@@ -139,7 +171,21 @@ void send_handover(WorkerContext& context, unsigned worker) noexcept {
 
 }  // namespace
 
-void output(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept {
+void send_waiting(WorkerContext& context, PortIndex egress) noexcept {
+    TxBuffer& buffer = context.tx[egress.value];
+    if (buffer.count == 0) { return; }
+    const PortConfig* port = context.snapshot->port(egress);
+    if (port != nullptr && port->is_enabled && port->device->is_up()) [[likely]] {
+        send_open(context, egress, *port->device, buffer);
+    } else {
+        for (std::uint16_t i = 0; i < buffer.count; ++i) {
+            drop_towards(context, buffer.frames[i], egress, DropReason::kPortDown);
+        }
+    }
+    buffer.count = 0;
+}
+
+void output_by(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept {
     const PortConfig* port = context.snapshot->port(egress);
     if (port == nullptr) {
         drop(context, frame, DropReason::kPortDown);
@@ -182,9 +228,10 @@ void consume(WorkerContext& context, rte_mbuf* frame) noexcept {
 void flush_output(WorkerContext& context) noexcept {
     for (const PortIndex egress : context.tx_dirty) {
         context.tx[egress.value].is_listed = false;
-        send_buffer(context, egress);
+        send_waiting(context, egress);
     }
     context.tx_dirty.clear();
+    context.last_output = {};
     for (unsigned worker = 0; worker < context.options.worker_count; ++worker) {
         send_handover(context, worker);
     }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parse: the first stage. Turns a received frame into a ParsedFrame and its flow key in one pass,
-// every length checked, every malformed frame named. Files: parse.cc (plain TCP and UDP,
-// straight-line), parse_general.cc (everything else, from Ethernet up), parse_ipv4.cc,
-// parse_ipv6.cc, parse_transport.cc, parse_offload.cc. Both ways give the same result for a frame
-// that both can read; tests hold them to it. Called by the worker that polls the ingress port;
-// pure.
+// every length checked, every malformed frame named. Files: parse_plain.h (TCP and UDP in
+// mid-flow, straight-line), parse.cc (the choice), parse_general.cc (everything else, from Ethernet
+// up), parse_ipv4.cc, parse_ipv6.cc, parse_transport.cc, parse_offload.cc. Both ways give the same
+// result for a frame that both can read; tests hold them to it. Called by the worker that polls the
+// ingress port; pure.
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "sluice/iochain/frame.h"
 
@@ -19,15 +18,14 @@ namespace sluice::datapath {
 /// Most IPv6 extension headers of one packet; real ones carry three at most (RFC 8200 §4.1).
 inline constexpr unsigned kExtensionHeaderMax = 8;
 
-/// Parses each frame of `burst` into `out[i]`, as parse_mbuf() does. `out` has room for all of
-/// them.
-void parse(std::span<rte_mbuf* const> burst, PortIndex port, ParsedFrame* out) noexcept;
-
 /// Parses one frame. Headers must lie in the first segment; payload may follow in others. Beyond
 /// parse_frame() this takes over what the mbuf's flags say of the transport checksum, and verifies
 /// the checksum of ICMP, ICMPv6, IGMP and of TCP segments with SYN, FIN or RST (whole packets only;
 /// kPartial and kGood are believed): DropReason::kBadL4Checksum.
 void parse_mbuf(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept;
+
+/// parse_mbuf() for a frame that the straight-line way (parse_plain.h) did not accept.
+void parse_uncommon(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept;
 
 /// Parses a frame without an mbuf: `data_size` bytes lie at `data`, `frame_size` (at least
 /// data_size) are all there are. Fills every field of `out`; the transport checksum stays kUnknown.

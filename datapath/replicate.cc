@@ -49,7 +49,7 @@ Program cached_half(WorkerContext& context, const Packet& packet, const PortConf
     key.side = KeySide::kEgressCopy;
     key.copy_port = egress.value;
     const std::uint64_t hash = context.flows.hash(key);
-    std::uint32_t index = context.flows.find(key, hash, kNoFlow);
+    std::uint32_t index = context.flows.find(key, hash);
     if (index != kNoFlow && !still_holds(context, key, context.flows.entry(index).state)) {
         context.flows.remove(index);
         index = kNoFlow;

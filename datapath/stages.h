@@ -90,11 +90,6 @@ void learn_claims(WorkerContext& context, const FlowKey& key, DomainId domain,
 void keep_binding(WorkerContext& context, const FlowKey& key, std::uint32_t used_ms) noexcept;
 
 // inspect.cc
-/// Whether a frame of that kind may change what later frames of its burst are judged by: then its
-/// source judges it in order of arrival.
-[[nodiscard]] constexpr bool teaches(InspectKind kind) noexcept {
-    return kind == InspectKind::kArp || kind == InspectKind::kNd;
-}
 /// Takes a frame that is a conversation with the switch through the source's chain, and learns from
 /// it. False: dropped.
 [[nodiscard]] bool inspect_source(WorkerContext& context, Packet& packet) noexcept;
@@ -111,8 +106,17 @@ std::size_t replicate(WorkerContext& context, const Packet& packet, const Progra
                       PortIndex except, const GroupPorts* only = nullptr) noexcept;
 
 // output.cc
+/// output() for a port that the last frame did not leave by, or by way of another worker.
+void output_by(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept;
+/// Sends the frames that wait for `egress`, a port of this worker.
+void send_waiting(WorkerContext& context, PortIndex egress) noexcept;
 /// Sends a frame by `egress` at the end of the poll, by way of its worker.
-void output(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept;
+inline void output(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept {
+    if (context.last_output.port != egress) { return output_by(context, frame, egress); }
+    TxBuffer& buffer = *context.last_output.buffer;
+    buffer.frames[buffer.count++] = frame;
+    if (buffer.count == kBurstMax) { send_waiting(context, egress); }
+}
 /// Frees and counts. The one way to drop.
 void drop(WorkerContext& context, rte_mbuf* frame, DropReason reason) noexcept;
 /// The same for a frame on its way out by `egress`.

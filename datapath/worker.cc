@@ -36,6 +36,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
       to_worker(o.worker_count),
       from_worker(o.worker_count) {
     tx_dirty.reserve(kPortMax);
+    for (std::size_t i = 0; i < burst.size(); ++i) { burst[i].aside = &aside[i]; }
 }
 
 Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {

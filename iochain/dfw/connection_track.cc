@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connection step over a burst: the first thing a cached program runs, on the worker that polls
-// the sender. Established TCP data takes the inlined path here; everything else of TCP is
+// The connection step: the first thing a cached program runs, on the worker that polls the sender.
+// Established TCP data takes the inlined path here; everything else of TCP is
 // tcp_tracker.
 #include "iochain/dfw/connection_arena.h"
 #include "iochain/dfw/connection_timer.h"
@@ -58,16 +58,15 @@ ConnectionTable::Timer ConnectionTable::timer_of(ConnectionState state) const no
     return {0};
 }
 
-void ConnectionTable::track_tcp_slowly(Connection& record, TrackWork& work,
-                                       std::uint64_t now_ns) noexcept {
+TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedFrame& frame,
+                                               ConnectionSide side, std::uint64_t now_ns) noexcept {
     const ConnectionState before = record.state;
-    const TcpOutcome outcome = track_tcp(record, *work.frame, work.side);
-    work.reason = outcome.reason;
-    work.result = outcome.reason == DropReason::kNone ? TrackResult::kPass : TrackResult::kDrop;
+    const TcpOutcome outcome = track_tcp(record, frame, side);
     if (outcome.stale) {
-        work.result = TrackResult::kStale;
         store_relaxed(record.expires_ns, 0);  // Dead for every handle; open() or sweep() frees it.
-    } else if (record.state != before) {
+        return {TrackResult::kStale, outcome.reason};
+    }
+    if (record.state != before) {
         set_half_open(record, is_half_open(record.state));
         store_relaxed(record.expires_ns, timer_of(record.state).target_ns(now_ns));
     } else if (outcome.refresh) {
@@ -77,6 +76,8 @@ void ConnectionTable::track_tcp_slowly(Connection& record, TrackWork& work,
             store_relaxed(record.expires_ns, target);
         }
     }
+    return {outcome.reason == DropReason::kNone ? TrackResult::kPass : TrackResult::kDrop,
+            outcome.reason};
 }
 
 void ConnectionTable::track_datagram(Connection& record, ConnectionSide side,
@@ -93,47 +94,27 @@ void ConnectionTable::track_datagram(Connection& record, ConnectionSide side,
     }
 }
 
-template <bool kShared>
-void ConnectionTable::track_burst(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept {
-    const Timer established = timer_of(ConnectionState::kTcpEstablished);
-    const std::uint64_t target = established.target_ns(now_ns);
-    const std::uint64_t slack = established.slack_ns();
-    for (TrackWork& work : burst) {
-        work.result = TrackResult::kPass;
-        work.reason = DropReason::kNone;
-        if (work.handle.index >= capacity_) [[unlikely]] {
-            work.result = TrackResult::kStale;
-            continue;
-        }
-        Connection& record = records_[work.handle.index];
-        const ByteLock lock(record.lock, kShared);
-        if (record.generation != work.handle.generation || now_ns >= record.expires_ns)
-            [[unlikely]] {
-            work.result = TrackResult::kStale;
-        } else if (track_established(record, *work.frame, static_cast<unsigned>(work.side)))
-            [[likely]] {
-            if (Timer::is_due(target, record.expires_ns, slack)) {
-                store_relaxed(record.expires_ns, target);
-            }
-        } else if (record.state <= ConnectionState::kTcpClose) {
-            track_tcp_slowly(record, work, now_ns);
-        } else {
-            track_datagram(record, work.side, now_ns);
-        }
+TrackOutcome ConnectionTable::track(const ParsedFrame& frame, ConnectionHandle handle,
+                                    ConnectionSide side, std::uint64_t now_ns) noexcept {
+    if (handle.index >= capacity_) [[unlikely]] { return {TrackResult::kStale}; }
+    Connection& record = records_[handle.index];
+    const ByteLock lock(record.lock, shared_);
+    if (record.generation != handle.generation || now_ns >= record.expires_ns) [[unlikely]] {
+        return {TrackResult::kStale};
     }
-}
-
-void ConnectionTable::track(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept {
-    for (const TrackWork& work : burst) {
-        if (work.handle.index < capacity_) {
-            __builtin_prefetch(&records_[work.handle.index].lock, 1);
-        }
+    if (record.state > ConnectionState::kTcpClose) {
+        track_datagram(record, side, now_ns);
+        return {};
     }
-    if (shared_) {
-        track_burst<true>(burst, now_ns);
-    } else {
-        track_burst<false>(burst, now_ns);
+    if (!track_established(record, frame, static_cast<unsigned>(side))) [[unlikely]] {
+        return track_tcp_slowly(record, frame, side, now_ns);
     }
+    const Timer timer{load_relaxed(timeouts_.tcp_established_ns)};
+    const std::uint64_t target = timer.target_ns(now_ns);
+    if (Timer::is_due(target, record.expires_ns, timer.slack_ns())) {
+        store_relaxed(record.expires_ns, target);
+    }
+    return {};
 }
 
 }  // namespace sluice

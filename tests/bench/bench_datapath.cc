@@ -197,7 +197,9 @@ void look_up(benchmark::State& state, std::uint32_t offset) {
         }
         for (std::size_t i = 0; i < kBurstMax; ++i) { candidates[i] = table.candidate(hashes[i]); }
         for (std::size_t i = 0; i < kBurstMax; ++i) {
-            const std::uint32_t index = table.find(keys[i], hashes[i], candidates[i]);
+            const std::uint32_t index = table.matches(candidates[i], keys[i])
+                                            ? candidates[i]
+                                            : table.find(keys[i], hashes[i]);
             if (index != datapath::kNoFlow) { ++table.entry(index).state.packets; }
             benchmark::DoNotOptimize(index);
         }
@@ -236,9 +238,8 @@ struct ConnectionRig {
     void track(const Bytes& bytes, ConnectionHandle handle, ConnectionSide side) {
         ParsedFrame parsed;
         parse(bytes, parsed);
-        TrackWork work{&parsed, handle, side};
-        table.track({&work, 1}, kNow);
-        SLUICE_ASSERT(work.result == TrackResult::kPass);
+        const TrackOutcome outcome = table.track(parsed, handle, side, kNow);
+        SLUICE_ASSERT(outcome.result == TrackResult::kPass);
     }
     void open(std::uint32_t number, const Bytes& syn, const Bytes& syn_ack) {
         ParsedFrame parsed;
@@ -265,16 +266,18 @@ struct ConnectionRig {
 void connection_step(benchmark::State& state) {
     const auto count = static_cast<std::uint32_t>(state.range(0));
     ConnectionRig& rig = rig_of<ConnectionRig>(count);
-    std::array<TrackWork, kBurstMax> burst;
+    std::array<ConnectionHandle, kBurstMax> burst;
     std::uint32_t next = 0;
     const Meter meter(state);
     for (auto _ : state) {
-        for (TrackWork& work : burst) {
-            work = {&rig.frame, rig.handles[next++ * 2654435761U & (count - 1U)],
-                    ConnectionSide::kOpener};
+        for (ConnectionHandle& handle : burst) {
+            handle = rig.handles[next++ * 2654435761U & (count - 1U)];
+            rig.table.prefetch(handle);
         }
-        rig.table.track(burst, kNow);
-        benchmark::DoNotOptimize(burst);
+        for (const ConnectionHandle handle : burst) {
+            benchmark::DoNotOptimize(
+                rig.table.track(rig.frame, handle, ConnectionSide::kOpener, kNow));
+        }
     }
 }
 BENCHMARK(connection_step)->Arg(1 << 10)->Arg(1 << 20);

@@ -74,13 +74,9 @@ enum class TrackResult : std::uint8_t {
              ///< decide again.
 };
 
-/// One packet of a burst for the connection step.
-struct TrackWork {
-    const ParsedFrame* frame = nullptr;
-    ConnectionHandle handle;
-    ConnectionSide side = ConnectionSide::kOpener;
+struct TrackOutcome {
     TrackResult result = TrackResult::kPass;
-    DropReason reason = DropReason::kNone;
+    DropReason reason = DropReason::kNone;  ///< Of kDrop.
 };
 
 struct ConnectionArena;   // Layout of the arena: iochain/dfw/connection_arena.h.
@@ -105,8 +101,14 @@ public:
     /// anything but RST if !tcp_strict). Verified checksum is the caller's.
     [[nodiscard]] OpenResult open(unsigned worker, const OpenRequest& request,
                                   const ParsedFrame& frame, std::uint64_t now_ns) noexcept;
-    /// Runs the connection step over a burst: TCP state, window and timer, UDP and ICMP timers.
-    void track(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept;
+    /// Brings the line that track() works on into the cache. Any handle.
+    void prefetch(ConnectionHandle handle) const noexcept {
+        if (handle.index < capacity_) { __builtin_prefetch(&records_[handle.index].lock, 1); }
+    }
+    /// Runs the connection step for one packet: TCP state, window and timer, UDP and ICMP timers.
+    /// @param side  the one that sent `frame`, as side_of() says
+    TrackOutcome track(const ParsedFrame& frame, ConnectionHandle handle, ConnectionSide side,
+                       std::uint64_t now_ns) noexcept;
     /// Closes it. A stale handle is ignored.
     void close(unsigned worker, ConnectionHandle handle) noexcept;
     /// Which way a frame goes in the connection of `handle`.
@@ -181,9 +183,8 @@ private:
     void set_half_open(Connection& record, bool half_open) noexcept;
 
     [[nodiscard]] Timer timer_of(ConnectionState state) const noexcept;
-    template <bool kShared>
-    void track_burst(std::span<TrackWork> burst, std::uint64_t now_ns) noexcept;
-    void track_tcp_slowly(Connection& record, TrackWork& work, std::uint64_t now_ns) noexcept;
+    [[nodiscard]] TrackOutcome track_tcp_slowly(Connection& record, const ParsedFrame& frame,
+                                                ConnectionSide side, std::uint64_t now_ns) noexcept;
     void track_datagram(Connection& record, ConnectionSide side, std::uint64_t now_ns) noexcept;
 
     ConnectionArena* arena_;

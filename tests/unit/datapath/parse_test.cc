@@ -137,21 +137,5 @@ TEST(Parse, EcnSetupSynIsLegal) {
     EXPECT_EQ(why(ipv4_frame(6, tcp(kTcpSyn | kTcpEce | kTcpCwr))), "none");
 }
 
-TEST(Parse, BurstIsParsedInOrder) {
-    std::vector<Mbuf> mbufs;
-    for (const auto& [name, frame] : valid_frames()) { mbufs.emplace_back(frame); }
-    std::vector<rte_mbuf*> burst;
-    for (auto& mbuf : mbufs) { burst.push_back(&mbuf.head()); }
-    std::vector<ParsedFrame> out(burst.size());
-    parse(burst, kPort, out.data());
-    for (std::size_t i = 0; i < burst.size(); ++i) {
-        ParsedFrame one;
-        parse_mbuf(*burst[i], kPort, one);
-        EXPECT_EQ(out[i].key, one.key);
-        EXPECT_EQ(out[i].frame_class, one.frame_class);
-        EXPECT_EQ(out[i].data, one.data);
-    }
-}
-
 }  // namespace
 }  // namespace sluice::datapath::test

@@ -150,10 +150,10 @@ public:
                 if (!opened.handle.is_set()) { return opened.reason; }
                 handle = opened.handle;
             }
-            TrackWork work{&frame, handle, table.side_of(handle, tuple), {}, {}};
-            table.track({&work, 1}, now_ns);
+            const TrackOutcome outcome =
+                table.track(frame, handle, table.side_of(handle, tuple), now_ns);
             last = handle;
-            if (work.result != TrackResult::kStale) { return work.reason; }
+            if (outcome.result != TrackResult::kStale) { return outcome.reason; }
             handle = {};
         }
         return DropReason::kTcpState;

@@ -110,9 +110,8 @@ TEST(ConnectionExpiry, IsExactWhetherSweptOrNot) {
     EXPECT_LE(expires, rig.now_ns + 31 * kSecondNs);
     EXPECT_TRUE(rig.table.find(tuple, expires - 1).is_set());
     EXPECT_FALSE(rig.table.find(tuple, expires).is_set());
-    TrackWork work{&frame.parsed, rig.last, ConnectionSide::kOpener, {}, {}};
-    rig.table.track({&work, 1}, expires);
-    EXPECT_EQ(work.result, TrackResult::kStale);
+    EXPECT_EQ(rig.table.track(frame.parsed, rig.last, ConnectionSide::kOpener, expires).result,
+              TrackResult::kStale);
     int seen = 0;
     rig.table.for_each(0, 100, expires, [&](const Connection&) { ++seen; });
     EXPECT_EQ(seen, 0);
@@ -192,9 +191,8 @@ TEST(ConnectionHandleTest, GoesStaleAtCloseForEver) {
               kConnResponderStateful);
     EXPECT_EQ(rig.table.get({}), nullptr);
     EXPECT_EQ(rig.table.get({9999999, 1}), nullptr);
-    TrackWork work{&frame.parsed, first, ConnectionSide::kOpener, {}, {}};
-    rig.table.track({&work, 1}, rig.now_ns);
-    EXPECT_EQ(work.result, TrackResult::kStale);
+    EXPECT_EQ(rig.table.track(frame.parsed, first, ConnectionSide::kOpener, rig.now_ns).result,
+              TrackResult::kStale);
 }
 
 TEST(ConnectionLimit, StopsAtThePortsLimit) {

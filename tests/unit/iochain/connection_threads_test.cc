@@ -69,8 +69,7 @@ TEST(ConnectionThreads, KeepTheBooksUnderOpenTrackCloseSweepAndFlush) {
                 handle = rig.table.open(worker, rig.request_of(tuple), frame.parsed, now).handle;
             }
             if (!handle.is_set()) { continue; }
-            TrackWork step{&frame.parsed, handle, rig.table.side_of(handle, tuple), {}, {}};
-            rig.table.track({&step, 1}, now);
+            rig.table.track(frame.parsed, handle, rig.table.side_of(handle, tuple), now);
             rig.table.account(handle, 1, 64);
             if (roll % 7 == 0) { rig.table.close(worker, handle); }
             if (roll % 11 == 0) { rig.table.sweep(worker, 50, now + 20 * kSecondNs); }

@@ -63,8 +63,7 @@ TEST_F(TcpRandom, FastPathEqualsSlowPath) {
         const bool from_a = frame.parsed.key.source_ip[12] == 192;
         const auto side = from_a ? ConnectionSide::kOpener : ConnectionSide::kResponder;
         const TcpOutcome outcome = track_tcp(expected, frame.parsed, side);
-        TrackWork work{&frame.parsed, rig.last, side, {}, {}};
-        rig.table.track({&work, 1}, rig.now_ns);
+        const TrackOutcome work = rig.table.track(frame.parsed, rig.last, side, rig.now_ns);
         if (outcome.stale) {
             ASSERT_EQ(work.result, TrackResult::kStale) << "seed " << kSeed << " step " << i;
             i += 63 - i % 64;

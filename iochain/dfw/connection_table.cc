@@ -15,6 +15,28 @@
 namespace sluice {
 namespace {
 
+std::uint64_t timeout_of(const ConnectionTimeouts& timeouts, ConnectionState state) noexcept {
+    switch (state) {
+        case ConnectionState::kClosed: return 0;
+        case ConnectionState::kTcpSynSent:
+        case ConnectionState::kTcpSynSent2: return timeouts.tcp_syn_sent_ns;
+        case ConnectionState::kTcpSynReceived: return timeouts.tcp_syn_received_ns;
+        case ConnectionState::kTcpEstablished: return timeouts.tcp_established_ns;
+        case ConnectionState::kTcpFinWait: return timeouts.tcp_fin_wait_ns;
+        case ConnectionState::kTcpCloseWait: return timeouts.tcp_close_wait_ns;
+        case ConnectionState::kTcpLastAck: return timeouts.tcp_last_ack_ns;
+        case ConnectionState::kTcpTimeWait: return timeouts.tcp_time_wait_ns;
+        case ConnectionState::kTcpClose: return timeouts.tcp_close_ns;
+        case ConnectionState::kUdpOneWay: return timeouts.udp_ns;
+        case ConnectionState::kUdpTwoWay: return timeouts.udp_stream_ns;
+        case ConnectionState::kIcmpOneWay:
+        case ConnectionState::kIcmpTwoWay: return timeouts.icmp_ns;
+        case ConnectionState::kOtherOneWay:
+        case ConnectionState::kOtherTwoWay: return timeouts.other_ns;
+    }
+    return 0;
+}
+
 constexpr std::uint8_t kProtocolTcp = 6;
 constexpr std::uint8_t kProtocolUdp = 17;
 constexpr std::uint8_t kProtocolIcmp = 1;
@@ -75,7 +97,7 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
       batch_count_(std::clamp(capacity / (worker_count * 16U), 1U, kFreeCacheMax / 2U)),
       worker_count_(worker_count),
       shared_(worker_count > 1),
-      timeouts_{},
+      timeout_ns_{},
       limits_{} {
     SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
     SLUICE_ASSERT(capacity > 0 && capacity <= kConnectionMax && worker_count > 0 &&
@@ -247,10 +269,9 @@ void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets,
 
 void ConnectionTable::configure(const ConnectionTimeouts& timeouts,
                                 const ConnectionLimits& limits) noexcept {
-    const std::uint64_t* from = &timeouts.tcp_syn_sent_ns;
-    std::uint64_t* to = &timeouts_.tcp_syn_sent_ns;
-    constexpr std::size_t kCount = sizeof timeouts / sizeof *from;
-    for (std::size_t i = 0; i < kCount; ++i) { store_relaxed(to[i], from[i]); }
+    for (std::size_t i = 0; i < kConnectionStateCount; ++i) {
+        store_relaxed(timeout_ns_[i], timeout_of(timeouts, static_cast<ConnectionState>(i)));
+    }
     store_relaxed(limits_.per_port, limits.per_port);
     store_relaxed(limits_.half_open_per_port, limits.half_open_per_port);
     store_relaxed(limits_.total, limits.total);

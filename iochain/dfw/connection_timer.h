@@ -33,4 +33,8 @@ struct ConnectionTable::Timer {
     }
 };
 
+inline ConnectionTable::Timer ConnectionTable::timer_of(ConnectionState state) const noexcept {
+    return {__atomic_load_n(&timeout_ns_[static_cast<std::size_t>(state)], __ATOMIC_RELAXED)};
+}
+
 }  // namespace sluice

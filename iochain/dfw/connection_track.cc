@@ -36,28 +36,6 @@ constexpr bool is_one_way(ConnectionState state) noexcept {
 
 }  // namespace
 
-ConnectionTable::Timer ConnectionTable::timer_of(ConnectionState state) const noexcept {
-    switch (state) {
-        case ConnectionState::kClosed: return {0};
-        case ConnectionState::kTcpSynSent:
-        case ConnectionState::kTcpSynSent2: return {load_relaxed(timeouts_.tcp_syn_sent_ns)};
-        case ConnectionState::kTcpSynReceived: return {load_relaxed(timeouts_.tcp_syn_received_ns)};
-        case ConnectionState::kTcpEstablished: return {load_relaxed(timeouts_.tcp_established_ns)};
-        case ConnectionState::kTcpFinWait: return {load_relaxed(timeouts_.tcp_fin_wait_ns)};
-        case ConnectionState::kTcpCloseWait: return {load_relaxed(timeouts_.tcp_close_wait_ns)};
-        case ConnectionState::kTcpLastAck: return {load_relaxed(timeouts_.tcp_last_ack_ns)};
-        case ConnectionState::kTcpTimeWait: return {load_relaxed(timeouts_.tcp_time_wait_ns)};
-        case ConnectionState::kTcpClose: return {load_relaxed(timeouts_.tcp_close_ns)};
-        case ConnectionState::kUdpOneWay: return {load_relaxed(timeouts_.udp_ns)};
-        case ConnectionState::kUdpTwoWay: return {load_relaxed(timeouts_.udp_stream_ns)};
-        case ConnectionState::kIcmpOneWay:
-        case ConnectionState::kIcmpTwoWay: return {load_relaxed(timeouts_.icmp_ns)};
-        case ConnectionState::kOtherOneWay:
-        case ConnectionState::kOtherTwoWay: return {load_relaxed(timeouts_.other_ns)};
-    }
-    return {0};
-}
-
 TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedFrame& frame,
                                                ConnectionSide side, std::uint64_t now_ns) noexcept {
     const ConnectionState before = record.state;
@@ -80,8 +58,9 @@ TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedF
             outcome.reason};
 }
 
-void ConnectionTable::track_datagram(Connection& record, ConnectionSide side,
-                                     std::uint64_t now_ns) noexcept {
+[[gnu::always_inline]] inline void ConnectionTable::track_datagram(Connection& record,
+                                                                   ConnectionSide side,
+                                                                   std::uint64_t now_ns) noexcept {
     const bool answered = side == ConnectionSide::kResponder && is_one_way(record.state);
     if (answered) {
         store_relaxed(record.state,
@@ -109,7 +88,7 @@ TrackOutcome ConnectionTable::track(const ParsedFrame& frame, ConnectionHandle h
     if (!track_established(record, frame, static_cast<unsigned>(side))) [[unlikely]] {
         return track_tcp_slowly(record, frame, side, now_ns);
     }
-    const Timer timer{load_relaxed(timeouts_.tcp_established_ns)};
+    const Timer timer = timer_of(ConnectionState::kTcpEstablished);
     const std::uint64_t target = timer.target_ns(now_ns);
     if (Timer::is_due(target, record.expires_ns, timer.slack_ns())) {
         store_relaxed(record.expires_ns, target);

@@ -60,6 +60,7 @@ enum class ConnectionState : std::uint8_t {
     kOtherOneWay,
     kOtherTwoWay,
 };
+inline constexpr std::size_t kConnectionStateCount = 16;
 
 /// What TCP tracking knows of one sender (RFC 9293 §3.4, sequence numbers in host order).
 struct TcpPeer {

@@ -197,8 +197,8 @@ private:
     unsigned worker_count_;
     bool shared_;  // More than one worker: locks are taken.
     std::uint64_t hash_keys_[8];
-    ConnectionTimeouts timeouts_;  // control: rw; worker: ro, relaxed
-    ConnectionLimits limits_;      // control: rw; worker: ro, relaxed
+    std::uint64_t timeout_ns_[kConnectionStateCount];  // control: rw; worker: ro, relaxed
+    ConnectionLimits limits_;                          // control: rw; worker: ro, relaxed
 };
 
 }  // namespace sluice

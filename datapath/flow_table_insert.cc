@@ -87,6 +87,11 @@ FlowTable::List& FlowTable::longest_list(List& inserting) noexcept {
     if (inserting.count > lists_[longest_].count) {
         longest_ = static_cast<std::size_t>(&inserting - lists_.data());
     }
+    if (lists_[longest_].count == 0) {  // It emptied by itself. Somebody has some: it is full.
+        const auto more = [](const List& a, const List& b) { return a.count < b.count; };
+        const auto most = std::max_element(lists_.begin(), lists_.end(), more);
+        longest_ = static_cast<std::size_t>(most - lists_.begin());
+    }
     return lists_[longest_];
 }
 

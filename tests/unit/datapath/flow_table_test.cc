@@ -79,6 +79,14 @@ TEST(FlowTable, FullEvictsOfThePortThatHasMost) {
     EXPECT_EQ(rig.table.size_of_port(kQuiet), 100u) << "the noisy one made room";
 }
 
+TEST(FlowTable, FullMakesRoomForAPortThatHasNothing) {
+    Rig rig(1024);
+    for (std::uint32_t i = 0; i < 960; ++i) { ASSERT_TRUE(rig.insert(kNoisy, i)); }
+    EXPECT_TRUE(rig.insert(kQuiet, 1));
+    EXPECT_TRUE(rig.has(kQuiet, 1));
+    EXPECT_EQ(rig.retired, 1u);
+}
+
 TEST(FlowTable, HasRoomBelowTheQuotaAndBeforeItIsFull) {
     Rig rig(1024);
     rig.table.set_quota(kQuiet, 3);

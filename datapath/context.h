@@ -33,9 +33,11 @@ struct TxBuffer {
 
 /// What few packets of a burst need: those that are decided and not cached, and fragments.
 struct PacketAside {
-    FlowState state;            ///< Program of a packet that is not cached.
-    RuleId rule_from, rule_to;  ///< Of `state`.
-    FragmentResult fragment;    ///< Of a fragment.
+    FlowState state;                ///< Program of a packet that is not cached.
+    RuleId rule_from, rule_to;      ///< Of `state`.
+    FragmentResult fragment;        ///< Of a fragment.
+    TupleOfFrame tuple;             ///< Of a flow that foresee() has seen, prepared.
+    std::uint64_t foreseen_in = 0;  ///< WorkerContext::burst_number of that.
 };
 
 /// A frame on its way through one burst. Three cache lines.
@@ -102,6 +104,7 @@ struct WorkerContext {
 
     std::array<Packet, kBurstMax> burst;       // Of the running burst.
     std::array<PacketAside, kBurstMax> aside;  // Of the same packets.
+    std::uint64_t burst_number = 0;
     LastOutput last_output;
     std::vector<TxBuffer> tx;            // by PortIndex
     std::vector<PortIndex> tx_dirty;     // Ports with frames in `tx`.

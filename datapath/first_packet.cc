@@ -36,6 +36,11 @@ void fill_view(const Connection& record, ConnectionSide side, ConnectionView& vi
     }
 }
 
+// Whether foresee() has seen it.
+bool is_foreseen(const WorkerContext& context, const Packet& packet) noexcept {
+    return packet.aside->foreseen_in == context.burst_number;
+}
+
 // One composition: the inputs and what comes of them.
 struct Composer {
     Composer(WorkerContext& c, Packet& p, const PortConfig& port) noexcept
@@ -50,9 +55,12 @@ struct Composer {
     bool may_track = false;  // Unicast IP: the kinds of frame that connections are made of.
     bool has_connection = false;
     bool is_party = false;    // It runs between the two vNICs of the connection.
+    bool is_direct = false;   // Its receiver is known to be the connection's other side.
     bool is_anybody = false;  // It answers an unknown unicast: its vNIC is one of several.
-    ConnectionView view{};    // Meaningful if has_connection.
+    Judgement judgement;      // Of the key.
+    ConnectionView view{};    // Meaningful if has_connection, or from has_opened on.
     Program program;
+    bool has_opened = false;  // The connection is this packet's.
     RuleId rule_from, rule_to;
 
     void run() noexcept;
@@ -66,7 +74,7 @@ private:
     [[nodiscard]] bool learn() noexcept;
     bool switch_frame() noexcept;
     bool enter_copies(const Decision& from) noexcept;
-    [[nodiscard]] Decision judge_receivers() const noexcept;
+    [[nodiscard]] Decision judge_receivers() noexcept;
     bool enter_destination(const PortConfig& out, const Decision& from) noexcept;
     void set_ending(const PortConfig& out) noexcept;
     void attach_connection(const Decision& from, const Decision& to) noexcept;
@@ -77,7 +85,7 @@ private:
     void log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept;
     void log_passage(FirewallEventKind kind, const Decision& from, const Decision& to) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
-    [[nodiscard]] bool runs_between(const Connection& record) const noexcept;
+    [[nodiscard]] bool runs_between(const Connection& record) noexcept;
     /// Of an unknown unicast: who received it, unless its MAC is one that the switch knows.
     [[nodiscard]] bool may_answer() const noexcept {
         return domain->macs.find(key.source_mac) == kNoPort &&
@@ -94,11 +102,12 @@ private:
     [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept {
         return port.chain->slots[kSlotDfw] != nullptr;
     }
-    [[nodiscard]] DecideInput input(Direction direction) const noexcept {
+    [[nodiscard]] DecideInput input(Direction direction) noexcept {
         return {key,
                 direction,
                 is_party ? &view : nullptr,
-                {&context.learned, domain->id, context.now_ns}};
+                {&context.learned, domain->id, context.now_ns},
+                &judgement};
     }
 };
 
@@ -168,7 +177,8 @@ void Composer::log_passage(FirewallEventKind kind, const Decision& from,
 void Composer::find_connection() noexcept {
     may_track = key.is_ip() && !key.destination_mac.is_group();
     if (!may_track) { return; }
-    tuple = tuple_of(key, domain->id);
+    tuple = is_foreseen(context, packet) ? packet.aside->tuple : tuple_of(key, domain->id);
+    if (tuple.hash == 0) { context.connections.prepare(tuple); }
     program.connection = context.connections.find(tuple, context.now_ns);
     if (!program.connection.is_set()) { return; }
     program.side = context.connections.side_of(program.connection, tuple);
@@ -177,19 +187,26 @@ void Composer::find_connection() noexcept {
     if (!has_connection) { return; }
     fill_view(record, program.side, view);
     is_party = runs_between(record);
+    // What the document says of both ends has not changed since it was asked; who answers an
+    // unknown unicast was not.
+    view.is_current = is_party && is_direct && record.responder_port != kNoPort &&
+                      record.judged_generation == context.snapshot->generation;
+    view.opener_rule = record.opener_rule;
+    view.responder_rule = record.responder_rule;
     is_anybody = program.side == ConnectionSide::kResponder && record.responder_port == kNoPort;
 }
 
 // Whether the frame goes from one side's vNIC to the other's. Who answers an unknown unicast is not
 // recorded: it may be anybody but the owner of a MAC that the switch knows.
-bool Composer::runs_between(const Connection& record) const noexcept {
+bool Composer::runs_between(const Connection& record) noexcept {
     const bool by_opener = program.side == ConnectionSide::kOpener;
     const PortIndex sender = by_opener ? record.opener_port : record.responder_port;
     const PortIndex receiver = by_opener ? record.responder_port : record.opener_port;
     const bool is_sender = sender == kNoPort ? may_answer() : sender == key.port;
     if (!is_sender || receiver == kNoPort) { return is_sender; }
     const Destination to = find_destination(context, program.domain, key);
-    return to.port == receiver || (!to.is_known && is_flooded(receiver));
+    is_direct = to.port == receiver;
+    return is_direct || (!to.is_known && is_flooded(receiver));
 }
 
 void Composer::run() noexcept {
@@ -292,7 +309,7 @@ bool Composer::enter_copies(const Decision& from) noexcept {
 }
 
 // What the vNICs that unknown unicast reaches want of a connection, taken together.
-Decision Composer::judge_receivers() const noexcept {
+Decision Composer::judge_receivers() noexcept {
     Decision all;
     for (const PortIndex member : domain->flood) {
         if (member == key.port) { continue; }
@@ -355,7 +372,8 @@ void Composer::rejudge_connection(const Decision& from, const Decision& to) noex
     request.responder_rule = to.rule;
     request.opener_stateful = from.stateful;
     request.responder_stateful = to.stateful;
-    request.judged_generation = context.snapshot->generation;
+    // Judged for many who might receive it is not judged by the one who answers.
+    request.judged_generation = responder() == kNoPort ? 0 : context.snapshot->generation;
     context.connections.rejudge(program.connection, request);
 }
 
@@ -399,7 +417,11 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     program.side = context.connections.side_of(opened.handle, tuple);
     count_hit(from.rule);
     if (to.rule != from.rule) { count_hit(to.rule); }
-    if (opened.opened) { log_passage(FirewallEventKind::kOpen, from, to); }
+    has_opened = opened.opened;
+    if (!opened.opened) { return; }
+    view = ConnectionView{
+        ConnectionSide::kResponder, key, from.stateful, to.stateful, true, from.rule, to.rule};
+    log_passage(FirewallEventKind::kOpen, from, to);
 }
 
 // This packet can't open the connection that its key may have: charged to the firewall that asked
@@ -433,9 +455,9 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
         if (packet.index == kNoFlow) { return; }
     } else {
         fold(context, packet.index);
+        context.flows.entry(packet.index).state.program = composed.program;
     }
     FlowState& state = context.flows.entry(packet.index).state;
-    state.program = composed.program;
     state.set_stamp(context.stamp);
     context.flows.cold(packet.index).rule_from = composed.rule_from;
     context.flows.cold(packet.index).rule_to = composed.rule_to;
@@ -488,6 +510,22 @@ bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& st
     return true;
 }
 
+void foresee(WorkerContext& context, Packet& packet) noexcept {
+    const FlowKey& key = packet.frame.key;
+    if (!key.is_ip() || packet.frame.fragment || packet.frame.frame_class != FrameClass::kFlow) {
+        return;
+    }
+    const std::uint16_t index = ingress_domain(*context.snapshot->port(key.port), key);
+    if (index == kNoDomain) { return; }
+    const Domain& domain = context.snapshot->domains[index];
+    packet.aside->tuple = tuple_of(key, domain.id);
+    packet.aside->foreseen_in = context.burst_number;
+    context.connections.prepare(packet.aside->tuple);
+    if ((packet.frame.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn && context.options.flow_cache) {
+        foresee_reply(context, key, domain);
+    }
+}
+
 void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     const PortConfig* in = context.snapshot->port(packet.frame.key.port);
     Composer composer(context, packet, *in);
@@ -497,7 +535,10 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     if (may_cache && (composer.program.flags & kProgramTransient) == 0) {
         cache(context, packet, composer);
     }
-    if (packet.flow != &packet.aside->state) { return; }
+    if (packet.flow != &packet.aside->state) {
+        if (composer.has_opened) { cache_reply(context, packet, *in, composer.view); }
+        return;
+    }
     if (packet.index != kNoFlow) {  // A transient verdict says nothing on the cached program, but
                                     // that one is stale.
         context.flows.remove(packet.index);

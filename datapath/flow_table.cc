@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // FlowTable: see flow_table.h. The lookup of a burst is inlined from flow_table.h; here is the
-// rest. An empty way has tag 0.
+// rest of finding and the memory. Insertion, eviction and the sweep are flow_table_insert.cc. An
+// empty way has tag 0.
 #include "datapath/flow_table.h"
 
 #include <sys/mman.h>
@@ -68,154 +69,10 @@ std::uint32_t FlowTable::find_in(const Bucket& bucket, const FlowKey& key,
 
 std::uint32_t FlowTable::find(const FlowKey& key, std::uint64_t hash) const noexcept {
     const std::uint16_t tag = tag_of(hash);
-    const std::uint32_t index = find_in(buckets_[first_bucket(hash)], key, tag);
-    return index != kNoFlow ? index : find_in(buckets_[second_bucket(hash)], key, tag);
-}
-
-bool FlowTable::place(std::uint64_t hash, std::uint32_t index) noexcept {
-    for (const std::uint32_t at : {first_bucket(hash), second_bucket(hash)}) {
-        Bucket& bucket = buckets_[at];
-        const std::uint32_t empty = match_mask(bucket, 0);
-        if (empty != 0) {
-            const unsigned way = static_cast<unsigned>(std::countr_zero(empty)) / 2U;
-            bucket.tags[way] = tag_of(hash);
-            bucket.indexes[way] = index;
-            return true;
-        }
-    }
-    return false;  // Both full of other flows: this one stays uncached rather than push out another
-                   // vNIC's.
-}
-
-std::uint32_t FlowTable::take_free() noexcept {
-    if (free_ != kNoFlow) {
-        const std::uint32_t index = free_;
-        free_ = cold_[index].next;
-        return index;
-    }
-    return fresh_ < capacity_ ? fresh_++ : kNoFlow;
-}
-
-FlowTable::List& FlowTable::list_of(const FlowEntry& entry) noexcept {
-    const std::size_t is_drop = entry.state.program.ending == Ending::kDrop ? 1U : 0U;
-    return lists_[std::size_t{entry.key.port.value} * 2U + is_drop];
-}
-
-void FlowTable::push_front(List& list, std::uint32_t index) noexcept {
-    cold_[index].previous = kNoFlow;
-    cold_[index].next = list.head;
-    if (list.head != kNoFlow) { cold_[list.head].previous = index; }
-    list.head = index;
-    if (list.tail == kNoFlow) { list.tail = index; }
-    ++list.count;
-}
-
-void FlowTable::unlink(List& list, std::uint32_t index) noexcept {
-    const FlowCold& cold = cold_[index];
-    if (cold.previous != kNoFlow) {
-        cold_[cold.previous].next = cold.next;
-    } else {
-        list.head = cold.next;
-    }
-    if (cold.next != kNoFlow) {
-        cold_[cold.next].previous = cold.previous;
-    } else {
-        list.tail = cold.previous;
-    }
-    --list.count;
-}
-
-// Second chance: an entry used within the last second goes to the front once, a few at most.
-void FlowTable::evict_one(List& list) noexcept {
-    for (unsigned spared = 0; spared < kFlowSecondChances && list.tail != list.head; ++spared) {
-        const std::uint32_t index = list.tail;
-        const std::uint32_t newest = entries_[list.head].state.last_used_ms;
-        if (newest - entries_[index].state.last_used_ms > kFlowRecentMs) { break; }
-        unlink(list, index);
-        push_front(list, index);
-    }
-    evictions_.add(1);
-    remove(list.tail);
-}
-
-std::uint32_t FlowTable::insert(const FlowKey& key, std::uint64_t hash,
-                                const Program& program) noexcept {
-    const std::size_t is_drop = program.ending == Ending::kDrop ? 1U : 0U;
-    List& list = lists_[std::size_t{key.port.value} * 2U + is_drop];
-    if (list.count >= list.quota && list.count > 0) { evict_one(list); }
-    const std::uint32_t index = take_free();
-    if (index == kNoFlow) { return kNoFlow; }
-    if (!place(hash, index)) {
-        cold_[index].previous = kFree;
-        cold_[index].next = free_;
-        free_ = index;
-        return kNoFlow;
-    }
-    entries_[index].key = key;
-    entries_[index].state = FlowState{};
-    entries_[index].state.program = program;
-    cold_[index] = FlowCold{};
-    push_front(list, index);
-    ++size_;
-    return index;
-}
-
-void FlowTable::unlink_bucket(std::uint32_t index) noexcept {
-    const std::uint64_t h = hash(entries_[index].key);
-    for (const std::uint32_t at : {first_bucket(h), second_bucket(h)}) {
-        for (unsigned way = 0; way < kWays; ++way) {
-            if (buckets_[at].tags[way] != 0 && buckets_[at].indexes[way] == index) {
-                buckets_[at].tags[way] = 0;
-                return;
-            }
-        }
-    }
-}
-
-// The key is spoilt, so that a candidate taken earlier in the burst does not match any more.
-void FlowTable::remove(std::uint32_t index) noexcept {
-    SLUICE_ASSERT(is_live(index));
-    retire_(context_, index);
-    unlink_bucket(index);
-    unlink(list_of(entries_[index]), index);
-    entries_[index].key.side = kForgotten;
-    cold_[index].previous = kFree;
-    cold_[index].next = limbo_;
-    limbo_ = index;
-    --size_;
-}
-
-void FlowTable::end_burst() noexcept {
-    while (limbo_ != kNoFlow) {
-        const std::uint32_t index = limbo_;
-        limbo_ = cold_[index].next;
-        cold_[index].next = free_;
-        free_ = index;
-    }
-}
-
-void FlowTable::sweep(std::uint32_t budget, std::uint32_t now_ms, std::uint32_t idle_ms) noexcept {
-    for (; budget > 0 && fresh_ > 0; --budget) {
-        if (sweep_at_ >= fresh_) { sweep_at_ = 0; }
-        const std::uint32_t index = sweep_at_++;
-        if (is_live(index) && now_ms - entries_[index].state.last_used_ms >= idle_ms) {
-            remove(index);
-        } else if (is_live(index) &&
-                   (entries_[index].state.program.flags & kProgramLearnedFrom) != 0) {
-            retire_(context_, index);  // Only folds: its learned source stays fresh.
-        }
-        if (sweep_at_ >= fresh_) { break; }
-    }
-    end_burst();
-}
-
-void FlowTable::set_quota(PortIndex port, std::uint32_t flow_count_max) noexcept {
-    lists_[std::size_t{port.value} * 2U].quota = flow_count_max == 0 ? capacity_ : flow_count_max;
-}
-
-std::uint32_t FlowTable::size_of_port(PortIndex port) const noexcept {
-    return lists_[std::size_t{port.value} * 2U].count +
-           lists_[std::size_t{port.value} * 2U + 1U].count;
+    const Bucket& first = buckets_[first_bucket(hash)];
+    const std::uint32_t index = find_in(first, key, tag);
+    if (index != kNoFlow || first.spilled == 0) { return index; }
+    return find_in(buckets_[second_bucket(hash)], key, tag);
 }
 
 }  // namespace sluice::datapath

@@ -3,7 +3,8 @@
 // eight tags and indexes (one cache line) point into a dense array of entries (two lines each) and
 // a cold array that only insertion, folding and eviction touch. Each key has two buckets. A port
 // has a quota of flows, and a small one of its own for programs that drop; an insertion beyond it
-// evicts within it, least recently inserted first with a second chance if used since. An evicted
+// evicts within it, least recently inserted first with a second chance if used since. A full table
+// evicts of the port that has most. An evicted
 // entry's memory is reused only after end_burst(), so pointers of the running burst stay valid.
 // Thread: its worker. No allocation after construction.
 #pragma once
@@ -78,10 +79,13 @@ public:
     /// The entry of `key`, kNoFlow if none.
     [[nodiscard]] std::uint32_t find(const FlowKey& key, std::uint64_t hash) const noexcept;
 
-    /// Adds a flow that is not there. Evicts within the port's quota. kNoFlow if there is no room
-    /// (then it is not cached).
+    /// Adds a flow that is not there. At the port's quota one of the port's own makes room, in a
+    /// full table one of the port with the most. kNoFlow if there is no room (then it is not
+    /// cached).
     [[nodiscard]] std::uint32_t insert(const FlowKey& key, std::uint64_t hash,
                                        const Program& program) noexcept;
+    /// True if one more flow of the port that does not drop pushes nobody out.
+    [[nodiscard]] bool has_room(PortIndex port) const noexcept;
     void remove(std::uint32_t index) noexcept;
     /// Memory of entries removed since the last call becomes free.
     void end_burst() noexcept;
@@ -117,7 +121,8 @@ private:
     struct alignas(64) Bucket {
         std::uint16_t tags[kWays];
         std::uint32_t indexes[kWays];
-        std::uint32_t reserved[4];
+        std::uint32_t spilled;  // Keys of this bucket that sit in their second one.
+        std::uint32_t reserved[3];
     };
     static_assert(sizeof(Bucket) == 64);
 
@@ -135,7 +140,12 @@ private:
     [[nodiscard]] static std::uint32_t match_mask(const Bucket& bucket, std::uint16_t tag) noexcept;
     [[nodiscard]] std::uint32_t find_in(const Bucket& bucket, const FlowKey& key,
                                         std::uint16_t tag) const noexcept;
+    [[nodiscard]] static bool place_in(Bucket& bucket, std::uint16_t tag,
+                                       std::uint32_t index) noexcept;
     [[nodiscard]] bool place(std::uint64_t hash, std::uint32_t index) noexcept;
+    [[nodiscard]] static bool take_from(Bucket& bucket, std::uint32_t index) noexcept;
+    [[nodiscard]] bool is_nearly_full() const noexcept;
+    [[nodiscard]] List& longest_list(List& inserting) noexcept;
     [[nodiscard]] std::uint32_t take_free() noexcept;
     void evict_one(List& list) noexcept;
     void unlink_bucket(std::uint32_t index) noexcept;
@@ -157,6 +167,8 @@ private:
     std::uint32_t limbo_ = kNoFlow;  // Removed in this burst.
     std::uint32_t size_ = 0;
     std::uint32_t sweep_at_ = 0;
+    std::size_t longest_ = 0;  // The longest of `lists_`, nearly.
+    std::size_t probed_ = 0;
     Counter evictions_;        // worker: rw, control: ro
     std::vector<List> lists_;  // [port * 2 + is_drop]
     Retire retire_;

@@ -115,7 +115,10 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     for (Packet& packet : burst) { packet.index = context.flows.candidate(packet.hash); }
     for (Packet& packet : burst) {
         packet.flow = nullptr;
-        if (!context.flows.matches(packet.index, packet.frame.key)) [[unlikely]] { continue; }
+        if (!context.flows.matches(packet.index, packet.frame.key)) [[unlikely]] {
+            foresee(context, packet);
+            continue;
+        }
         packet.flow = &context.flows.entry(packet.index).state;
         context.connections.prefetch(packet.flow->program.connection);
     }
@@ -250,14 +253,28 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     end_copies(context, packet);
 }
 
+// The packet of a flow that is to be decided, is refused by the connection step or was the last of
+// its connection.
 template <bool kCaptured>
-[[gnu::always_inline]] inline void run_flow(WorkerContext& context, Packet& packet) noexcept {
-    TrackOutcome outcome = follow(context, packet);
-    if (outcome.result == TrackResult::kStale) [[unlikely]] { outcome = decide(context, packet); }
+[[gnu::noinline]] void run_unusual(WorkerContext& context, Packet& packet,
+                                   TrackOutcome outcome) noexcept {
+    if (outcome.result == TrackResult::kStale) { outcome = decide(context, packet); }
     packet.flow->last_used_ms = context.now_ms;
-    if (outcome.result == TrackResult::kDrop) [[unlikely]] {
+    if (outcome.result == TrackResult::kDrop) {
         return drop_untracked(context, packet, outcome.reason);
     }
+    if constexpr (kCaptured) { capture_program(context, packet); }
+    finish(context, packet);
+    if (outcome.result == TrackResult::kPassLast) { end_flows(context, packet); }
+}
+
+template <bool kCaptured>
+[[gnu::always_inline]] inline void run_flow(WorkerContext& context, Packet& packet) noexcept {
+    const TrackOutcome outcome = follow(context, packet);
+    if (outcome.result != TrackResult::kPass) [[unlikely]] {
+        return run_unusual<kCaptured>(context, packet, outcome);
+    }
+    packet.flow->last_used_ms = context.now_ms;
     if constexpr (kCaptured) { capture_program(context, packet); }
     finish(context, packet);
 }
@@ -299,6 +316,7 @@ void process_burst(WorkerContext& context, PortIndex ingress,
     const PortConfig& in = *context.snapshot->port(ingress);
     const std::size_t count = admit_burst(context, in, ingress, frames);
     const std::span<Packet> burst(context.burst.data(), count);
+    ++context.burst_number;
     hash_burst(context, burst);
     match_burst(context, burst);
     if (context.capture.set != nullptr) [[unlikely]] {

@@ -75,7 +75,8 @@ struct alignas(64) FlowState {
     std::uint32_t generation = 0;  ///< Snapshot generation at which it was last known to hold.
     std::uint32_t learned = 0;     ///< LearnedTable::epoch() at that time; compared in one word.
     std::uint32_t last_used_ms = 0;
-    std::uint32_t reserved = 0;
+    std::uint32_t peer = 0xffffffffU;  ///< Entry of the connection's other way, if it was made
+                                       ///< with this one. A hint: it may hold another flow by now.
 
     /// (generation, learned) as WorkerContext::stamp has them.
     [[nodiscard]] std::uint64_t stamp() const noexcept {

@@ -31,6 +31,9 @@ void process_burst(WorkerContext& context, PortIndex ingress, std::span<rte_mbuf
 /// Decides a packet that has no program, or a stale one: both chains, switching, connection. Sets
 /// packet.flow, cached or not.
 void decide_packet(WorkerContext& context, Packet& packet) noexcept;
+/// Fetches what a packet will need that has no candidate in the flow table: so that the misses of a
+/// burst overlap.
+void foresee(WorkerContext& context, Packet& packet) noexcept;
 /// True if `state` still holds under the running snapshot; restamps it if it is only older.
 [[nodiscard]] bool still_holds(const WorkerContext& context, const FlowKey& key,
                                FlowState& state) noexcept;
@@ -64,6 +67,18 @@ void touch_source(WorkerContext& context, const FlowKey& key, std::uint32_t used
 [[nodiscard]] bool learned_holds(const WorkerContext& context, const PortConfig& in,
                                  std::uint16_t domain, const FlowKey& key,
                                  const FlowState& state) noexcept;
+
+// reply.cc
+/// Fetches the bucket of the flow that would answer `key`.
+void foresee_reply(const WorkerContext& context, const FlowKey& key, const Domain& domain) noexcept;
+/// Makes the program of the other direction of the TCP connection that `packet` has just opened,
+/// whose program is cached, so that the first answer finds it: where that takes no guess and pushes
+/// nobody out. Has no effect but that.
+/// @param view  of the connection, as its responder's packets see it
+void cache_reply(WorkerContext& context, const Packet& packet, const PortConfig& in,
+                 const ConnectionView& view) noexcept;
+/// `packet` closed its connection (TrackResult::kPassLast): its flows make room, the record may.
+void end_flows(WorkerContext& context, const Packet& packet) noexcept;
 
 // fragmented.cc
 /// Takes a fragment through the fragment stage and decides it; never cached. Tracks the datagram

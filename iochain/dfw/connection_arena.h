@@ -76,6 +76,15 @@ struct alignas(64) ConnectionArena {
     return buckets_offset() + page_aligned(sizeof(ConnectionBucket) * bucket_count_of(capacity));
 }
 
+/// Records of connections that one worker saw close, oldest first: a ring of ConnectionTable's
+/// closed_max_ indexes, in memory of the process. What an index names may have been reopened or
+/// freed meanwhile: looked at again before it is freed. worker: rw, nobody else.
+struct ConnectionTable::ClosedQueue {
+    std::unique_ptr<std::uint32_t[]> indexes;
+    std::uint32_t first = 0;
+    std::uint32_t count = 0;
+};
+
 /// True while the record is somebody's live connection. Line 1 only.
 [[nodiscard]] inline bool is_live(const Connection& record, std::uint64_t now_ns) noexcept {
     return load_relaxed(record.state) != ConnectionState::kClosed &&

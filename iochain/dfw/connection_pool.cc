@@ -38,7 +38,20 @@ void ConnectionTable::spill(unsigned worker) noexcept {
 std::uint32_t ConnectionTable::allocate(unsigned worker) noexcept {
     ConnectionWorker& own = arena_->workers[worker];
     if (own.free_count == 0) { refill(worker); }
-    return own.free_count == 0 ? capacity_ : own.free[--own.free_count];
+    if (own.free_count == 0) { return capacity_; }
+    const std::uint32_t index = own.free[--own.free_count];
+    if (own.free_count > 0) {  // The next one's lines.
+        const Connection& next = records_[own.free[own.free_count - 1U]];
+        __builtin_prefetch(&next.tuple, 1);
+        __builtin_prefetch(&next.lock, 1);
+    }
+    return index;
+}
+
+bool ConnectionTable::needs_room(unsigned worker) const noexcept {
+    const bool has_none = arena_->workers[worker].free_count == 0 && used_count() == capacity_ &&
+                          load_relaxed(arena_->free_head) == 0;
+    return has_none || over_total();
 }
 
 void ConnectionTable::release(unsigned worker, std::uint32_t index) noexcept {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The connection table looked at record by record: sweep and flush on workers, listings on control.
+// Ends of connections: by handle, by age, because a newer one needs the room, all of a vNIC's. And
+// the table looked at record by record: sweep and flush on workers, listings on control.
 // Records never used are never touched.
 #include <algorithm>
 #include <cstring>
@@ -34,6 +35,52 @@ void ConnectionTable::close(unsigned worker, ConnectionHandle handle) noexcept {
     if (get(handle) == nullptr) { return; }
     close_if(worker, handle.index,
              [&](const Connection& record) { return record.generation == handle.generation; });
+}
+
+bool ConnectionTable::reclaim_closed(unsigned worker) noexcept {
+    ClosedQueue& queue = closed_[worker];
+    while (queue.count > 0) {
+        const std::uint32_t index = queue.indexes[queue.first];
+        queue.first = queue.first + 1U == closed_max_ ? 0 : queue.first + 1U;
+        --queue.count;
+        if (close_if(worker, index, [](const Connection& r) { return is_closed(r.state); })) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// What the next ones to be reclaimed need: first the record, then the line of the index that its
+// tuple says. Another worker may be writing the record: then the wrong line is fetched.
+[[gnu::no_sanitize("thread")]] void ConnectionTable::prefetch_closed(
+    const ClosedQueue& queue) const noexcept {
+    constexpr std::uint32_t kRecordAhead = 8, kBucketAhead = 4;
+    if (queue.count <= kRecordAhead) { return; }
+    const auto at = [&](std::uint32_t ahead) {
+        const std::uint32_t place = queue.first + ahead;
+        return &records_[queue.indexes[place < closed_max_ ? place : place - closed_max_]];
+    };
+    __builtin_prefetch(&at(kRecordAhead)->tuple, 1);
+    __builtin_prefetch(&at(kRecordAhead)->lock, 1);
+    const auto* from = reinterpret_cast<const std::uint32_t*>(&at(kBucketAhead)->tuple);
+    ConnectionTuple tuple;
+    auto* to = reinterpret_cast<std::uint32_t*>(&tuple);
+    for (std::size_t i = 0; i < sizeof tuple / sizeof *to; ++i) {
+        to[i] = __atomic_load_n(from + i, __ATOMIC_RELAXED);
+    }
+    __builtin_prefetch(&bucket_of(hash_of(tuple)), 1);
+}
+
+void ConnectionTable::note_closed(unsigned worker, ConnectionHandle handle) noexcept {
+    ClosedQueue& queue = closed_[worker];
+    if (queue.count == closed_max_) {
+        reclaim_closed(worker);
+        prefetch_closed(queue);
+    }
+    std::uint32_t place = queue.first + queue.count;
+    if (place >= closed_max_) { place -= closed_max_; }
+    queue.indexes[place] = handle.index;
+    ++queue.count;
 }
 
 std::uint32_t ConnectionTable::sweep(unsigned worker, std::uint32_t budget,

@@ -86,7 +86,7 @@ std::size_t ConnectionTable::arena_bytes(std::uint32_t capacity) noexcept {
 }
 
 ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
-                                 std::uint64_t hash_seed) noexcept
+                                 std::uint64_t hash_seed)
     : arena_(static_cast<ConnectionArena*>(arena)),
       buckets_(
           reinterpret_cast<ConnectionBucket*>(static_cast<std::byte*>(arena) + buckets_offset())),
@@ -97,6 +97,8 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
       batch_count_(std::clamp(capacity / (worker_count * 16U), 1U, kFreeCacheMax / 2U)),
       worker_count_(worker_count),
       shared_(worker_count > 1),
+      closed_max_(std::clamp(capacity / 2U, 1U, kClosedConnectionMax) / worker_count + 1U),
+      closed_(std::make_unique<ClosedQueue[]>(worker_count)),
       timeout_ns_{},
       limits_{} {
     SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
@@ -109,10 +111,20 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
     arena_->bucket_count = bucket_count_;
     arena_->hash_seed = hash_seed;
     for (std::uint64_t& key : hash_keys_) { key = next_key(hash_seed); }
+    for (unsigned i = 0; i < worker_count; ++i) {
+        closed_[i].indexes = std::make_unique_for_overwrite<std::uint32_t[]>(closed_max_);
+    }
+}
+
+ConnectionTable::~ConnectionTable() = default;
+
+void ConnectionTable::prepare(TupleOfFrame& tuple) const noexcept {
+    tuple.hash = hash_of(tuple.tuple);
+    __builtin_prefetch(&bucket_of(tuple.hash));
 }
 
 ConnectionHandle ConnectionTable::find(const TupleOfFrame& tuple, std::uint64_t now_ns) noexcept {
-    const std::uint64_t hash = hash_of(tuple.tuple);
+    const std::uint64_t hash = hash_for(tuple);
     ConnectionBucket& bucket = bucket_of(hash);
     const ByteLock lock(bucket.lock, shared_);
     const std::uint32_t ref = lookup(bucket, tuple.tuple, hash);
@@ -120,18 +132,20 @@ ConnectionHandle ConnectionTable::find(const TupleOfFrame& tuple, std::uint64_t 
     return {ref - 1U, load_relaxed(records_[ref - 1U].generation)};
 }
 
-DropReason ConnectionTable::over_limit(const OpenRequest& request) const noexcept {
+bool ConnectionTable::over_total() const noexcept {
     const std::uint32_t total = load_relaxed(limits_.total);
-    if (total != 0 && size() >= total) { return DropReason::kConnectionLimit; }
-    if (!is_counted(request.opener_port)) { return DropReason::kNone; }
-    const PortCount& port = arena_->ports[request.opener_port.value];
+    return total != 0 && size() >= total;
+}
+
+DropReason ConnectionTable::over_limit(PortIndex opener, bool is_tcp) const noexcept {
+    if (!is_counted(opener)) { return DropReason::kNone; }
+    const PortCount& port = arena_->ports[opener.value];
     const std::uint32_t per_port = load_relaxed(limits_.per_port);
     if (per_port != 0 && load_relaxed(port.live) >= per_port) {
         return DropReason::kConnectionLimit;
     }
     const std::uint32_t half_open = load_relaxed(limits_.half_open_per_port);
-    const bool tcp = request.tuple.tuple.protocol == kProtocolTcp;
-    if (tcp && half_open != 0 && load_relaxed(port.half_open) >= half_open) {
+    if (is_tcp && half_open != 0 && load_relaxed(port.half_open) >= half_open) {
         return DropReason::kHalfOpenLimit;
     }
     return DropReason::kNone;
@@ -157,9 +171,7 @@ void ConnectionTable::begin(Connection& record, const OpenRequest& request,
         store_relaxed(record.state, first_state(record.tuple.protocol, record.tuple.family));
     }
     store_relaxed(record.expires_ns, timer_of(record.state).target_ns(now_ns));
-    if (is_counted(record.opener_port)) {
-        add_count(arena_->ports[record.opener_port.value].live, 1, shared_);
-    }
+    count_live(record.opener_port, 1);
     set_half_open(record, is_half_open(record.state));
 }
 
@@ -168,7 +180,8 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
     if (const DropReason reason = may_open(request, frame); reason != DropReason::kNone) {
         return {{}, reason, false};
     }
-    const std::uint64_t hash = hash_of(request.tuple.tuple);
+    if (needs_room(worker)) [[unlikely]] { reclaim_closed(worker); }
+    const std::uint64_t hash = hash_for(request.tuple);
     ConnectionBucket& bucket = bucket_of(hash);
     const ByteLock lock(bucket.lock, shared_);
     if (const std::uint32_t ref = lookup(bucket, request.tuple.tuple, hash); ref != 0) {
@@ -179,7 +192,10 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
         const ByteLock record_lock(found.lock, shared_);
         retire(worker, bucket, ref - 1U);
     }
-    if (const DropReason reason = over_limit(request); reason != DropReason::kNone) {
+    if (over_total()) { return {{}, DropReason::kConnectionLimit, false}; }
+    const bool is_tcp = request.tuple.tuple.protocol == kProtocolTcp;
+    if (const DropReason reason = over_limit(request.opener_port, is_tcp);
+        reason != DropReason::kNone) {
         return {{}, reason, false};
     }
     const std::uint32_t index = allocate(worker);
@@ -188,6 +204,10 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
     link(bucket, index, hash);
     add_count(arena_->workers[worker].live, 1, false);
     return {{index, records_[index].generation}, DropReason::kNone, true};
+}
+
+void ConnectionTable::count_live(PortIndex opener, std::uint32_t delta) noexcept {
+    if (is_counted(opener)) { add_count(arena_->ports[opener.value].live, delta, shared_); }
 }
 
 void ConnectionTable::set_half_open(Connection& record, bool half_open) noexcept {
@@ -202,9 +222,7 @@ void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket,
     Connection& record = records_[index];
     unlink(bucket, index);
     set_half_open(record, false);
-    if (is_counted(record.opener_port)) {
-        add_count(arena_->ports[record.opener_port.value].live, ~0U, shared_);
-    }
+    if (!is_closed(record.state)) { count_live(record.opener_port, ~0U); }
     const std::uint32_t next = record.generation + 1U;
     store_relaxed(record.generation, next == 0 ? 1U : next);
     store_relaxed(record.state, ConnectionState::kClosed);

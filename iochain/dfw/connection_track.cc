@@ -34,11 +34,21 @@ constexpr bool is_one_way(ConnectionState state) noexcept {
            state == ConnectionState::kOtherOneWay;
 }
 
+// The opener's SYN in a closed connection: it counts again if it passes.
+bool begins_anew(const ParsedFrame& frame, ConnectionSide side) noexcept {
+    return side == ConnectionSide::kOpener &&
+           (frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpRst)) == kTcpSyn;
+}
+
 }  // namespace
 
 TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedFrame& frame,
                                                ConnectionSide side, std::uint64_t now_ns) noexcept {
     const ConnectionState before = record.state;
+    if (is_closed(before) && begins_anew(frame, side)) {
+        const DropReason reason = over_limit(record.opener_port, true);
+        if (reason != DropReason::kNone) { return {TrackResult::kDrop, reason}; }
+    }
     const TcpOutcome outcome = track_tcp(record, frame, side);
     if (outcome.stale) {
         store_relaxed(record.expires_ns, 0);  // Dead for every handle; open() or sweep() frees it.
@@ -46,6 +56,9 @@ TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedF
     }
     if (record.state != before) {
         set_half_open(record, is_half_open(record.state));
+        if (is_closed(record.state) != is_closed(before)) {
+            count_live(record.opener_port, is_closed(before) ? 1U : ~0U);
+        }
         store_relaxed(record.expires_ns, timer_of(record.state).target_ns(now_ns));
     } else if (outcome.refresh) {
         const Timer timer = timer_of(record.state);
@@ -54,8 +67,9 @@ TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedF
             store_relaxed(record.expires_ns, target);
         }
     }
-    return {outcome.reason == DropReason::kNone ? TrackResult::kPass : TrackResult::kDrop,
-            outcome.reason};
+    if (outcome.reason != DropReason::kNone) { return {TrackResult::kDrop, outcome.reason}; }
+    const bool closes = is_closed(record.state) && !is_closed(before);
+    return {closes ? TrackResult::kPassLast : TrackResult::kPass};
 }
 
 [[gnu::always_inline]] inline void ConnectionTable::track_datagram(Connection& record,

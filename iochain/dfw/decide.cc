@@ -31,6 +31,14 @@ bool is_stateful_reply(const DecideInput& input) noexcept {
                                                  : connection->opener_stateful;
 }
 
+/// The stateful rule that let the opener's packet through on this side still does.
+DropReason conclude_again(const DecideInput& input, Decision& decision) noexcept {
+    decision.rule = input.direction == Direction::kFromVm ? input.connection->responder_rule
+                                                          : input.connection->opener_rule;
+    decision.stateful = true;
+    return DropReason::kNone;
+}
+
 }  // namespace
 
 DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
@@ -39,11 +47,12 @@ DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
     const auto& dfw = static_cast<const DfwProgram&>(program);
     const IpFamily family = input.key.family();
     if (is_stateful_reply(input)) {
+        if (input.connection->is_current) { return conclude_again(input, decision); }
         const RuleOutcome& opening =
             dfw.judge(input.connection->opener_key, family, opposite(input.direction));
         if (opening.stateful) { return conclude(opening, decision); }
     }
-    return conclude(dfw.judge(input.key, family, input.direction), decision);
+    return conclude(dfw.judge(input.key, family, input.direction, input.judgement), decision);
 }
 
 DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,

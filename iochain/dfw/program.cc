@@ -20,6 +20,8 @@ DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
         for (const Direction direction : {Direction::kFromVm, Direction::kToVm}) {
             if (table_->applies(rule, direction)) {
                 applied_[static_cast<std::size_t>(direction)].set(rule);
+            } else {
+                is_symmetric_ = false;
             }
         }
         print.add(table_->fingerprint(rule));
@@ -31,11 +33,15 @@ DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
     fingerprint_ = print.value();
 }
 
-const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family,
-                                     Direction direction) const noexcept {
+const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family, Direction direction,
+                                     Judgement* known) const noexcept {
+    const DenseBits& applied = applied_[is_symmetric_ ? 0 : static_cast<std::size_t>(direction)];
+    if (known != nullptr && known->policy == &applied) { return table_->outcome(known->rule); }
     const FlowQuery query{key.source_ip, key.destination_ip,     family,
                           key.protocol,  key.source_port.host(), key.destination_port.host()};
-    return table_->judge(applied_[static_cast<std::size_t>(direction)], query);
+    const std::uint32_t rule = table_->judge(applied, query);
+    if (known != nullptr) { *known = {&applied, rule}; }
+    return table_->outcome(rule);
 }
 
 }  // namespace iochain

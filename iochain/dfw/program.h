@@ -19,9 +19,10 @@ public:
     DfwProgram(std::shared_ptr<const RuleTable> table, std::span<const std::uint32_t> applied);
 
     /// What the policy says to `key`, seen as going in `direction`.
+    /// @param known  of this very key: read, and written if it was another policy's.
     /// @param family  of the packet (the opener's key of a connection carries none).
-    [[nodiscard]] const RuleOutcome& judge(const FlowKey& key, IpFamily family,
-                                           Direction direction) const noexcept;
+    [[nodiscard]] const RuleOutcome& judge(const FlowKey& key, IpFamily family, Direction direction,
+                                           Judgement* known = nullptr) const noexcept;
 
     [[nodiscard]] std::array<std::uint64_t, 2> fingerprint() const noexcept override {
         return fingerprint_;
@@ -31,6 +32,7 @@ public:
 private:
     std::shared_ptr<const RuleTable> table_;
     std::array<DenseBits, 2> applied_;  // By Direction.
+    bool is_symmetric_ = true;          // Both are the same rules.
     std::array<std::uint64_t, 2> fingerprint_{};
 };
 

@@ -96,10 +96,9 @@ std::uint32_t RuleTable::first_match(const DenseBits& applied,
     return kNoRule;
 }
 
-const RuleOutcome& RuleTable::judge(const DenseBits& applied,
-                                    const FlowQuery& query) const noexcept {
+std::uint32_t RuleTable::judge(const DenseBits& applied, const FlowQuery& query) const noexcept {
     const std::uint32_t rule = first_match(applied, query);
-    return rule == kNoRule ? outcomes_.back() : outcomes_[rule];
+    return rule == kNoRule ? size() : rule;
 }
 
 }  // namespace sluice::iochain

@@ -41,9 +41,13 @@ class RuleTable {
 public:
     explicit RuleTable(const DfwInput& input);
 
-    /// The first rule of `applied` that matches; the default if none does.
-    [[nodiscard]] const RuleOutcome& judge(const DenseBits& applied,
-                                           const FlowQuery& query) const noexcept;
+    /// The first rule of `applied` that matches; the default, size(), if none does.
+    [[nodiscard]] std::uint32_t judge(const DenseBits& applied,
+                                      const FlowQuery& query) const noexcept;
+    /// @param rule  at most size()
+    [[nodiscard]] const RuleOutcome& outcome(std::uint32_t rule) const noexcept {
+        return outcomes_[rule];
+    }
 
     [[nodiscard]] std::uint32_t size() const noexcept {
         return static_cast<std::uint32_t>(outcomes_.size() - 1);

@@ -52,6 +52,8 @@ inline constexpr std::uint32_t kFlowTableMax = 1U << 23U;  ///< Entries of one w
 inline constexpr std::uint32_t kFlowTableDefault = 1U << 21U;  ///< Memory is taken as flows come.
 inline constexpr std::uint32_t kNegativeFlowsPerPort =
     1024;  ///< Programs that drop: a port scan costs the scanner.
+inline constexpr std::uint32_t kFlowReserve =
+    64;  ///< Free entries of a flow table from which on it evicts: two bursts' worth.
 inline constexpr std::uint32_t kFlowSecondChances =
     8;  ///< Recently used flows that an eviction passes over.
 inline constexpr std::uint32_t kFlowRecentMs = 1000;
@@ -64,6 +66,8 @@ inline constexpr std::uint32_t kWorkerCommandMax =
     64;  ///< Control requests waiting for one worker.
 inline constexpr std::uint32_t kConnectionCapacityDefault =
     8000000;  ///< Records in the arena; memory is taken as they come.
+inline constexpr std::uint32_t kClosedConnectionMax =
+    1U << 18U;  ///< Closed connections (TIME_WAIT, CLOSE) that are remembered at once.
 inline constexpr std::uint32_t kRecheckMax =
     3;  ///< Times a packet is decided again before it is dropped.
 inline constexpr std::uint32_t kMembershipPerPortPps =

@@ -66,6 +66,9 @@ struct ConnectionView {
     FlowKey opener_key;   ///< IPs, ports and protocol as the opener's first packet had them (other
                           ///< fields zero).
     bool opener_stateful = false, responder_stateful = false;
+    bool is_current = false;  ///< Both vNICs judged the opener's key under the running snapshot: by
+                              ///< the rules below, which need not be looked for again.
+    RuleId opener_rule{}, responder_rule{};  ///< If is_current.
 };
 
 /// What slot 1 may see of the addresses that the sending vNIC was seen to use: rows kBinding of
@@ -84,11 +87,20 @@ struct BindingClaims {
     LearnedSource source = LearnedSource::kArp;
 };
 
+/// What slot 2 of one vNIC said to a key, so that another one with the same policy need not look
+/// for it again. Belongs to one key and one snapshot; whoever decides for both keeps it. Slot 2's
+/// own.
+struct Judgement {
+    const void* policy = nullptr;  ///< nullptr: nobody was asked yet.
+    std::uint32_t rule = 0;
+};
+
 struct DecideInput {
     const FlowKey& key;
     Direction direction;
     const ConnectionView* connection = nullptr;  ///< nullptr: none.
     BindingView bindings{};                      ///< For kFromVm.
+    Judgement* judgement = nullptr;  ///< Of `key` under the running snapshot; nullptr: not kept.
 };
 
 /// What one slot, or the whole chain, decided.

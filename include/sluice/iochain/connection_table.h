@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "sluice/iochain/connection.h"
@@ -35,9 +36,10 @@ enum class ConnectionSide : std::uint8_t { kOpener = 0, kResponder = 1 };
 /// hashes it with its own seed.
 struct TupleOfFrame {
     ConnectionTuple tuple;
-    bool from_a = false;    ///< The frame's sender is endpoint a.
-    bool may_open = false;  ///< False for ICMP replies, which only ever answer, and for ICMP types
-                            ///< that are no query.
+    bool from_a = false;     ///< The frame's sender is endpoint a.
+    bool may_open = false;   ///< False for ICMP replies, which only ever answer, and for ICMP types
+                             ///< that are no query.
+    std::uint64_t hash = 0;  ///< Of ConnectionTable::prepare(); 0 = not prepared.
 };
 
 /// Builds the tuple of an IP frame. `key` must be IP. Protocols without ports get zero ports.
@@ -68,8 +70,9 @@ struct OpenResult {
 
 /// Outcome of the connection step for one packet.
 enum class TrackResult : std::uint8_t {
-    kPass,   ///< State and timer are updated.
-    kDrop,   ///< `reason` says why; state is unchanged or as the RFC wants.
+    kPass,      ///< State and timer are updated.
+    kPassLast,  ///< The same, and this packet closed the connection (is_closed()).
+    kDrop,      ///< `reason` says why; state is unchanged or as the RFC wants.
     kStale,  ///< The handle's connection is closed or expired, or this packet begins another one:
              ///< decide again.
 };
@@ -92,8 +95,14 @@ public:
     /// aligned. Touches only the header. `capacity` is 1..kConnectionMax,
     /// `worker_count` 1..kWorkerMax. With one worker no lock is taken.
     ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
-                    std::uint64_t hash_seed) noexcept;
+                    std::uint64_t hash_seed);
+    ~ConnectionTable();
+    ConnectionTable(const ConnectionTable&) = delete;
+    ConnectionTable& operator=(const ConnectionTable&) = delete;
 
+    /// Works out the hash of a tuple, so that find() and open() need not, and fetches the line of
+    /// the index that they will look at.
+    void prepare(TupleOfFrame& tuple) const noexcept;
     /// The live connection of `tuple`, or a handle that is not set. Expired ones are not found.
     [[nodiscard]] ConnectionHandle find(const TupleOfFrame& tuple, std::uint64_t now_ns) noexcept;
     /// Opens the connection that `frame` begins, or returns the one that another worker just
@@ -109,6 +118,9 @@ public:
     /// @param side  the one that sent `frame`, as side_of() says
     TrackOutcome track(const ParsedFrame& frame, ConnectionHandle handle, ConnectionSide side,
                        std::uint64_t now_ns) noexcept;
+    /// To be called for each TrackResult::kPassLast. The record stays for its timeout (TIME_WAIT,
+    /// CLOSE), but the oldest of too many, and those that a full table needs, are freed before.
+    void note_closed(unsigned worker, ConnectionHandle handle) noexcept;
     /// Closes it. A stale handle is ignored.
     void close(unsigned worker, ConnectionHandle handle) noexcept;
     /// Which way a frame goes in the connection of `handle`.
@@ -151,15 +163,20 @@ public:
     [[nodiscard]] std::uint32_t size()
         const noexcept;  ///< Live connections, expired ones not yet swept included.
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
+    /// Those that `opener` opened and that are not closed: what its limit is about.
     [[nodiscard]] std::uint32_t size_of_port(PortIndex opener) const noexcept;
     [[nodiscard]] std::uint32_t half_open_of_port(PortIndex opener) const noexcept;
     /// Records that were ever in use: for_each() has nothing to show from there on.
     [[nodiscard]] std::uint32_t used_count() const noexcept;
 
 private:
-    struct Timer;  // A timeout and its slack.
+    struct Timer;        // A timeout and its slack.
+    struct ClosedQueue;  // A worker's closed connections, in order of closing.
 
     [[nodiscard]] std::uint64_t hash_of(const ConnectionTuple& tuple) const noexcept;
+    [[nodiscard]] std::uint64_t hash_for(const TupleOfFrame& tuple) const noexcept {
+        return tuple.hash != 0 ? tuple.hash : hash_of(tuple.tuple);
+    }
     [[nodiscard]] ConnectionBucket& bucket_of(std::uint64_t hash) const noexcept;
     [[nodiscard]] std::uint32_t lookup(const ConnectionBucket& bucket, const ConnectionTuple& tuple,
                                        std::uint64_t hash) const noexcept;
@@ -171,7 +188,13 @@ private:
     void refill(unsigned worker) noexcept;
     void spill(unsigned worker) noexcept;
 
-    [[nodiscard]] DropReason over_limit(const OpenRequest& request) const noexcept;
+    [[nodiscard]] DropReason over_limit(PortIndex opener, bool is_tcp) const noexcept;
+    [[nodiscard]] bool over_total() const noexcept;
+    /// True if the next open() can be served only by somebody's record.
+    [[nodiscard]] bool needs_room(unsigned worker) const noexcept;
+    /// Frees the oldest connection that this worker noted as closed. False if there is none.
+    bool reclaim_closed(unsigned worker) noexcept;
+    void prefetch_closed(const ClosedQueue& queue) const noexcept;
     void begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame,
                std::uint64_t now_ns) noexcept;
     /// Unlinks and frees a record. The caller holds the bucket's lock and the record's.
@@ -181,6 +204,7 @@ private:
     [[nodiscard]] bool copy_live(std::uint32_t index, std::uint64_t now_ns,
                                  Connection& out) const noexcept;
     void set_half_open(Connection& record, bool half_open) noexcept;
+    void count_live(PortIndex opener, std::uint32_t delta) noexcept;
 
     [[nodiscard]] Timer timer_of(ConnectionState state) const noexcept;
     [[nodiscard]] TrackOutcome track_tcp_slowly(Connection& record, const ParsedFrame& frame,
@@ -195,7 +219,9 @@ private:
     std::uint32_t
         batch_count_;  // Free records that a worker exchanges with the shared list at once.
     unsigned worker_count_;
-    bool shared_;  // More than one worker: locks are taken.
+    bool shared_;                            // More than one worker: locks are taken.
+    std::uint32_t closed_max_;               // Of one worker's queue.
+    std::unique_ptr<ClosedQueue[]> closed_;  // By worker: rw by it alone.
     std::uint64_t hash_keys_[8];
     std::uint64_t timeout_ns_[kConnectionStateCount];  // control: rw; worker: ro, relaxed
     ConnectionLimits limits_;                          // control: rw; worker: ro, relaxed

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reply: the two flows of a TCP connection as a pair. The other direction's program is made with
+// the opener's, by the same decisions that its first packet would meet, and both are forgotten when
+// the connection closes, so that their entries serve the next one while they are in the cache.
+// Called by first_packet.cc and ingress.cc.
+#include "datapath/stages.h"
+
+namespace sluice::datapath {
+namespace {
+
+constexpr std::uint8_t kProtocolTcp = 6;
+
+struct FlowPair {
+    const Program& opening;
+    PortIndex opener;
+    Program reply;
+    RuleId rule_from, rule_to;  // Of the reply.
+};
+
+// The key of the packets that answer those of `key`: neither side tags, so that nothing is guessed
+// but the DSCP.
+FlowKey reply_key(const FlowKey& key, PortIndex responder) noexcept {
+    FlowKey reply = key;
+    reply.source_mac = key.destination_mac;
+    reply.destination_mac = key.source_mac;
+    __builtin_memcpy(reply.source_ip, key.destination_ip, sizeof reply.source_ip);
+    __builtin_memcpy(reply.destination_ip, key.source_ip, sizeof reply.destination_ip);
+    reply.source_port = key.destination_port;
+    reply.destination_port = key.source_port;
+    reply.port = responder;
+    return reply;
+}
+
+// True if all that the reply's first packet could meet is known: two vNICs of this worker with MACs
+// of the document, no tags, no copies.
+bool is_foreseeable(const WorkerContext& context, const FlowKey& key, const Program& program,
+                    const PortConfig& in) noexcept {
+    if (program.ending != Ending::kOutput || program.flags != 0 || program.step_count != 0 ||
+        key.protocol != kProtocolTcp || key.has(kKeyTagged) || key.tunnel != 0) {
+        return false;
+    }
+    const PortConfig& out = *context.snapshot->port(program.output);
+    const Domain& domain = context.snapshot->domains[program.domain];
+    return !in.is_uplink && !out.is_uplink && !out.vlan.is_trunk && !in.vlan.is_trunk &&
+           out.worker == context.options.index && out.vlan.untagged_domain == program.domain &&
+           !is_foreign(out, domain, key.destination_mac) &&
+           domain.macs.find(key.source_mac) == key.port;
+}
+
+// What both vNICs say to the reply. False: it would not get through, or nobody would track it.
+bool judge_reply(const WorkerContext& context, const FlowKey& reply, const ConnectionView& view,
+                 const PortConfig& in, FlowPair& pair) noexcept {
+    const Program& opening = pair.opening;
+    const PortConfig& out = *context.snapshot->port(opening.output);
+    const DomainId domain = context.snapshot->domains[opening.domain].id;
+    const BindingView bindings{&context.learned, domain, context.now_ns};
+    const Decision from = decide(*out.chain, {reply, Direction::kFromVm, &view, bindings});
+    if (from.verdict == Verdict::kDrop) { return false; }
+    const Decision to = decide(*in.chain, {reply, Direction::kToVm, &view, bindings});
+    if (to.verdict == Verdict::kDrop || !(from.stateful || to.stateful)) { return false; }
+    pair.reply = opening;
+    pair.reply.side = ConnectionSide::kResponder;
+    pair.reply.output = pair.opener;
+    pair.reply.decided_from = from.decided;
+    pair.reply.decided_to = to.decided;
+    pair.rule_from = from.rule;
+    pair.rule_to = to.rule;
+    return true;
+}
+
+}  // namespace
+
+void foresee_reply(const WorkerContext& context, const FlowKey& key,
+                   const Domain& domain) noexcept {
+    const PortIndex responder = domain.macs.find(key.destination_mac);
+    if (responder == kNoPort) { return; }
+    context.flows.prefetch_bucket(context.flows.hash(reply_key(key, responder)));
+}
+
+void cache_reply(WorkerContext& context, const Packet& packet, const PortConfig& in,
+                 const ConnectionView& view) noexcept {
+    const FlowKey& key = packet.frame.key;
+    FlowTable& flows = context.flows;
+    FlowPair pair{packet.flow->program, key.port, {}, {}, {}};
+    if (!is_foreseeable(context, key, pair.opening, in) || !flows.has_room(pair.opening.output)) {
+        return;
+    }
+    const FlowKey reply = reply_key(key, pair.opening.output);
+    const std::uint64_t hash = flows.hash(reply);
+    flows.prefetch_bucket(hash);
+    if (!judge_reply(context, reply, view, in, pair)) { return; }
+    if (flows.find(reply, hash) != kNoFlow) { return; }  // Of a former connection: stale.
+    const std::uint32_t index = flows.insert(reply, hash, pair.reply);
+    if (index == kNoFlow) { return; }
+    FlowState& state = flows.entry(index).state;
+    state.set_stamp(context.stamp);
+    state.last_used_ms = context.now_ms;
+    state.peer = packet.index;
+    flows.entry(packet.index).state.peer = index;
+    flows.cold(index).rule_from = pair.rule_from;
+    flows.cold(index).rule_to = pair.rule_to;
+}
+
+void end_flows(WorkerContext& context, const Packet& packet) noexcept {
+    const ConnectionHandle connection = packet.flow->program.connection;
+    const std::uint32_t peer = packet.flow->peer;
+    const auto forget = [&](std::uint32_t index) {
+        if (index == kNoFlow || !context.flows.is_live(index)) { return; }
+        const Program& program = context.flows.entry(index).state.program;
+        if (program.tracked && program.connection == connection) { context.flows.remove(index); }
+    };
+    if (packet.flow != &packet.aside->state) {
+        forget(packet.index);
+        forget(peer);
+    }
+    context.connections.note_closed(context.options.index, connection);
+}
+
+}  // namespace sluice::datapath

@@ -31,12 +31,14 @@ void process_burst(WorkerContext& context, PortIndex ingress, std::span<rte_mbuf
 /// Decides a packet that has no program, or a stale one: both chains, switching, connection. Sets
 /// packet.flow, cached or not.
 void decide_packet(WorkerContext& context, Packet& packet) noexcept;
-/// True if `state` still holds under the running snapshot; restamps it if it is only older.
-[[nodiscard]] bool still_holds(const WorkerContext& context, const FlowKey& key,
-                               FlowState& state) noexcept;
 /// Copies what slot 2 needs of a live connection; false if it is gone.
 [[nodiscard]] bool view_connection(WorkerContext& context, ConnectionHandle handle,
                                    ConnectionSide side, ConnectionView& view) noexcept;
+
+// revalidate.cc
+/// True if `state` still holds under the running snapshot; restamps it if it is only older.
+[[nodiscard]] bool still_holds(const WorkerContext& context, const FlowKey& key,
+                               FlowState& state) noexcept;
 
 // learn.cc
 /// Where a unicast frame goes.

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "iochain/address_order.h"
+
 namespace sluice::iochain {
 namespace {
 
@@ -48,16 +50,67 @@ AddressExpression united(const AddressList& list,
     return AddressExpression(std::move(all));
 }
 
-/// Prefixes that are in one of two canonical lists: they hold every address that is in one of the
-/// two sets.
+IpPrefix prefix_of(Uint128 first, unsigned open_bits, IpFamily family) {
+    IpPrefix out;
+    out.address.family = family;
+    for (unsigned i = 0; i < 16; ++i) {
+        out.address.bytes[15 - i] = static_cast<std::uint8_t>(first >> (8U * i));
+    }
+    out.length = static_cast<std::uint8_t>((family == IpFamily::kV4 ? 32U : 128U) - open_bits);
+    return out;
+}
+
+/// Cuts first..last into the fewest prefixes.
+void add_range(Uint128 first, Uint128 last, IpFamily family, std::vector<IpPrefix>& out) {
+    const unsigned width = family == IpFamily::kV4 ? 32U : 128U;
+    for (;;) {
+        unsigned open = 0;
+        Uint128 mask = 0;  // Of the block's size, less one.
+        while (open < width) {
+            const Uint128 wider = (mask << 1U) | 1U;
+            if ((first & wider) != 0 || last - first < wider) { break; }
+            mask = wider;
+            ++open;
+        }
+        out.push_back(prefix_of(first, open, family));
+        if (last - first == mask) { return; }
+        first += mask + 1U;
+    }
+}
+
+/// Addresses that are in one of two disjoint lists: where a prefix of either begins or ends,
+/// membership in just one of them turns over.
+void add_in_one(std::span<const IpPrefix> a, std::span<const IpPrefix> b, IpFamily family,
+                std::vector<IpPrefix>& out) {
+    std::vector<Uint128> turns;
+    turns.reserve(2 * (a.size() + b.size()));
+    for (const auto& list : {a, b}) {
+        for (const IpPrefix& prefix : list) {
+            const Uint128 first = wide(prefix.address);
+            const Uint128 end = first + host_mask(prefix) + 1U;
+            turns.push_back(first);
+            if (end != 0) { turns.push_back(end); }  // 0: it goes on to the last address of all.
+        }
+    }
+    std::sort(turns.begin(), turns.end());
+    std::size_t kept = 0;  // Turns that don't cancel each other out.
+    for (const Uint128 turn : turns) {
+        if (kept > 0 && turns[kept - 1] == turn) {
+            --kept;
+        } else {
+            turns[kept++] = turn;
+        }
+    }
+    for (std::size_t i = 0; i < kept; i += 2) {
+        const Uint128 last = i + 1 < kept ? turns[i + 1] - 1U : ~Uint128{0};
+        add_range(turns[i], last, family, out);
+    }
+}
+
 std::vector<IpPrefix> in_one(const AddressExpression& a, const AddressExpression& b) {
     std::vector<IpPrefix> out;
-    const auto add = [&](std::span<const IpPrefix> x, std::span<const IpPrefix> y) {
-        std::set_symmetric_difference(x.begin(), x.end(), y.begin(), y.end(),
-                                      std::back_inserter(out));
-    };
-    add(a.v4(), b.v4());
-    add(a.v6(), b.v6());
+    add_in_one(a.v4(), b.v4(), IpFamily::kV4, out);
+    add_in_one(a.v6(), b.v6(), IpFamily::kV6, out);
     return out;
 }
 

@@ -213,8 +213,9 @@ Hearing hearing_of(const model::Port& port, const model::PortGroup& group, const
 enum class PolicyChange { kNone, kRules, kOther };
 
 /// What changed of a port. kRules: no more than rules of slots 0 and 2, which a PolicyDifference
-/// describes.
-PolicyChange policy_change(const PortConfig& a, const PortConfig& b, bool same_default) {
+/// of the two images describes.
+PolicyChange policy_change(const PortConfig& a, const PortConfig& b, const PolicyImage* before,
+                           const PolicyImage* after) {
     if (a.name != b.name || a.shape != b.shape || a.mac != b.mac || a.device != b.device) {
         return PolicyChange::kOther;
     }
@@ -224,8 +225,10 @@ PolicyChange policy_change(const PortConfig& a, const PortConfig& b, bool same_d
         const auto& y = b.chain->slots[slot];
         if (!x != !y) { return PolicyChange::kOther; }
         if (!x || x->fingerprint() == y->fingerprint()) { continue; }
-        const bool is_described = slot == kSlotDvfilter || (slot == kSlotDfw && same_default);
-        if (!is_described) { return PolicyChange::kOther; }
+        if (before == nullptr) { return PolicyChange::kOther; }
+        const bool is_rules =
+            slot == kSlotDvfilter || (slot == kSlotDfw && before->rest == after->rest);
+        if (!is_rules) { return PolicyChange::kOther; }
         change = PolicyChange::kRules;
     }
     return change;
@@ -300,8 +303,8 @@ Status compile_uplinks(const model::Document& document, const Snapshot& previous
             next.worker_ports[config.worker].push_back(index);
             switching.join_uplink(index, on.name);
             const PortConfig* old = previous.port(index);
-            const bool is_same =
-                old != nullptr && policy_change(config, *old, true) == PolicyChange::kNone;
+            const bool is_same = old != nullptr && policy_change(config, *old, nullptr, nullptr) ==
+                                                       PolicyChange::kNone;
             config.policy_epoch = is_same ? old->policy_epoch : next.generation;
         }
     }
@@ -311,14 +314,13 @@ Status compile_uplinks(const model::Document& document, const Snapshot& previous
 /// Epochs of the ports; returns those whose change in rules is to be described.
 PortSet set_policy_epochs(const model::Document& document, const std::vector<PortIndex>& indices,
                           const Snapshot& previous, Snapshot& next) {
-    const bool same_default =
-        previous.policy != nullptr && previous.policy->rest == next.policy->rest;
     PortSet described;
     for (std::size_t i = 0; i < document.ports.size(); ++i) {
         PortConfig& config = *next.ports[indices[i].value];
         const PortConfig* old = previous.port(indices[i]);
         const PolicyChange change =
-            old == nullptr ? PolicyChange::kOther : policy_change(config, *old, same_default);
+            old == nullptr ? PolicyChange::kOther
+                           : policy_change(config, *old, previous.policy.get(), next.policy.get());
         config.policy_epoch = change == PolicyChange::kOther ? next.generation : old->policy_epoch;
         if (change == PolicyChange::kRules) { described.set(indices[i].value); }
     }

@@ -76,13 +76,17 @@ struct Domain {
     DomainMulticast multicast;
 };
 
-/// Changes that are remembered one by one; a program that slept through more is decided anew.
-inline constexpr std::size_t kDifferenceMax = 8;
+/// A MAC as a number, for comparisons in one step. The order has no meaning.
+[[nodiscard]] inline std::uint64_t mac_word(const MacAddr& mac) noexcept {
+    std::uint64_t word = 0;
+    __builtin_memcpy(&word, mac.bytes.data(), sizeof mac.bytes);
+    return word;
+}
 
 /// MACs of a domain that came, went or moved.
 struct DomainDifference {
     DomainId domain;
-    std::vector<MacAddr> macs;  ///< Ascending.
+    std::vector<std::uint64_t> macs;  ///< mac_word(), ascending.
 };
 
 /// What one snapshot changed of the one before, as far as flows can be told apart by it.

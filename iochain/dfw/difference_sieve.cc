@@ -84,16 +84,20 @@ void AddressSieve::build() {
     }
 }
 
+bool AddressSieve::has(std::uint64_t hash) const noexcept {
+    const std::uint64_t bit = hash >> shift_;
+    return (bits_[bit / 64U] >> bit % 64U & 1U) != 0;
+}
+
 bool AddressSieve::may_hold(const std::uint8_t* wire, IpFamily family) const noexcept {
     const bool is_v4 = family == IpFamily::kV4;
     if (is_v4 ? any_v4_ : any_v6_) { return true; }
-    const Uint128 value = iochain::wide(wire);
+    const Uint128 value = wide(wire);
     for (unsigned left = is_v4 ? lengths_v4_ : lengths_v6_; left != 0; left &= left - 1U) {
         const auto i = static_cast<unsigned>(std::countr_zero(left));
-        const std::uint64_t hash =
-            is_v4 ? hash_v4(static_cast<std::uint32_t>(value), i) : hash_v6(value, i);
-        const std::uint64_t bit = hash >> shift_;
-        if ((bits_[bit / 64U] >> bit % 64U & 1U) != 0) { return true; }
+        if (has(is_v4 ? hash_v4(static_cast<std::uint32_t>(value), i) : hash_v6(value, i))) {
+            return true;
+        }
     }
     return false;
 }

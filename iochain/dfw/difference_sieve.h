@@ -26,6 +26,7 @@ public:
 
 private:
     void add_bits(const AddressExpression& expression, std::vector<std::uint64_t>& hashes);
+    [[nodiscard]] bool has(std::uint64_t hash) const noexcept;
 
     std::vector<const AddressExpression*> expressions_;  // While it is being built.
     std::vector<std::uint64_t> bits_;

@@ -135,8 +135,8 @@ private:
                a.uplink == b.uplink && a.multicast == b.multicast;
     }
 
-    static std::vector<MacAddr> changed_macs(const datapath::MacTable& a,
-                                             const datapath::MacTable& b) {
+    static std::vector<std::uint64_t> changed_macs(const datapath::MacTable& a,
+                                                   const datapath::MacTable& b) {
         using Row = datapath::MacTable::Row;
         std::vector<Row> rows;
         std::set_symmetric_difference(a.rows().begin(), a.rows().end(), b.rows().begin(),
@@ -144,10 +144,10 @@ private:
                                       [](const Row& x, const Row& y) {
                                           return std::tie(x.mac, x.port) < std::tie(y.mac, y.port);
                                       });
-        std::vector<MacAddr> macs;
-        for (const Row& row : rows) {
-            if (macs.empty() || macs.back() != row.mac) { macs.push_back(row.mac); }
-        }
+        std::vector<std::uint64_t> macs;
+        for (const Row& row : rows) { macs.push_back(datapath::mac_word(row.mac)); }
+        std::sort(macs.begin(), macs.end());
+        macs.erase(std::unique(macs.begin(), macs.end()), macs.end());
         return macs;
     }
 
@@ -357,7 +357,7 @@ void describe_changes(const Snapshot& previous, Snapshot& next, const PortSet& p
             std::make_unique<const PolicyDifference>(*previous.policy, *next.policy, ports);
     }
     next.differences.push_back(std::move(difference));
-    if (next.differences.size() <= datapath::kDifferenceMax) { return; }
+    if (next.differences.size() <= kDifferenceMax) { return; }
     forget(*next.differences.front(), next);
     next.differences.erase(next.differences.begin());
 }

@@ -191,12 +191,12 @@ TEST_F(Revalidation, FlowThatSleptThroughManyChangesObeysThemAll) {
     start(policy(kTwoServices));
     ASSERT_TRUE(udp_passes(1000) && udp_passes(2000));
     change([](json& d) { rules_of(d)[0]["action"] = "drop"; });
-    for (std::size_t i = 0; i < 2 * datapath::kDifferenceMax; ++i) {
+    for (std::size_t i = 0; i < 2 * kDifferenceMax; ++i) {
         change([&](json& d) {
             rules_of(d).push_back({{"name", "r" + std::to_string(i)},
                                    {"services", {"tcp/" + std::to_string(1 + i)}}});
         });
-        EXPECT_LE(p_->dataplane().snapshot().differences.size(), datapath::kDifferenceMax);
+        EXPECT_LE(p_->dataplane().snapshot().differences.size(), kDifferenceMax);
     }
     EXPECT_FALSE(udp_passes(1000));
     EXPECT_TRUE(udp_passes(2000));

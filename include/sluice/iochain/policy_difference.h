@@ -23,9 +23,6 @@
 
 namespace sluice {
 
-/// More rules changed at once make every flow of their vNICs be decided anew.
-inline constexpr std::size_t kDifferenceRuleMax = 1U << 17U;
-
 using PortSet = std::bitset<kPortMax>;  ///< By PortIndex.
 
 /// One rule of slot 0 or 2, and the vNICs that it applies to.

@@ -2,8 +2,10 @@
 // Snapshot: everything that workers need of the configuration, immutable, published by one pointer
 // and reclaimed when every worker has passed a quiescent state (rte_rcu_qsbr). Built on the control
 // thread by src/host/compile. Epochs: `generation` grows with every snapshot; policy_epoch and
-// Domain::epoch say at which generation that part last changed. A program that is older than the
-// snapshot, but not than its parts, still holds and is restamped.
+// Domain::epoch say at which generation that part last changed in a way that nothing describes.
+// What changed in rules and static MACs is described by the `differences` since then. A program
+// that is older than the snapshot, but not than its parts, and that no newer difference concerns,
+// still holds and is restamped (revalidate.cc).
 #pragma once
 
 #include <algorithm>
@@ -19,6 +21,7 @@
 #include "sluice/base/ids.h"
 #include "sluice/base/limits.h"
 #include "sluice/iochain/chain.h"
+#include "sluice/iochain/policy_difference.h"
 #include "sluice/net/address.h"
 
 namespace sluice::datapath {
@@ -61,8 +64,8 @@ struct DomainMulticast {
 struct Domain {
     DomainId id;  ///< For the life of the process; connections are keyed by it.
     std::string switch_name;
-    std::uint16_t vlan = 0;  ///< 0 = untagged.
-    std::uint32_t epoch = 0;
+    std::uint16_t vlan = 0;   ///< 0 = untagged.
+    std::uint32_t epoch = 0;  ///< See above.
     MacTable macs;
     std::vector<PortIndex> members;      ///< In document order.
     std::vector<PortIndex> promiscuous;  ///< Members that receive every frame.
@@ -71,6 +74,26 @@ struct Domain {
     std::vector<PortIndex> learners;     ///< Ports that teach MACs, disabled ones included.
     PortIndex uplink = kNoPort;          ///< Where the rest of the domain is; not in `members`.
     DomainMulticast multicast;
+};
+
+/// A MAC as a number, for comparisons in one step. The order has no meaning.
+[[nodiscard]] inline std::uint64_t mac_word(const MacAddr& mac) noexcept {
+    std::uint64_t word = 0;
+    __builtin_memcpy(&word, mac.bytes.data(), sizeof mac.bytes);
+    return word;
+}
+
+/// MACs of a domain that came, went or moved.
+struct DomainDifference {
+    DomainId domain;
+    std::vector<std::uint64_t> macs;  ///< mac_word(), ascending.
+};
+
+/// What one snapshot changed of the one before, as far as flows can be told apart by it.
+struct Difference {
+    std::uint32_t generation = 0;                    ///< Of the snapshot that brought it.
+    std::unique_ptr<const PolicyDifference> policy;  ///< Null: no rules.
+    std::vector<DomainDifference> domains;           ///< By ascending id.
 };
 
 inline constexpr std::uint16_t kNoDomain = 0xffff;
@@ -108,12 +131,12 @@ struct PortConfig {
     std::vector<IpAddr> ips;
     unsigned worker = 0;  ///< Index of the worker that polls it.
     std::uint32_t frame_size_max =
-        0;                          ///< Bytes without tag; larger only as a segmentation request.
-    std::uint32_t flow_quota = 0;   ///< 0 = none.
-    bool has_group_limits = false;  ///< broadcast_pps or multicast_pps is set.
-    std::string shape;              ///< Digest of switching settings: equal shapes switch alike.
-    std::uint32_t policy_epoch = 0;
-    bool is_uplink = false;  ///< To the fabric: nothing is learned from it.
+        0;                           ///< Bytes without tag; larger only as a segmentation request.
+    std::uint32_t flow_quota = 0;    ///< 0 = none.
+    bool has_group_limits = false;   ///< broadcast_pps or multicast_pps is set.
+    std::string shape;               ///< Digest of switching settings: equal shapes switch alike.
+    std::uint32_t policy_epoch = 0;  ///< See above; what else a port is counts as policy, too.
+    bool is_uplink = false;          ///< To the fabric: nothing is learned from it.
     PortLearning learning;
     PortBindings bindings;
     PortVlan vlan;
@@ -127,6 +150,9 @@ struct Snapshot {
     std::vector<std::optional<PortConfig>> ports;  ///< By PortIndex.
     std::vector<Domain> domains;
     std::vector<std::vector<PortIndex>> worker_ports;  ///< Ports that each worker polls.
+    /// The newest last; at most kDifferenceMax. What is older is in the epochs.
+    std::vector<std::shared_ptr<const Difference>> differences;
+    std::shared_ptr<const PolicyImage> policy;  ///< For the next compilation; workers don't look.
     ConnectionTimeouts timeouts{};
     ConnectionLimits limits{};
 

@@ -34,12 +34,14 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept;
 /// Fetches what a packet will need that has no candidate in the flow table: so that the misses of a
 /// burst overlap.
 void foresee(WorkerContext& context, Packet& packet) noexcept;
-/// True if `state` still holds under the running snapshot; restamps it if it is only older.
-[[nodiscard]] bool still_holds(const WorkerContext& context, const FlowKey& key,
-                               FlowState& state) noexcept;
 /// Copies what slot 2 needs of a live connection; false if it is gone.
 [[nodiscard]] bool view_connection(WorkerContext& context, ConnectionHandle handle,
                                    ConnectionSide side, ConnectionView& view) noexcept;
+
+// revalidate.cc
+/// True if `state` still holds under the running snapshot; restamps it if it is only older.
+[[nodiscard]] bool still_holds(const WorkerContext& context, const FlowKey& key,
+                               FlowState& state) noexcept;
 
 // learn.cc
 /// Where a unicast frame goes.

@@ -4,7 +4,9 @@
 #include "src/host/compile.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <tuple>
 
 #include "sluice/base/limits.h"
 #include "sluice/model/resolve.h"
@@ -80,16 +82,25 @@ public:
         port.vlan.tagged_domains = std::move(domains);
     }
 
-    void finish(const Snapshot& previous) {
+    /// Gives the domains their MACs and epochs. Returns what describes the changed MACs of those
+    /// that keep their epoch.
+    [[nodiscard]] std::vector<datapath::DomainDifference> finish(const Snapshot& previous) {
         std::map<DomainId, const Domain*> old;
         for (const Domain& domain : previous.domains) { old.emplace(domain.id, &domain); }
+        std::vector<datapath::DomainDifference> differences;
         for (std::size_t i = 0; i < snapshot_.domains.size(); ++i) {
             Domain& domain = snapshot_.domains[i];
             domain.macs = datapath::MacTable(std::move(macs_[i]));
+            domain.epoch = snapshot_.generation;
             const auto at = old.find(domain.id);
-            const bool is_same = at != old.end() && equal(domain, *at->second);
-            domain.epoch = is_same ? at->second->epoch : snapshot_.generation;
+            if (at == old.end() || !switch_alike(domain, *at->second)) { continue; }
+            domain.epoch = at->second->epoch;
+            auto macs = changed_macs(domain.macs, at->second->macs);
+            if (!macs.empty()) { differences.push_back({domain.id, std::move(macs)}); }
         }
+        std::sort(differences.begin(), differences.end(),
+                  [](const auto& a, const auto& b) { return a.domain < b.domain; });
+        return differences;
     }
 
 private:
@@ -118,13 +129,26 @@ private:
         return at->second;
     }
 
-    static bool equal(const Domain& a, const Domain& b) {
-        return a.members == b.members && a.promiscuous == b.promiscuous && a.flood == b.flood &&
-               a.learners == b.learners && a.uplink == b.uplink && a.multicast == b.multicast &&
-               std::equal(a.macs.rows().begin(), a.macs.rows().end(), b.macs.rows().begin(),
-                          b.macs.rows().end(), [](const auto& x, const auto& y) {
-                              return x.mac == y.mac && x.port == y.port;
-                          });
+    // But for static MACs; and for members, whom only group frames reach, which look them up.
+    static bool switch_alike(const Domain& a, const Domain& b) {
+        return a.promiscuous == b.promiscuous && a.flood == b.flood && a.learners == b.learners &&
+               a.uplink == b.uplink && a.multicast == b.multicast;
+    }
+
+    static std::vector<std::uint64_t> changed_macs(const datapath::MacTable& a,
+                                                   const datapath::MacTable& b) {
+        using Row = datapath::MacTable::Row;
+        std::vector<Row> rows;
+        std::set_symmetric_difference(a.rows().begin(), a.rows().end(), b.rows().begin(),
+                                      b.rows().end(), std::back_inserter(rows),
+                                      [](const Row& x, const Row& y) {
+                                          return std::tie(x.mac, x.port) < std::tie(y.mac, y.port);
+                                      });
+        std::vector<std::uint64_t> macs;
+        for (const Row& row : rows) { macs.push_back(datapath::mac_word(row.mac)); }
+        std::sort(macs.begin(), macs.end());
+        macs.erase(std::unique(macs.begin(), macs.end()), macs.end());
+        return macs;
     }
 
     Snapshot& snapshot_;
@@ -186,16 +210,28 @@ Hearing hearing_of(const model::Port& port, const model::PortGroup& group, const
     return hearing;
 }
 
-bool same_policy(const PortConfig& a, const PortConfig& b) {
+enum class PolicyChange { kNone, kRules, kOther };
+
+/// What changed of a port. kRules: no more than rules of slots 0 and 2, which a PolicyDifference
+/// of the two images describes.
+PolicyChange policy_change(const PortConfig& a, const PortConfig& b, const PolicyImage* before,
+                           const PolicyImage* after) {
     if (a.name != b.name || a.shape != b.shape || a.mac != b.mac || a.device != b.device) {
-        return false;
+        return PolicyChange::kOther;
     }
+    PolicyChange change = PolicyChange::kNone;
     for (std::size_t slot = 0; slot < kSlotCount; ++slot) {
         const auto& x = a.chain->slots[slot];
         const auto& y = b.chain->slots[slot];
-        if (!x != !y || (x && x->fingerprint() != y->fingerprint())) { return false; }
+        if (!x != !y) { return PolicyChange::kOther; }
+        if (!x || x->fingerprint() == y->fingerprint()) { continue; }
+        if (before == nullptr) { return PolicyChange::kOther; }
+        const bool is_rules =
+            slot == kSlotDvfilter || (slot == kSlotDfw && before->rest == after->rest);
+        if (!is_rules) { return PolicyChange::kOther; }
+        change = PolicyChange::kRules;
     }
-    return true;
+    return change;
 }
 
 ConnectionTimeouts timeouts_of(const model::Timeouts& t) {
@@ -267,11 +303,63 @@ Status compile_uplinks(const model::Document& document, const Snapshot& previous
             next.worker_ports[config.worker].push_back(index);
             switching.join_uplink(index, on.name);
             const PortConfig* old = previous.port(index);
-            const bool is_same = old != nullptr && same_policy(config, *old);
+            const bool is_same = old != nullptr && policy_change(config, *old, nullptr, nullptr) ==
+                                                       PolicyChange::kNone;
             config.policy_epoch = is_same ? old->policy_epoch : next.generation;
         }
     }
     return Ok{};
+}
+
+/// Epochs of the ports; returns those whose change in rules is to be described.
+PortSet set_policy_epochs(const model::Document& document, const std::vector<PortIndex>& indices,
+                          const Snapshot& previous, Snapshot& next) {
+    PortSet described;
+    for (std::size_t i = 0; i < document.ports.size(); ++i) {
+        PortConfig& config = *next.ports[indices[i].value];
+        const PortConfig* old = previous.port(indices[i]);
+        const PolicyChange change =
+            old == nullptr ? PolicyChange::kOther
+                           : policy_change(config, *old, previous.policy.get(), next.policy.get());
+        config.policy_epoch = change == PolicyChange::kOther ? next.generation : old->policy_epoch;
+        if (change == PolicyChange::kRules) { described.set(indices[i].value); }
+    }
+    return described;
+}
+
+/// Programs older than a difference that is not remembered any more are decided anew.
+void forget(const datapath::Difference& difference, Snapshot& next) {
+    for (std::uint16_t i = 0; i < next.ports.size(); ++i) {
+        if (!next.ports[i] || !difference.policy || !difference.policy->concerns(PortIndex{i})) {
+            continue;
+        }
+        std::uint32_t& epoch = next.ports[i]->policy_epoch;
+        epoch = std::max(epoch, difference.generation);
+    }
+    for (Domain& domain : next.domains) {
+        const auto is_its = [&](const auto& each) { return each.domain == domain.id; };
+        if (std::any_of(difference.domains.begin(), difference.domains.end(), is_its)) {
+            domain.epoch = std::max(domain.epoch, difference.generation);
+        }
+    }
+}
+
+/// Remembers what this generation changed, and forgets what is too old.
+void describe_changes(const Snapshot& previous, Snapshot& next, const PortSet& ports,
+                      std::vector<datapath::DomainDifference> domains) {
+    next.differences = previous.differences;
+    if (ports.none() && domains.empty()) { return; }
+    auto difference = std::make_shared<datapath::Difference>();
+    difference->generation = next.generation;
+    difference->domains = std::move(domains);
+    if (ports.any()) {
+        difference->policy =
+            std::make_unique<const PolicyDifference>(*previous.policy, *next.policy, ports);
+    }
+    next.differences.push_back(std::move(difference));
+    if (next.differences.size() <= kDifferenceMax) { return; }
+    forget(*next.differences.front(), next);
+    next.differences.erase(next.differences.begin());
 }
 
 }  // namespace
@@ -289,7 +377,13 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
                    document.dfw.limits.connections};
 
     const model::Resolver resolver(document);
-    const ChainSet chains = compile_chains(document, resolver, registries.rules);
+    std::vector<PortIndex> indices;
+    for (const model::Port& port : document.ports) {
+        indices.push_back(registries.ports.acquire(port.name));
+        if (indices.back() == kNoPort) { return too_many_ports("port " + port.name); }
+    }
+    const ChainSet chains = compile_chains(document, resolver, registries.rules, indices);
+    next.policy = chains.image;
     compiled.rules = chains.rules;
     compiled.logged = chains.logged;
     next.reads_dscp = chains.reads_dscp;
@@ -298,8 +392,7 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
     for (std::size_t i = 0; i < document.ports.size(); ++i) {
         const model::Port& port = document.ports[i];
         const model::PortGroup& group = *resolver.port_group(port.port_group);
-        const PortIndex index = registries.ports.acquire(port.name);
-        if (index == kNoPort) { return too_many_ports("port " + port.name); }
+        const PortIndex index = indices[i];
         Result<std::shared_ptr<datapath::Port>> device = devices(port);
         if (!device) { return device.error(); }
         if (next.ports.size() <= index.value) { next.ports.resize(std::size_t{index.value} + 1U); }
@@ -318,16 +411,14 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
                              std::to_string(kDomainMax) + " layer-2 domains",
                          "port " + port.name};
         }
-        const PortConfig* old = previous.port(index);
-        config.policy_epoch =
-            old != nullptr && same_policy(config, *old) ? old->policy_epoch : next.generation;
     }
+    const PortSet described = set_policy_epochs(document, indices, previous, next);
     if (uplinks) {
         const Status done =
             compile_uplinks(document, previous, next, registries, uplinks, switching);
         if (!done) { return done.error(); }
     }
-    switching.finish(previous);
+    describe_changes(previous, next, described, switching.finish(previous));
     return compiled;
 }
 

@@ -49,11 +49,41 @@ private:
     std::map<std::string, Entry> by_item_;
 };
 
+/// Ports behind one `applied_to` list, resolved once for all rules with the same list.
+struct Target {
+    model::PortIndices ports;
+    std::shared_ptr<const PortSet> set;
+};
+
+class Targets {
+public:
+    Targets(const model::Resolver& resolver, const std::vector<PortIndex>& indices)
+        : resolver_(resolver), indices_(indices) {}
+
+    const Target& of(const std::vector<std::string>& applied_to) {
+        const auto [at, is_new] = by_list_.try_emplace(applied_to);
+        if (is_new) {
+            at->second.ports = resolver_.ports(applied_to);
+            auto set = std::make_shared<PortSet>();
+            for (const std::size_t port : at->second.ports) { set->set(indices_[port].value); }
+            at->second.set = std::move(set);
+        }
+        return at->second;
+    }
+
+private:
+    const model::Resolver& resolver_;
+    const std::vector<PortIndex>& indices_;
+    std::map<std::vector<std::string>, Target> by_list_;
+};
+
 struct Compiler {
     const model::Document& document;
     const model::Resolver& resolver;
     RuleRegistry& registry;
     Expressions expressions;
+    Targets targets;
+    PolicyImage image;
     ChainSet result;
 
     RuleId rule_id(const std::string& section, const std::string& name) {
@@ -91,11 +121,13 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_dvfilters() {
     for (std::size_t a = 0; a < document.acls.size(); ++a) {
         const model::Acl& acl = document.acls[a];
         std::vector<DvfilterRule>& rules = rules_of.emplace_back();
-        for (const model::AclRule& rule : acl.rules) { rules.push_back(dvfilter_rule(acl, rule)); }
-        result.reads_dscp = result.reads_dscp || reads_dscp(rules);
-        for (const std::size_t port : resolver.ports(acl.applied_to)) {
-            acls_of[port].push_back(a);
+        const Target& target = targets.of(acl.applied_to);
+        for (const model::AclRule& rule : acl.rules) {
+            rules.push_back(dvfilter_rule(acl, rule));
+            image.rules.push_back(policy_rule(rules.back(), target.set));
         }
+        result.reads_dscp = result.reads_dscp || reads_dscp(rules);
+        for (const std::size_t port : target.ports) { acls_of[port].push_back(a); }
     }
     std::map<std::vector<std::size_t>, std::shared_ptr<const SlotProgram>> programs;
     std::vector<std::shared_ptr<const SlotProgram>> of_port;
@@ -137,12 +169,14 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_firewall() {
             out.stateful = section.stateful;
             out.tcp_strict = section.tcp_strict;
             const auto index = static_cast<std::uint32_t>(input.rules.size());
-            for (const std::size_t port : resolver.ports(rule.applied_to)) {
-                applied[port].push_back(index);
-            }
+            const Target& target = targets.of(rule.applied_to);
+            for (const std::size_t port : target.ports) { applied[port].push_back(index); }
+            image.rules.push_back(policy_rule(out, target.set));
             input.rules.push_back(std::move(out));
         }
     }
+    image.rest = {input.default_rule.value,
+                  (input.default_allow ? 1U : 0U) | (input.default_reject ? 2U : 0U)};
     DfwCompiler compiler(input);
     const model::PortIndices excluded = resolver.excluded();
     std::vector<std::shared_ptr<const SlotProgram>> of_port;
@@ -173,8 +207,9 @@ std::shared_ptr<const SlotProgram> Compiler::compile_security(const model::Port&
 }  // namespace
 
 ChainSet compile_chains(const model::Document& document, const model::Resolver& resolver,
-                        RuleRegistry& registry) {
-    Compiler compiler{document, resolver, registry, Expressions(resolver), {}};
+                        RuleRegistry& registry, const std::vector<PortIndex>& indices) {
+    Compiler compiler{
+        document, resolver, registry, Expressions(resolver), Targets(resolver, indices), {}, {}};
     const auto dvfilters = compiler.compile_dvfilters();
     const auto firewalls = compiler.compile_firewall();
     for (std::size_t i = 0; i < document.ports.size(); ++i) {
@@ -185,6 +220,7 @@ ChainSet compile_chains(const model::Document& document, const model::Resolver& 
         chain->reads_dscp = compiler.result.reads_dscp;
         compiler.result.of_port.push_back(std::move(chain));
     }
+    compiler.result.image = std::make_shared<const PolicyImage>(std::move(compiler.image));
     return std::move(compiler.result);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sluice/iochain/chain.h"
+#include "sluice/iochain/policy_difference.h"
 #include "sluice/model/document.h"
 #include "sluice/model/resolve.h"
 #include "src/host/registry.h"
@@ -19,12 +20,15 @@ struct ChainSet {
     std::set<RuleId> rules;                                    ///< In use.
     LoggedRules logged;
     bool reads_dscp = false;
+    std::shared_ptr<const PolicyImage> image;  ///< What the next generation is compared with.
 };
 
 /// Section name of the default rule, whose own name is the same.
 inline constexpr const char* kDefaultRule = "default";
 
+/// @param indices  by port, in the order of document.ports
 [[nodiscard]] ChainSet compile_chains(const model::Document& document,
-                                      const model::Resolver& resolver, RuleRegistry& registry);
+                                      const model::Resolver& resolver, RuleRegistry& registry,
+                                      const std::vector<PortIndex>& indices);
 
 }  // namespace sluice::host

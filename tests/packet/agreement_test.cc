@@ -99,11 +99,15 @@ PipelineOptions options_of(bool flow_cache, unsigned worker_count) {
     return options;
 }
 
+/// Of policy: few and large ones, or many of one rule, set or port each.
+enum class Changes { kLarge, kSmall };
+
 /// Both pipelines, treated alike.
 class Twins {
 public:
-    Twins(std::uint64_t seed, unsigned worker_count)
-        : random_(seed),
+    Twins(std::uint64_t seed, unsigned worker_count, Changes changes)
+        : changes_(changes),
+          random_(seed),
           policy_(seed + 1),
           traffic_(seed + 2),
           cached_(policy_.document(), options_of(true, worker_count)),
@@ -158,8 +162,12 @@ private:
     }
 
     void meddle() {
-        if (below(12) == 0) {
-            policy_.change();
+        if (below(changes_ == Changes::kSmall ? 3 : 12) == 0) {
+            if (changes_ == Changes::kSmall) {
+                policy_.refine();
+            } else {
+                policy_.change();
+            }
             ++change_count_;
             both([&](Pipeline& p) { p.apply(policy_.document()); });
         }
@@ -259,6 +267,7 @@ private:
         return false;
     }
 
+    Changes changes_;
     std::mt19937_64 random_;
     RandomPolicy policy_;
     RandomTraffic traffic_;
@@ -284,12 +293,12 @@ void expect_equal_slots(Twins& twins) {
     }
 }
 
-void run(unsigned worker_count) {
+void run(unsigned worker_count, Changes changes = Changes::kLarge) {
     const std::uint64_t seed = from_environment("SLUICE_SEED", seed_of_clock());
     const std::uint64_t frames = from_environment("SLUICE_FRAMES", kFrames);
     std::cout << "seed " << seed << "; repeat with SLUICE_SEED=" << seed
               << " SLUICE_FRAMES=" << frames << std::endl;
-    Twins twins(seed, worker_count);
+    Twins twins(seed, worker_count, changes);
     while (twins.frame_count() < frames) {
         ASSERT_TRUE(twins.run_batch()) << "seed " << seed << ", " << twins.difference();
     }
@@ -313,6 +322,8 @@ void run(unsigned worker_count) {
 }
 
 TEST(AgreementOneWorker, CachedAndWalkedVerdictsAreTheSame) { run(1); }
+
+TEST(AgreementSmallChanges, CachedAndWalkedVerdictsAreTheSame) { run(1, Changes::kSmall); }
 
 TEST(AgreementTwoWorkers, CachedAndWalkedVerdictsAreTheSame) { run(2); }
 

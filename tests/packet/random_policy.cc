@@ -234,7 +234,11 @@ void RandomPolicy::change_once() {
     if (what < 6) { return change_rules(); }
     if (what < 8) { return change_ports(); }
     if (what < 11) { return change_groups(); }
-    // One of the two ports that no rule names comes or goes.
+    come_or_go();
+}
+
+// One of the two ports that no rule names.
+void RandomPolicy::come_or_go() {
     const std::size_t index = chance(50) ? 3 : 5;
     json& ports = document_["ports"];
     if (!is_present_[index]) {
@@ -248,6 +252,40 @@ void RandomPolicy::change_once() {
         }
     }
     is_present_[index] = !is_present_[index];
+}
+
+// One rule of an ACL, most of which apply to a few flows only.
+void RandomPolicy::refine_acl() {
+    json& acls = document_["acls"];
+    if (acls.empty()) { return acls.push_back(acl()); }
+    json& rules = acls[below(static_cast<unsigned>(acls.size()))]["rules"];
+    const unsigned at = below(static_cast<unsigned>(rules.size()));
+    const unsigned what = below(3);
+    if (what == 0 && rules.size() < 6) { rules.insert(rules.begin() + at, acl()["rules"][0]); }
+    if (what == 1 && rules.size() > 1) { rules.erase(at); }
+    if (what == 2) { rules[at]["action"] = rules[at]["action"] == "deny" ? "permit" : "deny"; }
+}
+
+void RandomPolicy::refine() {
+    const unsigned what = below(12);
+    if (what < 6) { return change_rules(); }
+    if (what == 6) { return refine_acl(); }
+    if (what == 7) { return come_or_go(); }
+    if (what == 8) {
+        port()["tags"] = {{"colour", one_of(std::array{"red", "blue", "green"})}};
+        return;
+    }
+    if (what == 9 && chance(5)) { return reset(); }
+    json& sections = document_["dfw"]["sections"];
+    if (what == 10 && !sections.empty()) {
+        json& rules = sections[below(static_cast<unsigned>(sections.size()))]["rules"];
+        json& rule = rules[below(static_cast<unsigned>(rules.size()))];
+        rule["applied_to"] = {one_of(kTargets)};
+        return;
+    }
+    document_["address_sets"][below(2)]["members"] = {"10.0.0." + std::to_string(below(4)),
+                                                      "10.0.0." + std::to_string(4 + below(4)),
+                                                      "2001:db8::" + std::to_string(below(8))};
 }
 
 void RandomPolicy::change() {

@@ -26,6 +26,8 @@ public:
 
     /// Changes one to three things; now and then begins anew, lest everything end up forbidden.
     void change();
+    /// Changes one rule, set, tag or port, so that most flows have nothing to do with it.
+    void refine();
     [[nodiscard]] const nlohmann::json& document() const noexcept { return document_; }
     [[nodiscard]] bool has_port(std::size_t index) const { return is_present_[index]; }
 
@@ -50,6 +52,8 @@ private:
     void change_ports();
     void change_groups();
     void change_once();
+    void refine_acl();
+    void come_or_go();
 
     std::mt19937_64 random_;
     nlohmann::json document_;

@@ -80,6 +80,10 @@ inline constexpr std::uint32_t kFirewallLogLinesPerS =
     2000;  ///< Lines of the firewall log; more are counted.
 inline constexpr std::uint64_t kFirewallLogBytesMax =
     64U * 1024U * 1024U;  ///< A longer firewall log is put aside as `.1`.
+inline constexpr std::size_t kDifferenceMax =
+    8;  ///< Changes that are remembered one by one; a flow that slept through more is decided anew.
+inline constexpr std::size_t kDifferenceRuleMax =
+    1U << 17U;  ///< More rules changed at once make every flow of their vNICs be decided anew.
 inline constexpr std::uint16_t kVhostQueuePairMax = 8;
 inline constexpr std::uint16_t kTsoPayloadMin =
     64;  ///< Bytes of TCP payload a segment that a guest may ask for; fewer only make work.

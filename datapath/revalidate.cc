@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Revalidate: whether a program that was made under an older snapshot still holds. Called by the
+// lookup for an entry whose stamp is not the running one: once a flow after each published change,
+// so it has to be cheap. What does not hold is decided anew (first_packet.cc).
+#include <algorithm>
+
+#include "datapath/stages.h"
+
+namespace sluice::datapath {
+namespace {
+
+// An unknown unicast was judged for all who receive it.
+bool receivers_hold(const Snapshot& snapshot, const Domain& domain,
+                    const FlowState& state) noexcept {
+    if ((state.program.flags & kProgramFlood) == 0) { return true; }
+    return std::none_of(domain.flood.begin(), domain.flood.end(), [&](PortIndex member) {
+        return snapshot.port(member)->policy_epoch > state.generation;
+    });
+}
+
+bool changed_rules(const PolicyDifference& policy, const FlowKey& key,
+                   const Program& program) noexcept {
+    const bool is_flooded = (program.flags & kProgramFlood) != 0;  // To more ports than `output`.
+    if (!policy.concerns(key.port) && !policy.concerns(program.output) && !is_flooded) {
+        return false;
+    }
+    return policy.matches(key, program.side == ConnectionSide::kResponder);
+}
+
+bool changed_macs(const Difference& difference, const Domain& domain, const FlowKey& key) noexcept {
+    const auto at = std::lower_bound(
+        difference.domains.begin(), difference.domains.end(), domain.id,
+        [](const DomainDifference& each, DomainId id) { return each.domain < id; });
+    if (at == difference.domains.end() || at->domain != domain.id) { return false; }
+    return std::binary_search(at->macs.begin(), at->macs.end(), mac_word(key.source_mac)) ||
+           std::binary_search(at->macs.begin(), at->macs.end(), mac_word(key.destination_mac));
+}
+
+// Whether one of the changes since the program was made may concern it. Newest first: most programs
+// lack that one only.
+bool is_concerned(const Snapshot& snapshot, const Domain* domain, const FlowKey& key,
+                  const FlowState& state) noexcept {
+    for (auto at = snapshot.differences.rbegin(); at != snapshot.differences.rend(); ++at) {
+        const Difference& difference = **at;
+        if (difference.generation <= state.generation) { return false; }
+        if (difference.policy && changed_rules(*difference.policy, key, state.program)) {
+            return true;
+        }
+        if (domain != nullptr && changed_macs(difference, *domain, key)) { return true; }
+    }
+    return false;
+}
+
+}  // namespace
+
+bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
+    if (state.stamp() == context.stamp) [[likely]] { return true; }
+    const Snapshot& snapshot = *context.snapshot;
+    const PortConfig* in = snapshot.port(key.port);
+    if (in == nullptr || in->policy_epoch > state.generation) { return false; }
+    if (state.program.output != kNoPort) {
+        const PortConfig* out = snapshot.port(state.program.output);
+        if (out == nullptr || out->policy_epoch > state.generation) { return false; }
+    }
+    const std::uint16_t index = ingress_domain(*in, key);
+    const Domain* domain = index == kNoDomain ? nullptr : &snapshot.domains[index];
+    if (domain != nullptr &&
+        (domain->epoch > state.generation || !receivers_hold(snapshot, *domain, state))) {
+        return false;
+    }
+    if (is_concerned(snapshot, domain, key, state)) { return false; }
+    if (state.learned != static_cast<std::uint32_t>(context.stamp >> 32U) &&
+        !learned_holds(context, *in, index, key, state)) {
+        return false;
+    }
+    state.program.domain = index;
+    state.set_stamp(context.stamp);
+    return true;
+}
+
+}  // namespace sluice::datapath

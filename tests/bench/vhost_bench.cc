@@ -27,7 +27,7 @@
 #include "datapath/vhost_port.h"
 #include "src/host/compile.h"
 #include "tests/bench/bench_eal.h"
-#include "tests/frontend/flood.h"
+#include "src/frontend/flood.h"
 
 namespace sluice::bench {
 namespace {

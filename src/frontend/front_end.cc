@@ -52,7 +52,9 @@ Status FrontEnd::allocate() {
     for (unsigned i = 0; i < o.queue_pairs; ++i) {
         auto pair = std::make_unique<Pair>();
         if (auto done = pair->rx.create(memory_, o.queue_size, o.rx); !done) { return done; }
-        if (auto done = pair->tx.create(memory_, o.queue_size, o.tx_buffers); !done) { return done; }
+        if (auto done = pair->tx.create(memory_, o.queue_size, o.tx_buffers); !done) {
+            return done;
+        }
         pairs_.push_back(std::move(pair));
     }
     flood_area_ = memory_.allocate(0, o.flood_bytes);

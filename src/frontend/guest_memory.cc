@@ -58,9 +58,7 @@ GuestSpan GuestMemory::allocate(std::size_t region, std::size_t size_bytes, std:
     return {from.host + start, from.guest + start};
 }
 
-bool GuestMemory::is_huge() const {
-    return std::ranges::all_of(regions_, &Region::huge);
-}
+bool GuestMemory::is_huge() const { return std::ranges::all_of(regions_, &Region::huge); }
 
 MemoryTable GuestMemory::table() const {
     MemoryTable table;

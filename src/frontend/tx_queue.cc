@@ -40,7 +40,9 @@ void TxQueue::start(bool event_idx, std::size_t header_bytes) {
 void TxQueue::free_all() {
     chains_.assign(ring_.size(), {});
     free_.clear();
-    for (std::size_t i = buffers_.size(); i-- > 0;) { free_.push_back(static_cast<std::uint16_t>(i)); }
+    for (std::size_t i = buffers_.size(); i-- > 0;) {
+        free_.push_back(static_cast<std::uint16_t>(i));
+    }
     in_flight_ = 0;
 }
 

@@ -38,10 +38,10 @@ Result<std::unique_ptr<End>> End::open(const Spec& spec, const EndOptions& optio
 
 Status End::start(std::chrono::milliseconds timeout) {
     if (auto started = front_end_.start(timeout); !started) {
-        return Error{started.error().code,
-                     "socket " + spec_.path + ": no switch took the vNIC: " +
-                         started.error().message,
-                     spec_.path};
+        return Error{
+            started.error().code,
+            "socket " + spec_.path + ": no switch took the vNIC: " + started.error().message,
+            spec_.path};
     }
     tx_.emplace(front_end_.pair(0).tx);
     rx_.emplace(front_end_.pair(0).rx);

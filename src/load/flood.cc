@@ -38,7 +38,8 @@ public:
 
 private:
     void prepare() {
-        FrameShape shape{ends_.link(), false,        options_.tcp, options_.size,
+        FrameShape shape{ends_.link(),      false,
+                         options_.tcp,      options_.size,
                          options_.checksum, {kSequenceA, kSequenceB, kAck | kPsh}};
         forward_ = write_frames(*ends_.a, kAnnounceBytes, tuples_, options_.flows, shape);
         if (!options_.both) { return; }
@@ -233,8 +234,8 @@ private:
         report.set("load_cycles_per_packet",
                    static_cast<double>(costs_.busy) / std::max(1.0, in_time), "cycles", 1);
         report.set("load_idle_share", costs_.idle_share(), "", 3);
-        report.set("load_stalled_share",
-                   seconds_of(costs_.stalled) / std::max(seconds_, 1e-9), "", 4);
+        report.set("load_stalled_share", seconds_of(costs_.stalled) / std::max(seconds_, 1e-9), "",
+                   4);
         report.set("load_stall_max_us", seconds_of(costs_.stall_max) * 1e6, "us", 1);
         report.set("switch_starved_share", starved_share(), "", 3);
         report.set("huge_pages", ends_.a->in_huge_pages() && ends_.b->in_huge_pages());
@@ -261,8 +262,8 @@ Result<Report> run_flood(const Options& options, const std::atomic<bool>& stop) 
     const Tuples tuples(options.a.ips, options.b.ips, options.port, 65536U - options.port);
     if (options.flows > tuples.count()) {
         return Error{Errc::kInvalid,
-                     "--flows " + std::to_string(options.flows) + ": these addresses and ports make " +
-                         std::to_string(tuples.count()),
+                     "--flows " + std::to_string(options.flows) +
+                         ": these addresses and ports make " + std::to_string(tuples.count()),
                      "--flows"};
     }
     const auto bytes = frame_memory(options.flows, options.queue_size, options.size);
@@ -271,8 +272,7 @@ Result<Report> run_flood(const Options& options, const std::atomic<bool>& stop) 
     wanted.queue_size = options.queue_size;
     wanted.mergeable = options.mergeable;
     wanted.offloads = options.offloads;
-    const auto timeout =
-        std::chrono::milliseconds(std::lround(options.start_timeout * 1000));
+    const auto timeout = std::chrono::milliseconds(std::lround(options.start_timeout * 1000));
     auto ends = open_ends(options.a, options.b, wanted, kAnnounceBytes + bytes.value(),
                           kAnnounceBytes + (options.both ? bytes.value() : 0), timeout);
     if (!ends) { return ends.error(); }

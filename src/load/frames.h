@@ -40,7 +40,8 @@ struct Link {
 /// How the transport checksum is made.
 enum class Checksum : std::uint8_t {
     kFull,     ///< In the frame.
-    kPartial,  ///< Pseudo header only, the rest is left to the device (VIRTIO_NET_HDR_F_NEEDS_CSUM).
+    kPartial,  ///< Pseudo header only, the rest is left to the device
+               ///< (VIRTIO_NET_HDR_F_NEEDS_CSUM).
     kNone,     ///< Zero, which only UDP allows.
 };
 

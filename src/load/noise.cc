@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ping-pong between two cores. Each trip is timed by itself: the median is not moved by the trips in
-// which a thread did not run.
+// Ping-pong between two cores. Each trip is timed by itself: the median is not moved by the trips
+// in which a thread did not run.
 #include "noise.h"
 
 #include <pthread.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Noise: how many cycles a cache line needs from one core to another and back. On shared machines it
-// changes within seconds, and every vhost figure with it. Two threads, for as long as it is asked.
+// Noise: how many cycles a cache line needs from one core to another and back. On shared machines
+// it changes within seconds, and every vhost figure with it. Two threads, for as long as it is
+// asked.
 #pragma once
 
 #include <span>

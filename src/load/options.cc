@@ -13,10 +13,12 @@ namespace sluice::load {
 namespace {
 
 constexpr const char* kAbout =
-    "Loads a vhost-user switch as a pair of guests would, at a few cycles a packet: end a sends or\n"
+    "Loads a vhost-user switch as a pair of guests would, at a few cycles a packet: end a sends "
+    "or\n"
     "opens, end b receives or answers. Exit status 0 only for a valid run.\n\n"
     "An END is PATH[,mac=02:00:00:00:00:01][,ip=10.0.0.1]...[,listen]: the vNIC's socket, who the\n"
-    "guest says it is (ip: an address, PREFIX/LENGTH or FIRST-LAST, more than once if need be), and\n"
+    "guest says it is (ip: an address, PREFIX/LENGTH or FIRST-LAST, more than once if need be), "
+    "and\n"
     "listen if the switch connects to us (Open vSwitch's dpdkvhostuserclient; Sluice's default).\n";
 
 constexpr const char* kExamples =
@@ -77,7 +79,8 @@ void add_flood(CLI::App& app, Options& o, Words& w) {
     mode.add_option("--flows", o.flows, "5-tuples, in turn")
         ->capture_default_str()
         ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{kFlowCountMax}));
-    mode.add_option("--size", w.size, "bytes on the wire with FCS, 64..1518, or imix (7:4:1 of 64, 594, 1518)")
+    mode.add_option("--size", w.size,
+                    "bytes on the wire with FCS, 64..1518, or imix (7:4:1 of 64, 594, 1518)")
         ->capture_default_str();
     mode.add_flag("--both", o.both, "b sends too, the same flows the other way");
     mode.add_option("--proto", w.proto, "udp or tcp")
@@ -102,12 +105,14 @@ void add_latency(CLI::App& app, Options& o, Words& w) {
     CLI::App& mode = *app.add_subcommand("latency", "one packet in flight, every one timed");
     add_common(mode, o, w);
     add_checksum(mode, w);
-    mode.add_option("--size", w.size, "bytes on the wire with FCS, 64..1518")->capture_default_str();
+    mode.add_option("--size", w.size, "bytes on the wire with FCS, 64..1518")
+        ->capture_default_str();
     mode.add_flag("--round-trip", o.round_trip, "a to b and back instead of one way");
 }
 
 void add_tso(CLI::App& app, Options& o, Words& w) {
-    CLI::App& mode = *app.add_subcommand("tso", "large TCP segments for the switch to carry or cut");
+    CLI::App& mode =
+        *app.add_subcommand("tso", "large TCP segments for the switch to carry or cut");
     add_common(mode, o, w);
     mode.add_option("--bytes", o.bytes, "payload of each large segment")
         ->capture_default_str()
@@ -159,9 +164,7 @@ Status read_port(const std::string& text, Options& o) {
     const auto last = dash == std::string::npos
                           ? first
                           : number(std::string_view(text).substr(dash + 1), 1, 65535);
-    if (!first || !last || *last < *first) {
-        return bad("--port", text, "1..65535 or FIRST-LAST");
-    }
+    if (!first || !last || *last < *first) { return bad("--port", text, "1..65535 or FIRST-LAST"); }
     o.port = static_cast<std::uint16_t>(*first);
     o.ports = *last - *first + 1;
     return Ok{};

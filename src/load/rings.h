@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// SendRing and ReceiveRing: a front-end's two virtqueues as the load uses them. What they are for is
-// few cache lines between the cores: the used index is read once a turn, the available index written
-// once a batch, heads are written once before the run and never again, buffers go back in the order
-// they came, descriptors are written only where a slot gets another frame. The loop's thread.
+// SendRing and ReceiveRing: a front-end's two virtqueues as the load uses them. What they are for
+// is few cache lines between the cores: the used index is read once a turn, the available index
+// written once a batch, heads are written once before the run and never again, buffers go back in
+// the order they came, descriptors are written only where a slot gets another frame. The loop's
+// thread.
 //
 // Relies on a device that uses buffers in order, as vhost implementations do; is_in_order() tells.
 #pragma once

@@ -67,8 +67,8 @@ Error refuse(const std::string& text, const std::string& why) {
 Status add_ips(const std::string& text, const std::string& value, Spec& spec) {
     const auto range = parse_range(value);
     if (!range) {
-        return refuse(text, "ip \"" + value +
-                                "\" is not an address, PREFIX/8..32 or FIRST-LAST of IPv4");
+        return refuse(text,
+                      "ip \"" + value + "\" is not an address, PREFIX/8..32 or FIRST-LAST of IPv4");
     }
     if (spec.ips.size() + (range->last - range->first) + 1 > kIpCountMax) {
         return refuse(text, "more than " + std::to_string(kIpCountMax) + " addresses");
@@ -90,8 +90,8 @@ Status read_item(const std::string& text, const std::string& item, Spec& spec) {
     }
     const auto mac = parse_mac(std::string_view(item).substr(4));
     if (!mac) {
-        return refuse(text, "mac \"" + item.substr(4) +
-                                "\" is not a unicast address like 02:00:00:00:00:01");
+        return refuse(
+            text, "mac \"" + item.substr(4) + "\" is not a unicast address like 02:00:00:00:00:01");
     }
     spec.mac = *mac;
     return Ok{};

@@ -92,8 +92,8 @@ void Stream::mark(std::uint64_t now) {
 }
 
 StreamCounts Stream::counts() const {
-    return {tx_->used() - marked_.sent, rx_->received() - marked_.received,
-            bytes_ - marked_.bytes, gap_max_};
+    return {tx_->used() - marked_.sent, rx_->received() - marked_.received, bytes_ - marked_.bytes,
+            gap_max_};
 }
 
 bool Stream::is_quiet(std::uint64_t now) {

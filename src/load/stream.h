@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stream: one direction of a flood, from one end's transmit ring to the other's receive ring. A turn
-// takes back what arrived and hands over what fits, whole bursts if it can; frames are not touched.
-// The loop's thread.
+// Stream: one direction of a flood, from one end's transmit ring to the other's receive ring. A
+// turn takes back what arrived and hands over what fits, whole bursts if it can; frames are not
+// touched. The loop's thread.
 //
-// Nothing is lost here while the switch loses nothing: what is with the switch and what waits in the
-// receive ring together never exceed the ring, because the transmit ring is looked at before the
-// receive ring, and what a switch can hold in its hands is left free.
+// Nothing is lost here while the switch loses nothing: what is with the switch and what waits in
+// the receive ring together never exceed the ring, because the transmit ring is looked at before
+// the receive ring, and what a switch can hold in its hands is left free.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,8 @@ public:
     /// From `from` to `to`. Without frames it only takes back. `reads_lengths`: frames differ.
     Stream(End& from, End& to, std::vector<Prepared> frames, bool reads_lengths);
 
-    /// One turn. `limit`: frames that may be handed over at most; `now`: tsc. True if anything moved.
+    /// One turn. `limit`: frames that may be handed over at most; `now`: tsc. True if anything
+    /// moved.
     bool turn(std::uint64_t now, std::uint64_t limit);
     /// Starts counting.
     void mark(std::uint64_t now);

@@ -13,7 +13,8 @@ double measure() {
     auto to = from;
     while (to - from < std::chrono::milliseconds(20)) { to = Clock::now(); }
     const std::uint64_t to_tsc = tsc();
-    return static_cast<double>(to_tsc - from_tsc) / std::chrono::duration<double>(to - from).count();
+    return static_cast<double>(to_tsc - from_tsc) /
+           std::chrono::duration<double>(to - from).count();
 }
 
 }  // namespace

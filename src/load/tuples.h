@@ -38,7 +38,8 @@ public:
     }
     /// Tuple `n`, modulo count().
     [[nodiscard]] Tuple at(std::uint64_t n) const {
-        const auto source_port = static_cast<std::uint16_t>(kSourcePortFirst + n % kSourcePortCount);
+        const auto source_port =
+            static_cast<std::uint16_t>(kSourcePortFirst + n % kSourcePortCount);
         n /= kSourcePortCount;
         const std::uint32_t a = a_ips_[n % a_ips_.size()];
         n /= a_ips_.size();

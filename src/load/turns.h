@@ -30,8 +30,8 @@ class Turns {
 public:
     Turns(const Ends& ends, const std::atomic<bool>& stop) : ends_(&ends), stop_(&stop) {}
 
-    /// Calls `turn(now)`, which says whether it moved anything, until `done(now)`; `stalled(cycles)`
-    /// after a time in which the thread did not run.
+    /// Calls `turn(now)`, which says whether it moved anything, until `done(now)`;
+    /// `stalled(cycles)` after a time in which the thread did not run.
     template <typename Turn, typename Done, typename Stalled>
     [[nodiscard]] Ended run(Turn&& turn, Done&& done, Stalled&& stalled) {
         const auto stall = static_cast<std::uint64_t>(kStallSeconds * tsc_hz());

@@ -37,11 +37,25 @@ bool take_any(End& end) {
     return found;
 }
 
-void settle(End& end, std::chrono::milliseconds timeout) {
+Status settle(End& end, std::chrono::milliseconds timeout) {
     const auto deadline = frontend::after(timeout);
-    while (end.tx().outstanding() != 0 && frontend::Clock::now() < deadline) {
+    while (end.tx().outstanding() != 0) {
+        if (!end.connected()) { return end.gone(); }
+        if (frontend::Clock::now() >= deadline) {
+            return Error{Errc::kIo,
+                         "socket " + end.spec().path + ": the switch takes no frames from the vNIC",
+                         end.spec().path};
+        }
         std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
+    return Ok{};
+}
+
+Status announce_both(const Ends& ends, std::chrono::milliseconds timeout) {
+    announce(*ends.b, *ends.a);
+    announce(*ends.a, *ends.b);
+    if (auto settled = settle(*ends.a, timeout); !settled) { return settled; }
+    return settle(*ends.b, timeout);
 }
 
 }  // namespace sluice::load

@@ -14,7 +14,9 @@ inline constexpr std::size_t kAnnounceBytes = 128;
 void announce(End& end, const End& peer);
 /// Takes back all that is there. True if one of them was an IPv4 frame to the end's own MAC.
 bool take_any(End& end);
-/// Waits until `end`'s transmit ring is used up, at most `timeout`.
-void settle(End& end, std::chrono::milliseconds timeout);
+/// Waits until the switch has used all that `end` handed over. kIo after `timeout`.
+[[nodiscard]] Status settle(End& end, std::chrono::milliseconds timeout);
+/// Announces both ends and waits until the switch has taken it.
+[[nodiscard]] Status announce_both(const Ends& ends, std::chrono::milliseconds timeout);
 
 }  // namespace sluice::load

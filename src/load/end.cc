@@ -2,6 +2,8 @@
 // End: a FrontEnd with the features of a Linux guest that does not use event indexes.
 #include "end.h"
 
+#include <cmath>
+
 namespace sluice::load {
 namespace {
 
@@ -53,19 +55,24 @@ Error End::gone() const {
                  spec_.path};
 }
 
-Result<Ends> open_ends(const Spec& a, const Spec& b, EndOptions options, std::size_t a_frame_bytes,
-                       std::size_t b_frame_bytes, std::chrono::milliseconds timeout) {
+std::chrono::milliseconds start_timeout(const Options& options) {
+    return std::chrono::milliseconds(std::lround(options.start_timeout * 1000));
+}
+
+Result<Ends> open_ends(const Options& options, std::size_t buffer_bytes, std::size_t a_frame_bytes,
+                       std::size_t b_frame_bytes) {
     Ends ends;
-    options.frame_bytes = a_frame_bytes;
-    auto opened = End::open(a, options);
+    EndOptions wanted{options.queue_size, options.mergeable, options.offloads, buffer_bytes,
+                      a_frame_bytes};
+    auto opened = End::open(options.a, wanted);
     if (!opened) { return opened.error(); }
     ends.a = std::move(opened).value();
-    options.frame_bytes = b_frame_bytes;
-    opened = End::open(b, options);
+    wanted.frame_bytes = b_frame_bytes;
+    opened = End::open(options.b, wanted);
     if (!opened) { return opened.error(); }
     ends.b = std::move(opened).value();
     for (End* end : {ends.a.get(), ends.b.get()}) {
-        if (auto started = end->start(timeout); !started) { return started.error(); }
+        if (auto started = end->start(start_timeout(options)); !started) { return started.error(); }
     }
     return ends;
 }

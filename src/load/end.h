@@ -10,18 +10,22 @@
 
 #include "frames.h"
 #include "front_end.h"
+#include "options.h"
 #include "rings.h"
 #include "spec.h"
 
 namespace sluice::load {
+
+/// Receive buffers for frames of an ordinary MTU, virtio header included.
+inline constexpr std::size_t kRxBufferBytes = 2048;
 
 /// What both ends have in common.
 struct EndOptions {
     unsigned queue_size = 256;
     bool mergeable = true;
     bool offloads = true;
-    std::size_t buffer_bytes = 2048;  ///< Of a receive buffer, virtio header included.
-    std::size_t frame_bytes = 0;      ///< Memory for frames, headers included.
+    std::size_t buffer_bytes = kRxBufferBytes;  ///< Of a receive buffer, virtio header included.
+    std::size_t frame_bytes = 0;                ///< Memory for frames, headers included.
 };
 
 class End {
@@ -64,9 +68,10 @@ struct Ends {
     [[nodiscard]] Error gone() const { return a->connected() ? b->gone() : a->gone(); }
 };
 
-/// Opens and starts both. `a_frame_bytes`, `b_frame_bytes` go to each one's EndOptions.
-[[nodiscard]] Result<Ends> open_ends(const Spec& a, const Spec& b, EndOptions options,
-                                     std::size_t a_frame_bytes, std::size_t b_frame_bytes,
-                                     std::chrono::milliseconds timeout);
+/// Opens and starts both ends of `options` with so many bytes for frames each.
+[[nodiscard]] Result<Ends> open_ends(const Options& options, std::size_t buffer_bytes,
+                                     std::size_t a_frame_bytes, std::size_t b_frame_bytes);
+/// Options::start_timeout.
+[[nodiscard]] std::chrono::milliseconds start_timeout(const Options& options);
 
 }  // namespace sluice::load

@@ -72,8 +72,9 @@ private:
                              " ms: is a policy in the way, or are MAC and IP not the vNIC's?",
                          options_.b.path};
         }
-        settle(*ends_.a, std::chrono::milliseconds(1000));
-        settle(*ends_.b, std::chrono::milliseconds(1000));
+        for (End* used : {ends_.a.get(), ends_.b.get()}) {
+            if (auto settled = settle(*used, start_timeout(options_)); !settled) { return settled; }
+        }
         make_streams();
         return Ok{};
     }
@@ -268,13 +269,8 @@ Result<Report> run_flood(const Options& options, const std::atomic<bool>& stop) 
     }
     const auto bytes = frame_memory(options.flows, options.queue_size, options.size);
     if (!bytes) { return bytes.error(); }
-    EndOptions wanted;
-    wanted.queue_size = options.queue_size;
-    wanted.mergeable = options.mergeable;
-    wanted.offloads = options.offloads;
-    const auto timeout = std::chrono::milliseconds(std::lround(options.start_timeout * 1000));
-    auto ends = open_ends(options.a, options.b, wanted, kAnnounceBytes + bytes.value(),
-                          kAnnounceBytes + (options.both ? bytes.value() : 0), timeout);
+    auto ends = open_ends(options, kRxBufferBytes, kAnnounceBytes + bytes.value(),
+                          kAnnounceBytes + (options.both ? bytes.value() : 0));
     if (!ends) { return ends.error(); }
     return Flood(options, ends.value(), stop).run();
 }

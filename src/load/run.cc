@@ -12,6 +12,7 @@ Result<Report> run(const Options& options, const std::atomic<bool>& stop) {
     }
     switch (options.mode) {
         case Mode::kFlood: return run_flood(options, stop);
+        case Mode::kCrr: return run_crr(options, stop);
         default: break;
     }
     return Error{Errc::kUnsupported, std::string(to_string(options.mode)) + " is no mode of a run",

@@ -15,10 +15,10 @@ namespace sluice::load {
 /// Counter's rate in Hz, measured over some 20 ms at the first call.
 [[nodiscard]] double tsc_hz();
 
-/// Steps aside for a few hundred cycles without touching memory, so that the other core keeps its
-/// lines.
+/// Steps aside for about a thousand cycles without touching memory, so that the other core keeps
+/// its lines.
 inline void step_aside() noexcept {
-    for (int i = 0; i < 6; ++i) { _mm_pause(); }
+    for (int i = 0; i < 20; ++i) { _mm_pause(); }
 }
 
 }  // namespace sluice::load

@@ -24,23 +24,24 @@ struct Tuple {
 
 class Tuples {
 public:
-    /// `ports`: how many destination ports, counting up from `port`.
+    /// `ports`: how many destination ports, counting up from `port`. `source_ports`: how many of
+    /// these, from kSourcePortFirst.
     Tuples(std::span<const std::uint32_t> a_ips, std::span<const std::uint32_t> b_ips,
-           std::uint16_t port, std::uint32_t ports)
+           std::uint16_t port, std::uint32_t ports, std::uint32_t source_ports = kSourcePortCount)
         : a_ips_(a_ips.begin(), a_ips.end()),
           b_ips_(b_ips.begin(), b_ips.end()),
           port_(port),
-          ports_(ports) {}
+          ports_(ports),
+          source_ports_(source_ports) {}
 
     /// How many there are.
     [[nodiscard]] std::uint64_t count() const {
-        return std::uint64_t{kSourcePortCount} * a_ips_.size() * b_ips_.size() * ports_;
+        return std::uint64_t{source_ports_} * a_ips_.size() * b_ips_.size() * ports_;
     }
     /// Tuple `n`, modulo count().
     [[nodiscard]] Tuple at(std::uint64_t n) const {
-        const auto source_port =
-            static_cast<std::uint16_t>(kSourcePortFirst + n % kSourcePortCount);
-        n /= kSourcePortCount;
+        const auto source_port = static_cast<std::uint16_t>(kSourcePortFirst + n % source_ports_);
+        n /= source_ports_;
         const std::uint32_t a = a_ips_[n % a_ips_.size()];
         n /= a_ips_.size();
         const std::uint32_t b = b_ips_[n % b_ips_.size()];
@@ -52,6 +53,7 @@ private:
     std::vector<std::uint32_t> a_ips_, b_ips_;
     std::uint16_t port_;
     std::uint32_t ports_;
+    std::uint32_t source_ports_;
 };
 
 }  // namespace sluice::load

@@ -41,17 +41,19 @@ public:
           talk_(ends, talk_options_, kAnnounceBytes) {}
 
     [[nodiscard]] Result<Report> run() {
+        const std::uint64_t sent = used();
+        const std::uint64_t received = taken();
         if (auto first = open_first(talk_, turns_, options_.start_timeout); !first) {
             return first.error();
         }
         if (auto done = loop(options_.warmup); !done) { return done.error(); }
         before_ = talk_.counts();
-        const std::uint64_t sent = used();
-        const std::uint64_t received = taken();
+        const std::uint64_t taken_before = taken();
         const std::uint64_t start = tsc();
         if (auto done = loop(options_.seconds); !done) { return done.error(); }
         seconds_ = seconds_of(tsc() - start);
         costs_ = turns_.costs();
+        taken_in_time_ = taken() - taken_before;
         in_time_ = talk_.counts();
         talk_.stop_opening();
         if (auto done = finish(); !done) { return done.error(); }
@@ -125,7 +127,7 @@ private:
 
     [[nodiscard]] Report report(std::uint64_t completed, std::uint64_t failed) const {
         const auto connections = static_cast<double>(completed);
-        const auto packets = static_cast<double>(received_);
+        const auto packets = static_cast<double>(taken_in_time_);
         const double all = connections / seconds_;
         Report report("crr");
         report.set("seconds", seconds_, "s", 3);
@@ -163,6 +165,7 @@ private:
     TurnCosts costs_;
     std::uint64_t sent_ = 0;
     std::uint64_t received_ = 0;
+    std::uint64_t taken_in_time_ = 0;
     double seconds_ = 0;
 };
 

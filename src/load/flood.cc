@@ -7,16 +7,21 @@
 
 #include "announce.h"
 #include "modes.h"
+#include "opening.h"
+#include "probe.h"
 #include "stream.h"
 #include "turns.h"
 
 namespace sluice::load {
 namespace {
 
-constexpr double kProbeSeconds = 0.05;
+constexpr unsigned kParallel = 256;
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
-constexpr std::uint32_t kSequenceA = 1001;
-constexpr std::uint32_t kSequenceB = 2001;
+
+// Where an end's frames begin: behind those of the announcement and of the handshakes.
+std::size_t frames_at(const Options& options) {
+    return kAnnounceBytes + (options.handshake ? Talk::frame_bytes(options.queue_size) : 0);
+}
 
 class Flood {
 public:
@@ -30,7 +35,7 @@ public:
         prepare();
         using Stage = Status (Flood::*)();
         for (const Stage stage :
-             {&Flood::probe, &Flood::warm_up, &Flood::drain, &Flood::measure, &Flood::drain}) {
+             {&Flood::open_way, &Flood::warm_up, &Flood::drain, &Flood::measure, &Flood::drain}) {
             if (auto done = (this->*stage)(); !done) { return done.error(); }
         }
         return judge();
@@ -40,52 +45,34 @@ private:
     void prepare() {
         FrameShape shape{ends_.link(),      false,
                          options_.tcp,      options_.size,
-                         options_.checksum, {kSequenceA, kSequenceB, kAck | kPsh}};
-        forward_ = write_frames(*ends_.a, kAnnounceBytes, tuples_, options_.flows, shape);
+                         options_.checksum, {sequence_ + 1, peer_sequence(sequence_) + 1, kAck | kPsh}};
+        forward_ = write_frames(*ends_.a, frames_at(options_), tuples_, options_.flows, shape);
         if (!options_.both) { return; }
         shape.link = shape.link.back();
         shape.reversed = true;
-        shape.fields = {kSequenceB, kSequenceA, kAck | kPsh};
-        back_ = write_frames(*ends_.b, kAnnounceBytes, tuples_, options_.flows, shape);
+        shape.fields = {peer_sequence(sequence_) + 1, sequence_ + 1, kAck | kPsh};
+        back_ = write_frames(*ends_.b, frames_at(options_), tuples_, options_.flows, shape);
     }
 
-    // Announces both ends and sends a frame now and then until one arrives.
-    [[nodiscard]] Status probe() {
-        const std::uint64_t end = tsc() + cycles_of(options_.start_timeout);
-        std::uint64_t next = 0;
-        bool arrived = false;
-        const Ended ended = turns_.run(
-            [&](std::uint64_t now) {
-                arrived = take_any(*ends_.b) || arrived;
-                (void)take_any(*ends_.a);
-                if (now < next) { return false; }
-                next = now + cycles_of(kProbeSeconds);
-                send_probe();
-                return true;
-            },
-            [&](std::uint64_t now) { return arrived || now >= end; }, [](std::uint64_t) {});
-        if (ended != Ended::kInTime) { return turns_.error(ended); }
-        if (!arrived) {
-            return Error{Errc::kIo,
-                         "no frame that a sent arrived at b within " +
-                             std::to_string(std::lround(options_.start_timeout * 1000)) +
-                             " ms: is a policy in the way, or are MAC and IP not the vNIC's?",
-                         options_.b.path};
+    // The way is open, by a first frame or by every connection's handshake.
+    [[nodiscard]] Status open_way() {
+        if (!options_.handshake) {
+            if (auto open = probe(ends_, turns_, options_, forward_[0]); !open) { return open; }
+            make_streams();
+            return Ok{};
         }
-        for (End* used : {ends_.a.get(), ends_.b.get()}) {
-            if (auto settled = settle(*used, start_timeout(options_)); !settled) { return settled; }
-        }
+        TalkOptions talk{.tuples = tuples_};
+        talk.parallel = options_.queue_size / 2 < kParallel ? options_.queue_size / 2 : kParallel;
+        talk.handshake_only = true;
+        talk.count = options_.flows;
+        talk.sequence = sequence_;
+        if (auto told = announce_both(ends_, start_timeout(options_)); !told) { return told; }
+        const auto opened =
+            open_all(ends_, turns_, talk, options_.start_timeout, kAnnounceBytes);
+        if (!opened) { return opened.error(); }
+        connections_ = opened.value();
         make_streams();
         return Ok{};
-    }
-
-    void send_probe() {
-        SendRing& tx = ends_.a->tx();
-        if (tx.outstanding() + kBurst > tx.size()) { return; }
-        announce(*ends_.b, *ends_.a);
-        announce(*ends_.a, *ends_.b);
-        tx.set(tx.slot(), forward_[0].address, forward_[0].length);
-        tx.publish(1);
     }
 
     void make_streams() {
@@ -213,7 +200,11 @@ private:
         report.set("seconds", seconds_, "s", 3);
         report.set("tsc_hz", tsc_hz(), "Hz", 0);
         report.set("flows", options_.flows);
-        report.set("size", options_.size == 0 ? "imix" : std::to_string(options_.size));
+        if (options_.size == 0) {
+            report.set("size", "imix");
+        } else {
+            report.set("size", std::uint64_t{options_.size}, "bytes");
+        }
         report.set("pps", in_time / seconds_, "packets/s", 0);
         report.set("gbps", bytes * 8e-9 / seconds_, "Gb/s", 3);
         report.set("sent", sent, "packets");
@@ -252,6 +243,7 @@ private:
     std::uint64_t given_before_[2] = {};
     StreamCounts in_time_[2];
     TurnCosts costs_;
+    const std::uint32_t sequence_ = run_sequence();
     std::uint64_t connections_ = 0;
     double seconds_ = 0;
     bool is_measured_ = false;
@@ -269,8 +261,8 @@ Result<Report> run_flood(const Options& options, const std::atomic<bool>& stop) 
     }
     const auto bytes = frame_memory(options.flows, options.queue_size, options.size);
     if (!bytes) { return bytes.error(); }
-    auto ends = open_ends(options, kRxBufferBytes, kAnnounceBytes + bytes.value(),
-                          kAnnounceBytes + (options.both ? bytes.value() : 0));
+    auto ends = open_ends(options, kRxBufferBytes, frames_at(options) + bytes.value(),
+                          frames_at(options) + (options.both ? bytes.value() : 0));
     if (!ends) { return ends.error(); }
     return Flood(options, ends.value(), stop).run();
 }

@@ -45,6 +45,16 @@ enum class Checksum : std::uint8_t {
     kNone,     ///< Zero, which only UDP allows.
 };
 
+/// A TCP segment that the switch or the other guest cuts (VIRTIO_NET_HDR_GSO_TCPV4); `header` comes
+/// from write_tcp with Checksum::kPartial.
+[[nodiscard]] inline frontend::NetHeader with_gso(frontend::NetHeader header,
+                                                  std::uint16_t segment_bytes) {
+    header.gso_type = frontend::kGsoTcp4;
+    header.hdr_len = kTcpPayloadAt;
+    header.gso_size = segment_bytes;
+    return header;
+}
+
 struct TcpFields {
     std::uint32_t sequence = 0;
     std::uint32_t ack = 0;

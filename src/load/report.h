@@ -18,6 +18,7 @@ public:
     /// `digits` behind the point, in both forms.
     void set(const std::string& key, double value, const std::string& unit, int digits);
     void set(const std::string& key, const std::string& text);
+    void set(const std::string& key, const char* text) { set(key, std::string(text)); }
     void set(const std::string& key, bool value);
 
     [[nodiscard]] const nlohmann::ordered_json& json() const { return values_; }

@@ -13,6 +13,8 @@ Result<Report> run(const Options& options, const std::atomic<bool>& stop) {
     switch (options.mode) {
         case Mode::kFlood: return run_flood(options, stop);
         case Mode::kCrr: return run_crr(options, stop);
+        case Mode::kLatency: return run_latency(options, stop);
+        case Mode::kTso: return run_tso(options, stop);
         default: break;
     }
     return Error{Errc::kUnsupported, std::string(to_string(options.mode)) + " is no mode of a run",

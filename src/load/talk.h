@@ -22,13 +22,18 @@
 
 namespace sluice::load {
 
+/// b's initial sequence number for a's.
+[[nodiscard]] constexpr std::uint32_t peer_sequence(std::uint32_t sequence) {
+    return sequence + (1U << 31U);
+}
+
 struct TalkOptions {
     Tuples tuples;
     unsigned parallel = 256;      ///< Slots; the tuples' source ports are a multiple of it.
     bool handshake_only = false;  ///< Leave the connections open.
     std::uint64_t first = 0;      ///< Number of the first tuple, a multiple of `parallel`.
     std::uint64_t count = 0;      ///< Connections in all, 0: until stop_opening().
-    std::uint32_t sequence = 0;   ///< Initial sequence number of a; b's is the next 2^31 away.
+    std::uint32_t sequence = 0;   ///< Initial sequence number of a; b's is peer_sequence() of it.
     int scale = -1;               ///< Window scale of both, negative: none.
 };
 
@@ -59,7 +64,7 @@ public:
     [[nodiscard]] bool is_exhausted() const { return exhausted_; }
     [[nodiscard]] const TalkCounts& counts() const { return counts_; }
     [[nodiscard]] std::uint32_t sequence_a() const { return options_.sequence; }
-    [[nodiscard]] std::uint32_t sequence_b() const { return options_.sequence + (1U << 31U); }
+    [[nodiscard]] std::uint32_t sequence_b() const { return peer_sequence(options_.sequence); }
 
 private:
     static constexpr unsigned kFrameStride = 128;

@@ -34,8 +34,8 @@ public:
     [[nodiscard]] Result<Report> run() {
         prepare();
         using Stage = Status (Flood::*)();
-        for (const Stage stage :
-             {&Flood::open_way, &Flood::warm_up, &Flood::drain, &Flood::measure, &Flood::drain}) {
+        for (const Stage stage : {&Flood::open_way, &Flood::warm_up, &Flood::drain, &Flood::measure,
+                                  &Flood::drain, &Flood::close_way}) {
             if (auto done = (this->*stage)(); !done) { return done.error(); }
         }
         return judge();
@@ -43,9 +43,10 @@ public:
 
 private:
     void prepare() {
-        FrameShape shape{ends_.link(),      false,
-                         options_.tcp,      options_.size,
-                         options_.checksum, {sequence_ + 1, peer_sequence(sequence_) + 1, kAck | kPsh}};
+        FrameShape shape{
+            ends_.link(),      false,
+            options_.tcp,      options_.size,
+            options_.checksum, {sequence_ + 1, peer_sequence(sequence_) + 1, kAck | kPsh}};
         forward_ = write_frames(*ends_.a, frames_at(options_), tuples_, options_.flows, shape);
         if (!options_.both) { return; }
         shape.link = shape.link.back();
@@ -67,8 +68,7 @@ private:
         talk.count = options_.flows;
         talk.sequence = sequence_;
         if (auto told = announce_both(ends_, start_timeout(options_)); !told) { return told; }
-        const auto opened =
-            open_all(ends_, turns_, talk, options_.start_timeout, kAnnounceBytes);
+        const auto opened = open_all(ends_, turns_, talk, options_.start_timeout, kAnnounceBytes);
         if (!opened) { return opened.error(); }
         connections_ = opened.value();
         make_streams();
@@ -145,7 +145,10 @@ private:
             },
             [&](std::uint64_t now) { return quiet || now >= end; }, [](std::uint64_t) {});
         if (ended != Ended::kInTime) { return turns_.error(ended); }
-        if (is_measured_) { return Ok{}; }
+        if (is_measured_) {
+            for (std::size_t i = 0; i < 2; ++i) { all_[i] = streams_[i].counts(); }
+            return Ok{};
+        }
         for (Stream& stream : streams_) { stream.mark(tsc()); }
         return Ok{};
     }
@@ -160,6 +163,17 @@ private:
         is_measured_ = true;
         if (ended != Ended::kInTime) { return turns_.error(ended); }
         return Ok{};
+    }
+
+    [[nodiscard]] Status close_way() {
+        if (!options_.handshake) { return Ok{}; }
+        const auto payload = [this](std::uint64_t n) {
+            return wire_bytes(options_.size, n) - kFcsBytes - static_cast<unsigned>(kTcpPayloadAt);
+        };
+        return close_all(
+            ends_, tuples_, options_.flows,
+            [&](std::uint64_t n) { return sequence_ + 1 + payload(n); },
+            peer_sequence(sequence_) + 1, options_.start_timeout, kAnnounceBytes);
     }
 
     [[nodiscard]] double starved_share() const {
@@ -191,9 +205,8 @@ private:
     }
 
     [[nodiscard]] Report report() const {
-        const StreamCounts all[] = {streams_[0].counts(), streams_[1].counts()};
-        const std::uint64_t sent = all[0].sent + all[1].sent;
-        const std::uint64_t received = all[0].received + all[1].received;
+        const std::uint64_t sent = all_[0].sent + all_[1].sent;
+        const std::uint64_t received = all_[0].received + all_[1].received;
         const auto in_time = static_cast<double>(in_time_[0].received + in_time_[1].received);
         const auto bytes = static_cast<double>(in_time_[0].bytes + in_time_[1].bytes);
         Report report("flood");
@@ -211,8 +224,8 @@ private:
         report.set("received", received, "packets");
         report.set("lost", sent > received ? sent - received : 0, "packets");
         if (options_.both) {
-            report.set("sent_by_b", all[1].sent, "packets");
-            report.set("received_by_a", all[1].received, "packets");
+            report.set("sent_by_b", all_[1].sent, "packets");
+            report.set("received_by_a", all_[1].received, "packets");
         }
         report.set("sent_total", ends_.a->tx().used() + ends_.b->tx().used(), "packets");
         report.set("received_total", ends_.a->rx().received() + ends_.b->rx().received(),
@@ -241,7 +254,7 @@ private:
     std::vector<Prepared> forward_, back_;
     std::vector<Stream> streams_;
     std::uint64_t given_before_[2] = {};
-    StreamCounts in_time_[2];
+    StreamCounts in_time_[2], all_[2];
     TurnCosts costs_;
     const std::uint32_t sequence_ = run_sequence();
     std::uint64_t connections_ = 0;

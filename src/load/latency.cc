@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// latency: one packet in flight. The clock runs from the available index of the one ring to the used
-// index of the other, both on this core. A sample during which this thread did not run is discarded.
+// latency: one packet in flight. The clock runs from the available index of the one ring to the
+// used index of the other, both on this core. A sample during which this thread did not run is
+// discarded.
 #include <algorithm>
 #include <cmath>
 
@@ -101,7 +102,8 @@ private:
     [[nodiscard]] Status miss() {
         ++lost_;
         if (auto fine = look_around(); !fine) { return fine; }
-        if (samples_.empty() && static_cast<double>(lost_) * kLostSeconds > options_.start_timeout) {
+        if (samples_.empty() &&
+            static_cast<double>(lost_) * kLostSeconds > options_.start_timeout) {
             return Error{Errc::kIo, "no packet arrived; " + std::to_string(lost_) + " were sent",
                          ""};
         }

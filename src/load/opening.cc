@@ -2,6 +2,7 @@
 // Opening connections before the part of a run that is measured.
 #include "opening.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -11,6 +12,7 @@ namespace sluice::load {
 namespace {
 
 constexpr std::uint64_t kResetsMax = 64;
+constexpr std::size_t kResetStride = 128;  // Within Talk::frame_bytes().
 constexpr auto kIgnoreStall = [](std::uint64_t) {};
 
 Error not_opened(const Talk& talk, double timeout_seconds) {
@@ -65,6 +67,38 @@ Result<std::uint64_t> open_all(Ends& ends, Turns& turns, const TalkOptions& opti
         if (auto settled = settle(*used, timeout); !settled) { return settled.error(); }
     }
     return talk.counts().opened;
+}
+
+Status close_all(Ends& ends, const Tuples& tuples, std::uint64_t count,
+                 const std::function<std::uint32_t(std::uint64_t)>& sequence_of, std::uint32_t ack,
+                 double timeout_seconds, std::size_t offset) {
+    SendRing& tx = ends.a->tx();
+    const std::size_t header_bytes = ends.a->header_bytes();
+    const frontend::GuestSpan area = ends.a->frames();
+    const Segment reset(ends.link(), kRst | kAck, 0);
+    std::uint64_t deadline = tsc() + cycles_of(timeout_seconds);
+    for (std::uint64_t n = 0; n < count;) {
+        (void)take_any(*ends.b);
+        (void)take_any(*ends.a);
+        const std::uint64_t room = tx.size() - tx.outstanding();
+        const auto burst =
+            static_cast<unsigned>(std::min<std::uint64_t>({room, count - n, kBurst}));
+        if (room < kBurst && burst < count - n) {
+            if (!ends.connected() || tsc() > deadline) { return ends.gone(); }
+            step_aside();
+            continue;
+        }
+        for (unsigned i = 0; i < burst; ++i, ++n) {
+            const unsigned slot = tx.slot(i);
+            const std::size_t at = offset + slot * kResetStride;
+            std::fill_n(area.host + at, header_bytes, std::uint8_t{0});
+            reset.write(area.host + at + header_bytes, tuples.at(n), sequence_of(n), ack);
+            tx.set(slot, area.guest + at, static_cast<std::uint32_t>(header_bytes + kSegmentBytes));
+        }
+        tx.publish(burst);
+        deadline = tsc() + cycles_of(timeout_seconds);
+    }
+    return settle(*ends.a, std::chrono::milliseconds(std::lround(timeout_seconds * 1000)));
 }
 
 }  // namespace sluice::load

@@ -67,8 +67,11 @@ bool Stream::send(unsigned outstanding, std::uint64_t limit) {
     } else {
         count = static_cast<unsigned>(limit);
     }
-    ++giving_turns_;
-    starved_turns_ += outstanding == 0 ? 1U : 0U;
+    if (!is_late_) {
+        ++giving_turns_;
+        starved_turns_ += outstanding == 0 ? 1U : 0U;
+    }
+    is_late_ = false;
     if (!is_fixed_) { write(count); }
     tx_->publish(count);
     return true;

@@ -35,8 +35,12 @@ public:
     /// Starts counting.
     void mark(std::uint64_t now);
     [[nodiscard]] StreamCounts counts() const;
-    /// The loop did not run for so many cycles: not a gap of the switch's.
-    void forgive(std::uint64_t cycles) { moved_at_ += cycles; }
+    /// The loop did not run for so many cycles: not a gap of the switch's, and if it finds the
+    /// switch without frames now, that is no wonder.
+    void forgive(std::uint64_t cycles) {
+        moved_at_ += cycles;
+        is_late_ = true;
+    }
 
     [[nodiscard]] bool sends() const { return !frames_.empty(); }
     [[nodiscard]] std::uint64_t handed_over() const { return tx_->handed_over(); }
@@ -57,6 +61,7 @@ private:
     std::vector<Prepared> frames_;
     bool is_fixed_ = false;  // Every slot keeps its frame.
     bool reads_lengths_ = false;
+    bool is_late_ = false;
     unsigned under_way_max_ = 0;
     std::size_t cursor_ = 0;
     std::uint32_t header_bytes_ = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tso: segments of tens of kilobytes with a virtio GSO header and a partial checksum, on TCP
-// connections that were opened properly; b acknowledges each. Payload is never touched: of a segment
-// the loop writes sequence number and source port, of a received one it reads the first line.
+// connections that were opened properly; b acknowledges each. Payload is never touched: of a
+// segment the loop writes sequence number and source port, of a received one it reads the first
+// line.
 //
 // What is under way is limited to what b's receive buffers hold: either whole segments over merged
 // or large buffers, or, where b does not take them, packets of an ordinary MTU.
@@ -17,7 +18,7 @@
 namespace sluice::load {
 namespace {
 
-constexpr std::size_t kMergedBufferBytes = 4096;         // As Linux posts them.
+constexpr std::size_t kMergedBufferBytes = 4096;  // As Linux posts them.
 constexpr std::size_t kLargeBufferBytes = (65536 + 63) / 64 * 64 + 64;
 constexpr unsigned kParallel = 64;
 constexpr unsigned kSegmentsMax = 32;  // Under way; more gains nothing and costs cache.
@@ -43,7 +44,8 @@ public:
 
     [[nodiscard]] static std::size_t stride(const Options& options) {
         return (sizeof(frontend::NetHeader) + kTcpPayloadAt + options.bytes + kLine - 1) / kLine *
-                   kLine + kLine;
+                   kLine +
+               kLine;
     }
     [[nodiscard]] static std::size_t frames_at(const Options& options) {
         return kAnnounceBytes + Talk::frame_bytes(options.queue_size);
@@ -67,6 +69,12 @@ public:
         in_time_ = minus(counts_, before);
         if (auto done = drain(); !done) { return done.error(); }
         all_ = minus(counts_, before);
+        if (auto done = close_all(
+                ends_, tuples_, options_.flows, [this](std::uint64_t n) { return next_[n]; },
+                peer_sequence(sequence_) + 1, options_.start_timeout, kAnnounceBytes);
+            !done) {
+            return done.error();
+        }
         if (in_time_.frames == 0) { return Error{Errc::kIo, "no frame arrived at b", ""}; }
         return report();
     }
@@ -99,13 +107,14 @@ private:
             const std::size_t at = frames_at(options_) + i * stride(options_);
             const std::span<std::uint8_t> frame(area.host + at + header_bytes,
                                                 kTcpPayloadAt + options_.bytes);
-            const frontend::NetHeader header = with_gso(
-                write_tcp(frame, ends_.link(), tuple, {0, peer_sequence(sequence_) + 1, kAck | kPsh},
-                          options_.bytes, Checksum::kPartial),
-                static_cast<std::uint16_t>(options_.segment));
+            const frontend::NetHeader header =
+                with_gso(write_tcp(frame, ends_.link(), tuple,
+                                   {0, peer_sequence(sequence_) + 1, kAck | kPsh}, options_.bytes,
+                                   Checksum::kPartial),
+                         static_cast<std::uint16_t>(options_.segment));
             std::memcpy(area.host + at, &header, header_bytes);
-            buffers_.push_back({area.guest + at,
-                                static_cast<std::uint32_t>(header_bytes + frame.size())});
+            buffers_.push_back(
+                {area.guest + at, static_cast<std::uint32_t>(header_bytes + frame.size())});
         }
         next_.assign(options_.flows, sequence_ + 1);
         ack_ = Segment(ends_.link().back(), kAck, 0);
@@ -136,7 +145,7 @@ private:
             ends_.a->rx().recycle(acks);
             moved = true;
         }
-        if (sends) { moved = send(a_out) || moved; }
+        if (sends) { moved = send(now, a_out) || moved; }
         if (under_way() != 0 && now - moved_at_ > cycles_of(kLostSeconds)) {
             lost_bytes_ += under_way();  // What has not come by now does not come.
             moved_at_ = now;
@@ -144,16 +153,17 @@ private:
         return moved;
     }
 
-    bool send(unsigned outstanding) {
+    bool send(std::uint64_t now, unsigned outstanding) {
         SendRing& tx = ends_.a->tx();
         const frontend::GuestSpan area = ends_.a->frames();
         const std::uint64_t room = under_way_max_ - std::min(under_way_max_, under_way());
-        const auto count = static_cast<unsigned>(
-            std::min<std::uint64_t>(room / options_.bytes, kSegmentsMax - std::min(outstanding, kSegmentsMax)));
+        const auto count = static_cast<unsigned>(std::min<std::uint64_t>(
+            room / options_.bytes, kSegmentsMax - std::min(outstanding, kSegmentsMax)));
         if (count == 0) { return false; }
         for (unsigned i = 0; i < count; ++i) {
             const Prepared& buffer = buffers_[cursor_];
-            std::uint8_t* frame = area.host + (buffer.address - area.guest) + ends_.a->header_bytes();
+            std::uint8_t* frame =
+                area.host + (buffer.address - area.guest) + ends_.a->header_bytes();
             put16(frame + kL4At, static_cast<std::uint16_t>(kSourcePortFirst + flow_));
             put32(frame + kTcpSequenceAt, next_[flow_]);
             next_[flow_] += options_.bytes;
@@ -161,7 +171,7 @@ private:
             cursor_ = cursor_ + 1 == buffers_.size() ? 0 : cursor_ + 1;
             flow_ = flow_ + 1 == next_.size() ? 0 : flow_ + 1;
         }
-        if (under_way() == 0) { moved_at_ = tsc(); }
+        if (under_way() == 0) { moved_at_ = now; }
         tx.publish(count);
         handed_bytes_ += std::uint64_t{count} * options_.bytes;
         counts_.segments += count;
@@ -235,12 +245,13 @@ private:
 
     [[nodiscard]] Status drain() {
         const std::uint64_t end = tsc() + cycles_of(kDrainSeconds);
-        const Ended ended = turns_.run(
-            [&](std::uint64_t now) { return turn(now, false); },
-            [&](std::uint64_t now) {
-                return now >= end || (under_way() == 0 && now - moved_at_ > cycles_of(kQuietSeconds));
-            },
-            [&](std::uint64_t cycles) { moved_at_ += cycles; });
+        const Ended ended =
+            turns_.run([&](std::uint64_t now) { return turn(now, false); },
+                       [&](std::uint64_t now) {
+                           return now >= end ||
+                                  (under_way() == 0 && now - moved_at_ > cycles_of(kQuietSeconds));
+                       },
+                       [&](std::uint64_t cycles) { moved_at_ += cycles; });
         if (ended != Ended::kInTime) { return turns_.error(ended); }
         return Ok{};
     }

@@ -68,8 +68,8 @@ TEST(LoadFrames, TcpSynCarriesTheWindowScale) {
 
 TEST(LoadFrames, PartialChecksumIsThePseudoHeader) {
     Bytes frame(kTcpPayloadAt + 60000);
-    const auto header = with_gso(
-        write_tcp(frame, kLink, kTuple, {1, 2, kAck}, 60000, Checksum::kPartial), 1448);
+    const auto header =
+        with_gso(write_tcp(frame, kLink, kTuple, {1, 2, kAck}, 60000, Checksum::kPartial), 1448);
     EXPECT_EQ(header.flags, frontend::kHeaderNeedsCsum);
     EXPECT_EQ(header.csum_start, 34);
     EXPECT_EQ(header.csum_offset, 16);
@@ -86,10 +86,9 @@ TEST(LoadFrames, PatchedSegmentIsTheOneWrittenAtOnce) {
     std::mt19937 random(4711);
     const Segment request(kLink, kPsh | kAck, kTalkPayloadBytes);
     for (int i = 0; i < 2000; ++i) {
-        const Tuple tuple{static_cast<std::uint32_t>(random()),
-                          static_cast<std::uint32_t>(random()),
-                          static_cast<std::uint16_t>(random()),
-                          static_cast<std::uint16_t>(random())};
+        const Tuple tuple{
+            static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random()),
+            static_cast<std::uint16_t>(random()), static_cast<std::uint16_t>(random())};
         const auto sequence = static_cast<std::uint32_t>(random());
         const auto ack = static_cast<std::uint32_t>(random());
         Bytes patched(60), whole(60);

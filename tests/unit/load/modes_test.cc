@@ -102,12 +102,11 @@ TEST_F(LoadModes, FloodBothWaysOfManyFlows) {
     EXPECT_GT(r["received_by_a"].get<std::uint64_t>(), 0U);
 }
 
-TEST_F(LoadModes, FloodOverSmallRingsWithoutOffloadsAsClient) {
+TEST_F(LoadModes, FloodOfLargeFramesWithoutOffloadsAsClient) {
     Options o = options(Mode::kFlood);
     o.a = parse_spec(path("a"), 1).value();
     o.b = parse_spec(path("b"), 2).value();
     o.mergeable = o.offloads = false;
-    o.queue_size = 128;
     o.size = 1518;
     const auto r = run_on_pair(o);
     expect_sound(r, "flood");
@@ -186,9 +185,10 @@ TEST_F(LoadModes, NobodyAnswersIsNoResult) {
     o.start_timeout = 0.3;
     const auto result = attempt(o, false);
     ASSERT_FALSE(result.ok());
-    EXPECT_EQ(result.error().message,
-              "no connection that a opened to b was answered within 300 ms: is a policy in the way, "
-              "or are MAC and IP not the vNIC's?");
+    EXPECT_EQ(
+        result.error().message,
+        "no connection that a opened to b was answered within 300 ms: is a policy in the way, "
+        "or are MAC and IP not the vNIC's?");
 }
 
 TEST_F(LoadModes, NoSwitchIsNoResult) {
@@ -206,8 +206,8 @@ TEST_F(LoadModes, TuplesUsedUpIsNoResult) {
     o.seconds = 60;  // Ends long before: 61440 connections.
     const auto result = attempt(o, true);
     ASSERT_FALSE(result.ok());
-    EXPECT_TRUE(result.error().message.starts_with("all 61440 5-tuples were used")) <<
-        result.error().message;
+    EXPECT_TRUE(result.error().message.starts_with("all 61440 5-tuples were used"))
+        << result.error().message;
 }
 
 TEST_F(LoadModes, SignalEndsARun) {

@@ -32,12 +32,34 @@ std::string refusal(std::vector<const char*> words) {
 }
 
 TEST(LoadOptions, FloodAsDocumented) {
-    const auto parsed =
-        parse_words({"flood", "--a", "/a,listen", "--b", "/b", "--flows", "100000", "--size",
-                     "imix", "--both", "--proto", "tcp", "--handshake", "--pps", "1000", "--gaps",
-                     "--seconds", "2.5", "--warmup", "0", "--cpu", "0", "--json",
-                     "--start-timeout", "3", "--no-mergeable", "--no-offloads"})
-            .parsed;
+    const auto parsed = parse_words({"flood",
+                                     "--a",
+                                     "/a,listen",
+                                     "--b",
+                                     "/b",
+                                     "--flows",
+                                     "100000",
+                                     "--size",
+                                     "imix",
+                                     "--both",
+                                     "--proto",
+                                     "tcp",
+                                     "--handshake",
+                                     "--pps",
+                                     "1000",
+                                     "--gaps",
+                                     "--seconds",
+                                     "2.5",
+                                     "--warmup",
+                                     "0",
+                                     "--cpu",
+                                     "0",
+                                     "--json",
+                                     "--start-timeout",
+                                     "3",
+                                     "--no-mergeable",
+                                     "--no-offloads"})
+                            .parsed;
     ASSERT_TRUE(parsed.options.has_value());
     const Options& o = *parsed.options;
     EXPECT_EQ(o.mode, Mode::kFlood);

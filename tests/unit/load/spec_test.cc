@@ -47,12 +47,14 @@ TEST(Spec, RefusesWithASentence) {
     EXPECT_EQ(refusal(""), "end \"\": the path of a vhost-user socket is missing");
     EXPECT_EQ(refusal("/s,port=1"),
               "end \"/s,port=1\": \"port=1\" is none of mac=ADDRESS, ip=ADDRESSES, listen");
-    EXPECT_EQ(refusal("/s,mac=01:00:00:00:00:01"),
-              "end \"/s,mac=01:00:00:00:00:01\": mac \"01:00:00:00:00:01\" is not a unicast address "
-              "like 02:00:00:00:00:01");
-    EXPECT_EQ(refusal("/s,ip=10.0.0"),
-              "end \"/s,ip=10.0.0\": ip \"10.0.0\" is not an address, PREFIX/8..32 or FIRST-LAST of "
-              "IPv4");
+    EXPECT_EQ(
+        refusal("/s,mac=01:00:00:00:00:01"),
+        "end \"/s,mac=01:00:00:00:00:01\": mac \"01:00:00:00:00:01\" is not a unicast address "
+        "like 02:00:00:00:00:01");
+    EXPECT_EQ(
+        refusal("/s,ip=10.0.0"),
+        "end \"/s,ip=10.0.0\": ip \"10.0.0\" is not an address, PREFIX/8..32 or FIRST-LAST of "
+        "IPv4");
     EXPECT_NE(refusal("/s,ip=10.0.0.9-10.0.0.1"), "accepted");
     EXPECT_NE(refusal("/s,ip=10.0.0.0/8"), "accepted");
     EXPECT_EQ(refusal("/s,ip=10.0.0.1,ip=10.0.0.1"),

@@ -235,7 +235,7 @@ private:
             report.set("gap_max_us", seconds_of(options_.both ? gap : in_time_[0].gap_max) * 1e6,
                        "us", 1);
         }
-        if (options_.tcp) { report.set("connections", connections_); }
+        report.set("connections", connections_);
         report.set("load_cycles_per_packet",
                    static_cast<double>(costs_.busy) / std::max(1.0, in_time), "cycles", 1);
         report.set("load_idle_share", costs_.idle_share(), "", 3);

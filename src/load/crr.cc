@@ -13,7 +13,6 @@
 namespace sluice::load {
 namespace {
 
-constexpr double kIdleShareMin = 0.02;
 constexpr double kFailedShareMax = 0.01;
 constexpr auto kIgnoreStall = [](std::uint64_t) {};
 

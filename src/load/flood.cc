@@ -194,7 +194,8 @@ private:
         if (!ends_.a->rx().is_in_order() || !ends_.b->rx().is_in_order()) {
             return Error{Errc::kState, "the switch uses receive buffers out of order", ""};
         }
-        if (options_.pps == 0 && starved_share() > kStarvedShareMax) {
+        if (options_.pps == 0 && starved_share() > kStarvedShareMax &&
+            costs_.idle_share() < kIdleShareMin) {
             return Error{Errc::kState,
                          "the load itself was the bottleneck: in " +
                              std::to_string(std::lround(100 * starved_share())) +

@@ -31,6 +31,8 @@ inline constexpr double kRetrySeconds = 0.2;
 inline constexpr unsigned kRetryMax = 10;
 /// Share of busy turns that found the switch without work, above which the load was the bottleneck.
 inline constexpr double kStarvedShareMax = 0.2;
+/// Share of the load's time without anything to do, below which it may have been the bottleneck.
+inline constexpr double kIdleShareMin = 0.02;
 /// A turn of the load longer than this was not the load's: the thread did not run.
 inline constexpr double kStallSeconds = 20e-6;
 /// Between two parts of a run: as long as nothing has arrived for so long, all has arrived.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "announce.h"
 #include "frame_set.h"
@@ -59,6 +60,7 @@ public:
         }
         if (auto opened = open_way(); !opened) { return opened.error(); }
         prepare();
+        if (auto done = open_windows(); !done) { return done.error(); }
         if (auto done = loop(options_.warmup); !done) { return done.error(); }
         if (auto done = drain(); !done) { return done.error(); }
         const Counts before = counts_;
@@ -96,6 +98,25 @@ private:
         const auto opened = open_all(ends_, turns_, talk, options_.start_timeout, kAnnounceBytes);
         if (!opened) { return opened.error(); }
         return Ok{};
+    }
+
+    // One segment a connection, until each is acknowledged: only that acknowledgement opens a
+    // window of more than the 64 kB that a SYN can offer (RFC 7323 §2.2).
+    [[nodiscard]] Status open_windows() {
+        const std::uint64_t end = tsc() + cycles_of(options_.start_timeout);
+        const std::uint64_t most = std::exchange(under_way_max_, options_.bytes);
+        const Ended ended = turns_.run(
+            [&](std::uint64_t now) { return turn(now, counts_.segments < options_.flows); },
+            [&](std::uint64_t now) { return acks_ >= options_.flows || now >= end; },
+            [](std::uint64_t) {});
+        under_way_max_ = most;
+        if (ended != Ended::kInTime) { return turns_.error(ended); }
+        if (acks_ >= options_.flows) { return Ok{}; }
+        return Error{Errc::kIo,
+                     std::to_string(counts_.frames) + " large segments arrived at b, " +
+                         std::to_string(acks_) + " acknowledgements at a, of " +
+                         std::to_string(options_.flows) + " connections",
+                     ""};
     }
 
     // One buffer for each segment under way, one frame of acknowledgement a ring slot of b.
@@ -143,6 +164,7 @@ private:
         bool moved = receive(now, ends_.b->tx().size() - b_out);
         if (const unsigned acks = ends_.a->rx().pending(); acks != 0) {
             ends_.a->rx().recycle(acks);
+            acks_ += acks;
             moved = true;
         }
         if (sends) { moved = send(now, a_out) || moved; }
@@ -301,6 +323,7 @@ private:
     std::uint64_t handed_bytes_ = 0;
     std::uint64_t lost_bytes_ = 0;
     std::uint64_t moved_at_ = 0;
+    std::uint64_t acks_ = 0;
     Counts counts_, in_time_, all_;
     TurnCosts costs_;
     double seconds_ = 0;

@@ -35,6 +35,7 @@ sluice_print(${generated}/sluice.bash sluice completion bash)
 sluice_print(${generated}/sluice.zsh sluice completion zsh)
 sluice_print(${generated}/sluice.fish sluice completion fish)
 sluice_gzip(${generated}/sluice.1 ${generated}/sluice.1.gz)
+sluice_gzip(${packaging}/man/sluice-load.1 ${generated}/sluice-load.1.gz)
 sluice_gzip(${packaging}/man/sluiced.8 ${generated}/sluiced.8.gz)
 sluice_gzip(${packaging}/man/sluice-host.json.5 ${generated}/sluice-host.json.5.gz)
 sluice_gzip(${CMAKE_SOURCE_DIR}/CHANGELOG.md ${generated}/changelog.gz)
@@ -48,10 +49,12 @@ install(FILES ${packaging}/systemd/sluice.tmpfiles DESTINATION lib/tmpfiles.d RE
 install(FILES ${packaging}/host.json DESTINATION /etc/sluice)
 install(FILES ${packaging}/default DESTINATION /etc/default RENAME sluiced)
 install(FILES ${packaging}/logrotate DESTINATION /etc/logrotate.d RENAME sluice)
-install(FILES ${generated}/sluice.1.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man1)
+install(FILES ${generated}/sluice.1.gz ${generated}/sluice-load.1.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man1)
 install(FILES ${generated}/sluice-host.json.5.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man5)
 install(FILES ${generated}/sluiced.8.gz DESTINATION ${CMAKE_INSTALL_DATADIR}/man/man8)
 install(FILES ${generated}/sluice.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME sluice)
+install(FILES ${packaging}/completion/sluice-load.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+        RENAME sluice-load)
 install(FILES ${generated}/sluice.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions RENAME _sluice)
 install(FILES ${generated}/sluice.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${packaging}/debian/copyright ${generated}/changelog.gz ${generated}/changelog.Debian.gz DESTINATION ${doc})
@@ -70,8 +73,8 @@ set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "host virtual switch for KVM")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION "Sluice switches the network traffic of a host's virtual machines in
 user space: each vNIC is a vhost-user socket of QEMU, every frame passes
 its port's chain of access lists, spoofing protection and a stateful
-firewall. This package holds the daemon sluiced and the command line
-sluice.")
+firewall. This package holds the daemon sluiced, the command line sluice
+and the load generator sluice-load.")
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_INSTALL_PREFIX /usr)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE

@@ -25,9 +25,9 @@
 #include "datapath/dataplane.h"
 #include "datapath/vhost_callbacks.h"
 #include "datapath/vhost_port.h"
+#include "src/frontend/flood.h"
 #include "src/host/compile.h"
 #include "tests/bench/bench_eal.h"
-#include "tests/frontend/flood.h"
 
 namespace sluice::bench {
 namespace {

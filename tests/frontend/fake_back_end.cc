@@ -24,13 +24,26 @@ void store(std::uint16_t& at, std::uint16_t value, std::memory_order order) {
 
 }  // namespace
 
+// Rings and memory of all devices of the process: a connected one writes to its peer's.
+static std::mutex rings_guard;
+
 FakeBackEnd::FakeBackEnd(Options options)
     : options_(std::move(options)), thread_([this] { run(); }) {}
 
 FakeBackEnd::~FakeBackEnd() {
+    {
+        const std::lock_guard guard(rings_guard);
+        if (peer_ != nullptr) { peer_->peer_ = nullptr; }
+    }
     quit_ = true;
     thread_.join();
     if (!options_.connects) { ::unlink(options_.socket.c_str()); }
+}
+
+void FakeBackEnd::connect(FakeBackEnd& peer) {
+    const std::lock_guard guard(rings_guard);
+    peer_ = &peer;
+    peer.peer_ = this;
 }
 
 std::vector<SeenFrame> FakeBackEnd::seen() {
@@ -48,6 +61,7 @@ void FakeBackEnd::run() {
                                         after(std::chrono::milliseconds(20)));
         if (!socket) { continue; }
         serve(Channel(std::move(socket).value()));
+        const std::lock_guard guard(rings_guard);
         rings_.clear();
         unmap();
         enabled_rings_ = 0;
@@ -69,6 +83,7 @@ void FakeBackEnd::serve(Channel channel) {
 }
 
 bool FakeBackEnd::handle(Channel& channel, Message message) {
+    const std::lock_guard guard(rings_guard);
     const auto answer = [&](auto value) {
         const MessageHeader header{message.header.request, kMessageVersion | kMessageReply,
                                    sizeof value};
@@ -196,18 +211,20 @@ bool FakeBackEnd::available(const Ring& ring) {
 }
 
 bool FakeBackEnd::work() {
+    const std::lock_guard guard(rings_guard);
+    FakeBackEnd& to = peer_ == nullptr ? *this : *peer_;
     unsigned done = 0;
     for (auto& [index, tx] : rings_) {
-        if (index % 2 == 0 || !rings_.contains(index - 1)) { continue; }
-        Ring& rx = rings_[index - 1];
+        if (index % 2 == 0 || !to.rings_.contains(index - 1)) { continue; }
+        Ring& rx = to.rings_[index - 1];
         const bool ready = tx.started && tx.enabled && tx.descriptors != nullptr && rx.started &&
                            rx.descriptors != nullptr;
-        if (ready) { done += transmit(tx, rx); }
+        if (ready) { done += transmit(tx, rx, to); }
     }
     return done != 0;
 }
 
-unsigned FakeBackEnd::transmit(Ring& tx, Ring& rx) {
+unsigned FakeBackEnd::transmit(Ring& tx, Ring& rx, FakeBackEnd& to) {
     std::uint64_t kicks = 0;
     if (::read(tx.kick.get(), &kicks, sizeof kicks) == sizeof kicks) { kicked_ += kicks; }
     unsigned done = 0;
@@ -224,12 +241,12 @@ unsigned FakeBackEnd::transmit(Ring& tx, Ring& rx) {
             ++broken_;
         } else {
             ++transmitted_;
-            loop_back(rx, chain);
+            to.loop_back(rx, chain);
         }
         use(tx, head, 0);
     }
     if (done != 0) {
-        finish(rx);
+        to.finish(rx);
         finish(tx);
     }
     if (options_.wants_kicks && (features_ & bit(Feature::kEventIdx)) != 0) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // FakeBackEnd: the device side of vhost-user, small and strict, to test the front-end without a
 // switch. It maps the guest's memory, walks the transmit rings and loops every frame back into the
-// receive ring of the same pair, merging buffers where negotiated. A descriptor that a driver may
+// receive ring of the same pair, or after connect() of another device, merging buffers where
+// negotiated. A descriptor that a driver may
 // not write is counted and given back, never followed. Own thread; counters may be read at any
 // time, frames() and headers() only while no traffic runs.
 #pragma once
@@ -47,6 +48,10 @@ public:
     ~FakeBackEnd();
     FakeBackEnd(const FakeBackEnd&) = delete;
     FakeBackEnd& operator=(const FakeBackEnd&) = delete;
+
+    /// A switch of two ports: what comes from this device's guest goes to the peer's, and the other
+    /// way. Before traffic; the two are destroyed together.
+    void connect(FakeBackEnd& peer);
 
     [[nodiscard]] std::vector<SeenFrame> seen();
     [[nodiscard]] std::uint64_t transmitted() const { return transmitted_; }
@@ -95,7 +100,7 @@ private:
     [[nodiscard]] std::uint8_t* from_guest(std::uint64_t address, std::uint64_t bytes);
     [[nodiscard]] std::uint8_t* from_user(std::uint64_t address, std::uint64_t bytes);
     [[nodiscard]] bool work();
-    [[nodiscard]] unsigned transmit(Ring& tx, Ring& rx);
+    [[nodiscard]] unsigned transmit(Ring& tx, Ring& rx, FakeBackEnd& to);
     [[nodiscard]] Chain walk(Ring& ring, std::uint16_t head, bool writable);
     void walk_table(Chain& chain, const Descriptor* table, unsigned entries, std::uint16_t first,
                     bool writable);
@@ -110,6 +115,7 @@ private:
     std::uint64_t protocol_features_ = 0;
     std::vector<Mapped> memory_;
     std::map<std::uint32_t, Ring> rings_;
+    FakeBackEnd* peer_ = nullptr;  // guarded by rings_guard
     std::mutex seen_guard_;
     std::vector<SeenFrame> seen_;  // guarded by seen_guard_
     std::atomic<std::uint64_t> transmitted_{0};

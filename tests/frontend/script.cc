@@ -112,7 +112,7 @@ void require(const Status& status) {
     options.rx.posted_max = request.value("rx_posted", options.rx.posted_max);
     options.region_count = request.value("regions", options.region_count);
     options.flood_bytes = request.value("flood_bytes", options.flood_bytes);
-    options.huge_pages = request.value("huge_pages", false);
+    options.huge_pages = request.value("huge_pages", false) ? HugePages::kRequired : HugePages::kNo;
     return options;
 }
 

@@ -84,12 +84,18 @@ def test_manual_pages_know_every_option_and_command():
         text = file.read()
     for option in re.findall(r"--([a-z][a-z-]+)", options.split("Options:", 1)[1]):
         assert f"Fl \\-{option}" in text, f"--{option} is not in sluiced.8"
+    with open(os.path.join(TREE, "packaging", "man", "sluice-load.1"), encoding="utf-8") as file:
+        load = file.read()
+    for mode in ("flood", "crr", "latency", "tso", "noise"):
+        options = subprocess.run([program("sluice-load"), mode, "--help"], check=True, capture_output=True, text=True).stdout
+        for option in re.findall(r"^ +(?:-h,)?--([a-z-]+)", options, re.MULTILINE):
+            assert f"Fl \\-{option}" in load, f"--{option} of {mode} is not in sluice-load.1"
     manual = subprocess.run([os.path.join(BUILD, "packaging", "sluice_manual")], check=True, capture_output=True, text=True).stdout
     for line in subprocess.run([program("sluice"), "--help"], check=True, capture_output=True, text=True).stdout.splitlines():
         if line.startswith("  "):
             words = re.match(r"  ([a-z-]+(?: [a-z-]+)*)", line).group(1)
             assert f'.It Cm "{words}"'.replace("-", "\\-") in manual, f"{words} is not in sluice.1"
-    for source in (text, manual):
+    for source in (text, load, manual):
         lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning"], input=source, capture_output=True, text=True,
                               check=False)
         assert lint.stdout == ""
@@ -123,6 +129,7 @@ class TestLife:
         machine.wait_unit("active")
         assert machine.run("systemctl", "is-enabled", "sluiced").strip() == "enabled"
         assert machine.run("sluiced", "--version").split()[0] == "sluiced"
+        assert machine.run("sluice-load", "--version").split()[0] == "sluice-load"
         assert json.loads(machine.run("sluice", "-o", "json", "status"))["ports"] == 0
         assert machine.run("getent", "group", "sluice").startswith("sluice:")
         assert machine.run("stat", "-c", "%A %U %G", "/run/sluice/vhost").split() == ["drwxrws---", "root", "kvm"]

@@ -37,8 +37,9 @@ struct TxFrame {
 
 class TxQueue {
 public:
-    [[nodiscard]] static std::size_t memory_bytes(unsigned size);
-    [[nodiscard]] Status create(GuestMemory& memory, unsigned size);
+    /// `has_buffers` false: a ring for floods only, on which enqueue() always refuses.
+    [[nodiscard]] static std::size_t memory_bytes(unsigned size, bool has_buffers = true);
+    [[nodiscard]] Status create(GuestMemory& memory, unsigned size, bool has_buffers = true);
     /// Fresh rings, nothing in flight. `header_bytes`: 12, or 10 for a legacy device without
     /// mergeable buffers.
     void start(bool event_idx, std::size_t header_bytes);

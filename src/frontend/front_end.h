@@ -43,7 +43,8 @@ struct Options {
     RxShape rx;
     unsigned region_count = 2;            ///< Memory regions, 1 or 2.
     std::size_t flood_bytes = 4U << 20U;  ///< Room for flood frames.
-    bool huge_pages = false;
+    bool tx_buffers = true;  ///< False: no buffers for send(); for those who fill the flood area.
+    HugePages huge_pages = HugePages::kNo;
 };
 
 using Milliseconds = std::chrono::milliseconds;

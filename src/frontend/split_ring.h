@@ -50,6 +50,16 @@ public:
     void put_same(unsigned count) { next_avail_ = static_cast<std::uint16_t>(next_avail_ + count); }
     /// Publishes what was put and kicks if the device asks for it.
     void publish();
+    /// Publishes what was put: no fence, no look at the device's line, no kick. For load loops,
+    /// which look for a wish for kicks on later turns (is_kick_wanted), so that a sleeping device
+    /// is late and not forgotten. Without EVENT_IDX only.
+    void publish_quietly() {
+        std::atomic_ref(avail_->index).store(next_avail_, std::memory_order_release);
+    }
+    /// True if the device has not switched kicks off. Without EVENT_IDX only.
+    [[nodiscard]] bool is_kick_wanted() const {
+        return (std::atomic_ref(used_->flags).load(std::memory_order_relaxed) & kUsedNoNotify) == 0;
+    }
     /// Kicks whatever the device wishes.
     void force_kick();
 

@@ -15,14 +15,14 @@ std::optional<Layout> parse_layout(std::string_view name) {
     return std::nullopt;
 }
 
-std::size_t TxQueue::memory_bytes(unsigned size) {
-    return SplitRing::memory_bytes(size) +
-           size * (kTxBufferBytes + kTxTableEntries * sizeof(Descriptor));
+std::size_t TxQueue::memory_bytes(unsigned size, bool has_buffers) {
+    const std::size_t buffer = kTxBufferBytes + kTxTableEntries * sizeof(Descriptor);
+    return SplitRing::memory_bytes(size) + (has_buffers ? size * buffer : 0);
 }
 
-Status TxQueue::create(GuestMemory& memory, unsigned size) {
+Status TxQueue::create(GuestMemory& memory, unsigned size, bool has_buffers) {
     if (auto made = ring_.create(memory, 0, size); !made) { return made; }
-    for (unsigned i = 0; i < size; ++i) {
+    for (unsigned i = 0; has_buffers && i < size; ++i) {
         buffers_.push_back(memory.allocate(0, kTxBufferBytes));
         tables_.push_back(memory.allocate(0, kTxTableEntries * sizeof(Descriptor)));
     }
@@ -40,7 +40,9 @@ void TxQueue::start(bool event_idx, std::size_t header_bytes) {
 void TxQueue::free_all() {
     chains_.assign(ring_.size(), {});
     free_.clear();
-    for (unsigned i = ring_.size(); i-- > 0;) { free_.push_back(static_cast<std::uint16_t>(i)); }
+    for (std::size_t i = buffers_.size(); i-- > 0;) {
+        free_.push_back(static_cast<std::uint16_t>(i));
+    }
     in_flight_ = 0;
 }
 

@@ -41,7 +41,7 @@ Status FrontEnd::open() {
 Status FrontEnd::allocate() {
     const Options& o = options_;
     const std::size_t receive = o.queue_pairs * RxQueue::memory_bytes(o.queue_size, o.rx);
-    const std::size_t rest = o.queue_pairs * (TxQueue::memory_bytes(o.queue_size) +
+    const std::size_t rest = o.queue_pairs * (TxQueue::memory_bytes(o.queue_size, o.tx_buffers) +
                                               SplitRing::memory_bytes(o.queue_size)) +
                              o.flood_bytes + 4096;
     const std::size_t first = o.region_count == 1 ? rest + receive : rest;
@@ -52,7 +52,9 @@ Status FrontEnd::allocate() {
     for (unsigned i = 0; i < o.queue_pairs; ++i) {
         auto pair = std::make_unique<Pair>();
         if (auto done = pair->rx.create(memory_, o.queue_size, o.rx); !done) { return done; }
-        if (auto done = pair->tx.create(memory_, o.queue_size); !done) { return done; }
+        if (auto done = pair->tx.create(memory_, o.queue_size, o.tx_buffers); !done) {
+            return done;
+        }
         pairs_.push_back(std::move(pair));
     }
     flood_area_ = memory_.allocate(0, o.flood_bytes);

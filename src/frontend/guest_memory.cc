@@ -4,6 +4,8 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "sluice/base/assert.h"
 
 namespace sluice::frontend {
@@ -23,8 +25,15 @@ GuestMemory::~GuestMemory() {
     for (const Region& region : regions_) { ::munmap(region.host, region.size); }
 }
 
-Status GuestMemory::add_region(std::size_t size_bytes, bool huge) {
+Status GuestMemory::add_region(std::size_t size_bytes, HugePages huge) {
+    if (huge == HugePages::kNo) { return map_region(size_bytes, false); }
+    Status mapped = map_region(size_bytes, true);
+    return mapped || huge == HugePages::kRequired ? mapped : map_region(size_bytes, false);
+}
+
+Status GuestMemory::map_region(std::size_t size_bytes, bool huge) {
     Region region;
+    region.huge = huge;
     region.used = regions_.empty() ? kPageBytes : 0;
     region.size = round_up(size_bytes + region.used, huge ? kHugePageBytes : kPageBytes);
     region.guest = regions_.size() * kRegionStride;
@@ -48,6 +57,8 @@ GuestSpan GuestMemory::allocate(std::size_t region, std::size_t size_bytes, std:
     from.used = start + size_bytes;
     return {from.host + start, from.guest + start};
 }
+
+bool GuestMemory::is_huge() const { return std::ranges::all_of(regions_, &Region::huge); }
 
 MemoryTable GuestMemory::table() const {
     MemoryTable table;

@@ -20,6 +20,9 @@ struct GuestSpan {
     std::uint64_t guest = 0;
 };
 
+/// Pages of 2 MiB behind a region: never, or an error without them, or where there are enough free.
+enum class HugePages : std::uint8_t { kNo, kRequired, kPreferred };
+
 class GuestMemory {
 public:
     GuestMemory() = default;
@@ -28,13 +31,15 @@ public:
     ~GuestMemory();
 
     /// Adds a zeroed region of at least `size_bytes` at the next guest address: region 0 at 0 (its
-    /// first page is never handed out), the others at multiples of 4 GiB. `huge`: 2 MiB pages.
-    [[nodiscard]] Status add_region(std::size_t size_bytes, bool huge);
+    /// first page is never handed out), the others at multiples of 4 GiB.
+    [[nodiscard]] Status add_region(std::size_t size_bytes, HugePages huge);
     /// Hands out `size_bytes` of region `region`. Asserts that they are there: sizes are computed
     /// before.
     [[nodiscard]] GuestSpan allocate(std::size_t region, std::size_t size_bytes,
                                      std::size_t alignment = 64);
 
+    /// True if every region lies in huge pages.
+    [[nodiscard]] bool is_huge() const;
     [[nodiscard]] std::size_t region_count() const { return regions_.size(); }
     [[nodiscard]] MemoryTable table() const;
     [[nodiscard]] std::vector<int> fds() const;
@@ -51,7 +56,9 @@ private:
         std::size_t size = 0;
         std::size_t used = 0;
         std::uint64_t guest = 0;
+        bool huge = false;
     };
+    [[nodiscard]] Status map_region(std::size_t size_bytes, bool huge);
     std::vector<Region> regions_;
 };
 

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: each case is one kind of load, run against every contestant; and what Sluice must reach in it."""
+
+from dataclasses import dataclass, field
+
+from policy import Policy
+
+CONTESTANTS = ("floor", "slots", "empty", "normal", "ct")
+FIREWALLED = ("slots", "ct")
+TITLES = {"floor": "floor", "slots": "Sluice, slots 0-2", "empty": "Sluice, chain empty", "normal": "Open vSwitch NORMAL",
+          "ct": "Open vSwitch ct"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How the figure of a case is called, and which direction is better."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    digits: int = 0
+
+
+CYCLES = Metric("cycles_per_packet", "cycles/packet", False)
+RATE = Metric("connections_per_second", "connections/s", True)
+GBPS = Metric("gbps", "Gb/s", True, 2)
+LATENCY = Metric("p50_us", "us (p50)", False, 2)
+
+
+@dataclass(frozen=True)
+class Target:
+    """`factor` times better than `other` at least (at most `at_most` times its cost, where given). `metric`: another one
+    than the case's; `other_case`: compare Sluice with itself in that case."""
+
+    other: str
+    factor: float = 0.0
+    at_most: float = 0.0
+    metric: Metric | None = None
+    other_case: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """arguments: of sluice-load, for all or by contestant. fill_s: seconds of the first, uncounted run."""
+
+    name: str
+    title: str
+    metric: Metric
+    arguments: tuple
+    contestants: tuple = CONTESTANTS
+    own_arguments: dict = field(default_factory=dict)
+    policy: Policy = Policy()
+    targets: tuple = ()
+    must_saturate: bool = True
+    forgets: bool = False  # The connection table is emptied before each run.
+    fill_s: float = 1.0
+    warmup_s: float = 0.5
+
+    def arguments_for(self, contestant):
+        return self.own_arguments.get(contestant, self.arguments)
+
+
+def _flood(flows, label, over_normal, over_ct, fill_s, warmup_s=0.5):
+    targets = [Target("normal", over_normal), Target("ct", over_ct)]
+    if flows == 1000:
+        targets.append(Target("floor", at_most=1.6))
+    return Case(f"flood-{label}", f"64 B, {label.replace('k', ' k').replace('m', ' M')} flows" if flows > 1 else "64 B, 1 flow",
+                CYCLES, ("flood", "--flows", str(flows), "--size", "64"), targets=tuple(targets), fill_s=fill_s,
+                warmup_s=warmup_s)
+
+
+def _crr(rules, label):
+    targets = [Target("ct", 4.0)] if rules == 10 else []
+    if rules == 10_000:
+        targets = [Target("slots", 0.9, other_case="crr-10")]
+    return Case(f"crr-{label}", f"connect, ask, answer, close; {rules} rules", RATE, ("crr", "--port", "80"),
+                contestants=("slots", "empty", "normal", "ct"), policy=Policy(rule_count=rules, source_count=256),
+                targets=tuple(targets), forgets=True, warmup_s=0.3)
+
+
+ALL = (
+    _flood(1, "1", 1.15, 3.0, 0.5),
+    _flood(1000, "1k", 1.2, 3.5, 0.5),
+    _flood(100_000, "100k", 1.3, 4.5, 2.0),
+    _flood(1_000_000, "1m", 1.35, 7.0, 10.0, 1.0),
+    Case("imix", "IMIX, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "imix")),
+    Case("1518", "1518 B, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "1518")),
+    Case("tso", "60 kB segments by TSO (Open vSwitch: 1518 B)", GBPS, ("tso",),
+         own_arguments={one: ("flood", "--flows", "1000", "--size", "1518") for one in ("normal", "ct")},
+         targets=(Target("normal", 1.5),)),
+    Case("latency", "one packet in flight", LATENCY, ("latency", "--size", "64"), must_saturate=False,
+         targets=(Target("normal", at_most=1.0), Target("normal", at_most=1.0, metric=Metric("p99_us", "us (p99)", False, 2)))),
+    _crr(10, "10"), _crr(1000, "1k"), _crr(10_000, "10k"),
+)
+BY_NAME = {case.name: case for case in ALL}
+QUICK = ("flood-1k",)
+
+
+def chosen(names):
+    """Cases by name, in the order of ALL. ValueError names one that does not exist."""
+    for name in names:
+        if name not in BY_NAME:
+            raise ValueError(f"no case {name!r}; there are {', '.join(BY_NAME)}")
+    return [case for case in ALL if case.name in names]

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scripts/bench after the build: starts the contestants, runs the cases, writes what came of it."""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+import cases
+import report
+from machine import Failure, Hugepages
+from rounds import CaseRunner, Clock, Settings
+from switch_floor import Floor
+from switch_ovs import OpenVSwitch
+from switch_sluice import Sluice
+
+GUESTS_MB = 640  # Two guests with a million frames, and room.
+EXAMPLES = """examples:
+  scripts/bench                                   every case, 5 rounds of 3 s: about 40 minutes
+  scripts/bench --quick                           one case, 3 rounds of 1 s: about a minute
+  scripts/bench --cases flood-1k,flood-1m --rounds 7
+  scripts/bench --cases flood-1k --contestants slots,normal
+  scripts/bench --cases change                    what a change costs the traffic"""
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="scripts/bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
+                                     description="Sluice beside Open vSwitch with DPDK, in turns on the same cores.")
+    parser.add_argument("--cases", default="all", help="names of --list, separated by commas (default: all)")
+    parser.add_argument("--contestants", default=",".join(cases.CONTESTANTS), help="who takes part (default: all five)")
+    parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; more while pairs are missing)")
+    parser.add_argument("--seconds", type=float, help="seconds of one run (default 3)")
+    parser.add_argument("--quick", action="store_true", help="flood-1k only, 3 rounds of 1 s, unless said otherwise")
+    parser.add_argument("--output", type=pathlib.Path, help="folder for bench.json and bench.svg (default build/bench)")
+    parser.add_argument("--list", action="store_true", help="list the cases and end")
+    parser.add_argument("--binaries", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--no-variants", action="store_true", help="do not look for the peer's best cache settings")
+    chosen = parser.parse_args(arguments)
+    if chosen.rounds is not None and chosen.rounds < 1 or chosen.seconds is not None and not 0.1 <= chosen.seconds <= 600:
+        parser.error("--rounds is at least 1, --seconds between 0.1 and 600")
+    names = {"all": tuple(cases.BY_NAME)}.get(chosen.cases, tuple(chosen.cases.split(",")))
+    if chosen.quick and chosen.cases == "all":
+        names = cases.QUICK
+    try:
+        chosen.cases = cases.chosen(names)
+    except ValueError as error:
+        parser.error(str(error))
+    chosen.contestants = chosen.contestants.split(",")
+    for name in chosen.contestants:
+        if name not in cases.CONTESTANTS:
+            parser.error(f"no contestant {name!r}; there are {', '.join(cases.CONTESTANTS)}")
+    chosen.rounds = chosen.rounds or (3 if chosen.quick else 5)
+    chosen.seconds = chosen.seconds or (1.0 if chosen.quick else 3.0)
+    return chosen
+
+
+KINDS = {"floor": Floor, "slots": Sluice, "empty": Sluice, "normal": OpenVSwitch, "ct": OpenVSwitch}
+
+
+def make(name, folder, binaries):
+    """One contestant."""
+    return KINDS[name](folder / name, name, binaries)
+
+
+class Progress:
+    """A line for each run, with the time left."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    def __call__(self, case, run, text=None):
+        if run is None:
+            print(f"   {case.name}: {text}", file=sys.stderr, flush=True)
+            return
+        self._clock.step()
+        left = self._clock.left()
+        value = run.failure or f"{run.figures[case.metric.name]:.{case.metric.digits}f} {case.metric.unit}"
+        noise = "-".join(f"{one:.0f}" for one in run.noise)
+        print(f"   {case.name} round {run.round + 1} {run.contestant:<7} {value:<28} line {noise} cycles, "
+              f"{left / 60:.1f} min left", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def contestants(names, folder, binaries, failures):
+    """Those that started, standing still. What can't start goes into `failures`."""
+    with contextlib.ExitStack() as stack:
+        started = {}
+        for name in names:
+            print(f"== starting {name}", file=sys.stderr, flush=True)
+            switch = make(name, folder, binaries)
+            stack.callback(switch.stop)
+            try:
+                switch.start()
+                switch.settle()
+                switch.pause()
+                started[name] = switch
+            except Failure as failure:
+                failures[name] = str(failure)
+        yield started
+
+
+def run(options):
+    """Everything; the report."""
+    binaries = (options.binaries or pathlib.Path(__file__).parents[2] / "build/release/bin").absolute()
+    wanted = [name for name in cases.CONTESTANTS if name in options.contestants and
+              any(name in case.contestants for case in options.cases)]
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
+    settings = Settings(options.rounds, options.seconds, not options.no_variants)
+    results, not_started = [], {}
+    needed = GUESTS_MB + sum(KINDS[name].hugepages_mb for name in wanted)
+    began = time.time()
+    try:
+        with Hugepages(needed), contestants(wanted, folder, binaries, not_started) as switches:
+            total = sum(len([n for n in case.contestants if n in switches]) for case in options.cases) * options.rounds
+            runner = CaseRunner(binaries, switches, settings, Progress(Clock(total)))
+            for case in options.cases:
+                print(f"== {case.name}: {case.title}", file=sys.stderr, flush=True)
+                results.append(runner.run(case))
+                for name, why in not_started.items():
+                    if name in case.contestants:
+                        results[-1].failures[name] = why
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return report.Report(results, runner.noise_seen, settings, began)
+
+
+def interrupted(number, _frame):
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main(arguments):
+    options = parse(arguments)
+    if options.list:
+        for case in cases.ALL:
+            print(f"{case.name:<12} {case.title}")
+        return 0
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    os.environ.setdefault("SLUICE_BIN", str(options.binaries or ""))
+    try:
+        made = run(options)
+    except Failure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the machine is as it was", file=sys.stderr)
+        return 130
+    print(made.text())
+    output = options.output or pathlib.Path(__file__).parents[2] / "build/bench"
+    made.write(output)
+    print(f"\nwritten: {output}/bench.json {output}/bench.svg")
+    return 0 if made.is_valid() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

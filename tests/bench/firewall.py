@@ -3,7 +3,7 @@
 one that must arrive, and that one must come first: one worker keeps order. A contestant that fails is never a number."""
 
 from frontend import FrontendError, FrontendProcess
-from machine import Failure
+from machine import Failure, wait_for
 from packets import frame
 from policy import IPS, MACS
 
@@ -41,9 +41,16 @@ def check(switch):
             guests = {name: process.open(name, switch.socket_path(name), mode=mode, wait=False) for name in MACS}
             for guest in guests.values():
                 guest.wait_ready(ATTACH_TIMEOUT)
+            wait_for(lambda: _passes(guests), "the first allowed frame arrived", ATTACH_TIMEOUT)
             probe(guests)
-    except (FrontendError, AssertionError) as error:
+    except (FrontendError, AssertionError, Failure) as error:
         raise Failure(f"the firewall test of {switch.name} failed: {str(error).splitlines()[0]}") from None
+
+
+def _passes(guests):
+    """A switch takes both ports into service some time after they are attached."""
+    guests["a"].send(MARKERS["a"])
+    return guests["b"].drain(0.1)
 
 
 def probe(guests):

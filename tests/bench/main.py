@@ -125,7 +125,7 @@ def run(options):
                     if name in case.contestants:
                         results[-1].failures[name] = why
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.environ.get("KEEP") or shutil.rmtree(folder, ignore_errors=True)
     return report.Report(results, runner.noise_seen, settings, began)
 
 

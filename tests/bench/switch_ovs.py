@@ -65,16 +65,17 @@ class OpenVSwitch(Switch):
         self.vsctl("--no-wait", "init")
         self.vsctl("--no-wait", "set", "Open_vSwitch", ".", *(f'other_config:{key}="{value}"' for key, value in
                                                              {**OTHER_CONFIG, **VARIANTS["default"]}.items()))
-        daemon = Program([VSWITCHD, f"unix:{self._path('db.sock')}", "--unixctl", self._path("vs.ctl")],
+        # Its bridge is an interface of the host, too: in a network namespace that ends with it.
+        daemon = Program(["unshare", "--net", VSWITCHD, f"unix:{self._path('db.sock')}", "--unixctl", self._path("vs.ctl")],
                          self.folder / "vswitchd.log", self._environment)
         self.programs = [database, daemon]
         wait_listening(self._rpc, daemon)
-        if not self._is_initialized():
-            raise Failure(f"ovs-vswitchd could not start DPDK: {daemon.last_line()}")
+        wait_for(self._is_initialized, "ovs-vswitchd has started DPDK", 40, 0.05)
         self._make_bridge()
 
     def _is_initialized(self):
-        return wait_for(lambda: self.vsctl("get", "Open_vSwitch", ".", "dpdk_initialized"), "dpdk_initialized") == "true"
+        self.programs[-1].check()
+        return self.vsctl("get", "Open_vSwitch", ".", "dpdk_initialized") == "true"
 
     def _make_bridge(self):
         mode = "secure" if self.name == "ct" else "standalone"
@@ -85,7 +86,8 @@ class OpenVSwitch(Switch):
         wait_for(lambda: self.rpc("dpif-netdev/pmd-stats-show", "-pmd", str(WORKER_CORE)), "a PMD thread")
         if self.name == "ct":
             self.rpc("dpctl/ct-set-maxconns", str(CONNECTIONS_MAX))
-            self.vsctl("--may-exist", "add-dp", "netdev")
+            self.vsctl("--id=@d", "create", "Datapath", "datapath_version=0", "--", "set", "Open_vSwitch", ".",
+                       "datapaths:netdev=@d")
             self.vsctl("add-zone-tp", "netdev", f"zone={ZONE}", *(f"udp_{one}={LONG_S}" for one in ("first", "single", "multiple")))
         for guest in MACS:  # What a learning switch knows after the first answer: no flooding to all ports.
             self.rpc("fdb/add", "br0", guest, "0", MACS[guest])
@@ -125,7 +127,7 @@ class OpenVSwitch(Switch):
 
     def run_ofctl(self, command, flows):
         """Gives ovs-ofctl a file of flows."""
-        self._run("ovs-ofctl", "--timeout=60", command, self._path("br0.mgmt"), "-", stdin="\n".join(flows) + "\n")
+        self._run("ovs-ofctl", "--timeout=60", "-O", "OpenFlow14", command, self._path("br0.mgmt"), "-", stdin="\n".join(flows) + "\n")
 
     def _path(self, name):
         return str(self.folder / name)

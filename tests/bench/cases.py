@@ -21,6 +21,7 @@ class Metric:
     digits: int = 0
 
 
+FLOOD_PORTS = ("--port", "5000-5031")
 CYCLES = Metric("cycles_per_packet", "cycles/packet", False)
 RATE = Metric("connections_per_second", "connections/s", True)
 GBPS = Metric("gbps", "Gb/s", True, 2)
@@ -64,9 +65,9 @@ def _flood(flows, label, over_normal, over_ct, fill_s, warmup_s=0.5):
     targets = [Target("normal", over_normal), Target("ct", over_ct)]
     if flows == 1000:
         targets.append(Target("floor", at_most=1.6))
-    return Case(f"flood-{label}", f"64 B, {label.replace('k', ' k').replace('m', ' M')} flows" if flows > 1 else "64 B, 1 flow",
-                CYCLES, ("flood", "--flows", str(flows), "--size", "64"), targets=tuple(targets), fill_s=fill_s,
-                warmup_s=warmup_s)
+    title = f"64 B, {label.replace('k', ' k').replace('m', ' M')} flows" if flows > 1 else "64 B, 1 flow"
+    return Case(f"flood-{label}", title, CYCLES, ("flood", "--flows", str(flows), "--size", "64", *FLOOD_PORTS),
+                targets=tuple(targets), fill_s=fill_s, warmup_s=warmup_s)
 
 
 def _crr(rules, label):
@@ -74,7 +75,7 @@ def _crr(rules, label):
     if rules == 10_000:
         targets = [Target("slots", 0.9, other_case="crr-10")]
     return Case(f"crr-{label}", f"connect, ask, answer, close; {rules} rules", RATE, ("crr", "--port", "80"),
-                contestants=("slots", "empty", "normal", "ct"), policy=Policy(rule_count=rules, source_count=256),
+                contestants=("slots", "empty", "normal", "ct"), policy=Policy(rule_count=rules, has_many_sources=True),
                 targets=tuple(targets), forgets=True, warmup_s=0.3)
 
 
@@ -83,22 +84,29 @@ ALL = (
     _flood(1000, "1k", 1.2, 3.5, 0.5),
     _flood(100_000, "100k", 1.3, 4.5, 2.0),
     _flood(1_000_000, "1m", 1.35, 7.0, 10.0, 1.0),
-    Case("imix", "IMIX, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "imix")),
-    Case("1518", "1518 B, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "1518")),
-    Case("tso", "60 kB segments by TSO (Open vSwitch: 1518 B)", GBPS, ("tso",),
-         own_arguments={one: ("flood", "--flows", "1000", "--size", "1518") for one in ("normal", "ct")},
+    Case("imix", "IMIX, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "imix", *FLOOD_PORTS)),
+    Case("1518", "1518 B, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "1518", *FLOOD_PORTS)),
+    Case("tso", "60 kB segments by TSO (Open vSwitch: 1518 B)", GBPS, ("tso", "--port", "5000"),
+         own_arguments={one: ("flood", "--flows", "1000", "--size", "1518", *FLOOD_PORTS) for one in ("normal", "ct")},
          targets=(Target("normal", 1.5),)),
-    Case("latency", "one packet in flight", LATENCY, ("latency", "--size", "64"), must_saturate=False,
+    Case("latency", "one packet in flight", LATENCY, ("latency", "--size", "64", "--port", "5000"), must_saturate=False,
          targets=(Target("normal", at_most=1.0), Target("normal", at_most=1.0, metric=Metric("p99_us", "us (p99)", False, 2)))),
     _crr(10, "10"), _crr(1000, "1k"), _crr(10_000, "10k"),
 )
 BY_NAME = {case.name: case for case in ALL}
+CHANGE = "change"
+TITLE_OF_CHANGE = "what a change costs the traffic: one rule, 10 k rules, a port, 100 k addresses"
 QUICK = ("flood-1k",)
 
 
-def chosen(names):
+def names():
+    """Everything that --cases takes."""
+    return (*BY_NAME, CHANGE)
+
+
+def chosen(wanted):
     """Cases by name, in the order of ALL. ValueError names one that does not exist."""
-    for name in names:
-        if name not in BY_NAME:
-            raise ValueError(f"no case {name!r}; there are {', '.join(BY_NAME)}")
-    return [case for case in ALL if case.name in names]
+    for name in wanted:
+        if name not in names():
+            raise ValueError(f"no case {name!r}; there are {', '.join(names())}")
+    return [case for case in ALL if case.name in wanted]

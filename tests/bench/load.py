@@ -7,7 +7,7 @@ import tempfile
 import time
 
 from machine import LOAD_CORE, WORKER_CORE, Failure
-from policy import IPS, MACS
+from policy import MACS, Policy
 
 SAMPLE_EVERY_S = 0.2
 NOISE_SECONDS = 0.1
@@ -40,8 +40,8 @@ def busy_share(samples, seconds):
 class Load:
     """A run: begin() starts it, finish() returns what it printed plus `busy`."""
 
-    def __init__(self, binaries, switch, arguments, seconds, warmup):
-        self._switch, self._seconds = switch, seconds
+    def __init__(self, binaries, switch, arguments, seconds, warmup, policy=Policy()):
+        self._switch, self._seconds, self._policy = switch, seconds, policy
         self._limit = time.monotonic() + 60 + 3 * (seconds + warmup)
         ends = [word for guest in ("a", "b") for word in (f"--{guest}", self._spec(guest))]
         command = [str(binaries / "sluice-load"), *arguments[:1], *ends, *arguments[1:], "--seconds", str(seconds), "--warmup",
@@ -55,7 +55,7 @@ class Load:
 
     def _spec(self, guest):
         listen = ",listen" if self._switch.listens else ""
-        return f"{self._switch.socket_path(guest)},mac={MACS[guest]},ip={IPS[guest]}{listen}"
+        return f"{self._switch.socket_path(guest)},mac={MACS[guest]},ip={self._policy.load_addresses(guest)}{listen}"
 
     def is_running(self):
         return self._process.poll() is None

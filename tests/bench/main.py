@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import cases
+import change
 import report
 from machine import Failure, Hugepages
 from rounds import CaseRunner, Clock, Settings
@@ -39,13 +40,15 @@ def parse(arguments):
     parser.add_argument("--output", type=pathlib.Path, help="folder for bench.json and bench.svg (default build/bench)")
     parser.add_argument("--list", action="store_true", help="list the cases and end")
     parser.add_argument("--binaries", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--no-hugepages", action="store_true", help="do without: slower, for trying out")
     parser.add_argument("--no-variants", action="store_true", help="do not look for the peer's best cache settings")
     chosen = parser.parse_args(arguments)
     if chosen.rounds is not None and chosen.rounds < 1 or chosen.seconds is not None and not 0.1 <= chosen.seconds <= 600:
         parser.error("--rounds is at least 1, --seconds between 0.1 and 600")
-    names = {"all": tuple(cases.BY_NAME)}.get(chosen.cases, tuple(chosen.cases.split(",")))
+    names = {"all": cases.names()}.get(chosen.cases, tuple(chosen.cases.split(",")))
     if chosen.quick and chosen.cases == "all":
         names = cases.QUICK
+    chosen.has_change = cases.CHANGE in names
     try:
         chosen.cases = cases.chosen(names)
     except ValueError as error:
@@ -108,14 +111,15 @@ def run(options):
     """Everything; the report."""
     binaries = (options.binaries or pathlib.Path(__file__).parents[2] / "build/release/bin").absolute()
     wanted = [name for name in cases.CONTESTANTS if name in options.contestants and
-              any(name in case.contestants for case in options.cases)]
+              (name in change.CONTESTANTS and options.has_change or any(name in case.contestants for case in options.cases))]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     settings = Settings(options.rounds, options.seconds, not options.no_variants)
-    results, not_started = [], {}
+    results, rows, not_started = [], [], {}
     needed = GUESTS_MB + sum(KINDS[name].hugepages_mb for name in wanted)
+    hugepages = contextlib.nullcontext() if options.no_hugepages else Hugepages(needed)
     began = time.time()
     try:
-        with Hugepages(needed), contestants(wanted, folder, binaries, not_started) as switches:
+        with hugepages, contestants(wanted, folder, binaries, not_started) as switches:
             total = sum(len([n for n in case.contestants if n in switches]) for case in options.cases) * options.rounds
             runner = CaseRunner(binaries, switches, settings, Progress(Clock(total)))
             for case in options.cases:
@@ -124,9 +128,11 @@ def run(options):
                 for name, why in not_started.items():
                     if name in case.contestants:
                         results[-1].failures[name] = why
+            if options.has_change:
+                rows = change.run(binaries, switches, not_started, options)
     finally:
         os.environ.get("KEEP") or shutil.rmtree(folder, ignore_errors=True)
-    return report.Report(results, runner.noise_seen, settings, began)
+    return report.Report(results, runner.noise_seen, settings, began, rows)
 
 
 def interrupted(number, _frame):
@@ -138,6 +144,7 @@ def main(arguments):
     if options.list:
         for case in cases.ALL:
             print(f"{case.name:<12} {case.title}")
+        print(f"{cases.CHANGE:<12} {cases.TITLE_OF_CHANGE}")
         return 0
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)

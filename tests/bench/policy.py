@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 MACS = {"a": "02:00:00:00:00:01", "b": "02:00:00:00:00:02"}
 IPS = {"a": "10.0.0.1", "b": "10.0.0.2"}
+MANY_SOURCES = ipaddress.IPv4Network("10.0.1.0/25")  # A's other addresses: 128 x 61 440 connections without using one twice.
 TCP_PORTS = ["80", "5000-5999"]
 ZONE = 1
 LONG_S = 86400  # Flows and connections of a flood outlive the runs of others.
@@ -36,15 +37,21 @@ def port_masks(low, high):
 @dataclass(frozen=True)
 class Policy:
     """rule_count: rules before the one that matches. set_size: members of the address set `others`; 0 = no such set.
-    source_count: addresses of guest A, counted up from its first."""
+    has_many_sources: A owns MANY_SOURCES, too, and the load sends from these."""
 
     rule_count: int = 0
     set_size: int = 0
-    source_count: int = 1
+    has_many_sources: bool = False
 
     def source_addresses(self):
-        first = ipaddress.IPv4Address(IPS["a"])
-        return [str(first)] + [str(ipaddress.IPv4Address("10.0.1.0") + i) for i in range(self.source_count - 1)]
+        """All that A owns."""
+        return [IPS["a"]] + ([str(address) for address in MANY_SOURCES] if self.has_many_sources else [])
+
+    def load_addresses(self, guest):
+        """What the load uses as `guest`, in sluice-load's words."""
+        if guest == "a" and self.has_many_sources:
+            return f"{MANY_SOURCES[0]}-{MANY_SOURCES[-1]}"
+        return IPS[guest]
 
     # Sluice
 
@@ -84,7 +91,7 @@ class Policy:
         return [f"table=1,priority=60,ct_state=+trk+new,tcp,nw_src={other_address(i)},"
                 f"tp_dst={1 + (i + generation) % 60000},actions={actions[i % 2]}" for i in range(self.rule_count)]
 
-    def openflow(self, ports):
+    def openflow(self, ports, generation=0):
         """All flows. `ports`: OpenFlow port number by guest."""
         sources = {"a": self.source_addresses(), "b": [IPS["b"]]}
         flows = ["table=0,priority=0,actions=drop", "table=0,priority=200,tcp,tp_dst=23,actions=drop"]
@@ -101,4 +108,4 @@ class Policy:
             low, _, high = one.partition("-")
             flows += [f"{new},tcp,tp_dst={value:#x}/{mask:#x},{commit}"
                       for value, mask in port_masks(int(low), int(high or low))]
-        return flows + self.openflow_rules()
+        return flows + self.openflow_rules(generation)

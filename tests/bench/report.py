@@ -5,25 +5,28 @@ import json
 import time
 from dataclasses import asdict
 
+import change
 import chart
 import noise
 from cases import TITLES
 from statistics_of_runs import pairs, ratio, representative, spread, valid
 
-COLUMNS = (("", 20), ("median", 12), ("spread", 19), ("over floor", 10), ("slots are", 10), ("spread", 13), ("pairs", 9),
+COLUMNS = (("", 20), ("median", 12), ("spread", 21), ("over floor", 12), ("slots are", 11), ("spread", 13), ("pairs", 9),
            ("state", 8), ("busy", 6))
 
 
 class Report:
     """Results of all cases, in one place."""
 
-    def __init__(self, results, noise_seen, settings, began):
+    def __init__(self, results, noise_seen, settings, began, change_rows=()):
         self.results, self.settings, self._noise, self._began = results, settings, noise_seen, began
+        self.change_rows = list(change_rows)
         self._smallest = min(noise_seen, default=0)
 
     def is_valid(self):
-        """False if any contestant of any case has no figure."""
-        return bool(self.results) and not any(result.failures for result in self.results)
+        """False if any contestant of any case has no figure, or there is nothing."""
+        failed = any(result.failures for result in self.results) or any(row.failure for row in self.change_rows)
+        return bool(self.results or self.change_rows) and not failed
 
     # Figures
 
@@ -73,6 +76,7 @@ class Report:
 
     def text(self):
         parts = [self._case_text(result) for result in self.results]
+        parts += [change.text(self.change_rows)] if self.change_rows else []
         return "\n".join([*parts, self._targets_text(), self._noise_text()])
 
     def _case_text(self, result):
@@ -134,9 +138,11 @@ class Report:
                           "contestants": contestants, "runs": [asdict(run) for run in result.runs]})
         return {"began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)), "valid": self.is_valid(),
                 "settings": asdict(self.settings), "noise_round_trip_cycles": self._noise, "cases": cases,
+                "change": [asdict(row) for row in self.change_rows],
                 "targets": [{"case": case, "text": text, "met": met} for case, text, met in self.verdicts()]}
 
     def write(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "bench.json").write_text(json.dumps(self.json(), indent=1) + "\n", encoding="utf-8")
-        (folder / "bench.svg").write_text(chart.draw(self), encoding="utf-8")
+        if self.results:
+            (folder / "bench.svg").write_text(chart.draw(self), encoding="utf-8")

@@ -122,14 +122,10 @@ class CaseRunner:
         for variant in VARIANTS:
             switch.use_variant(variant)
             self._progress(case, None, f"{switch.name}: trying {variant}")
-            value = self._load(case, switch, 0.7, 0.5)[self._metric_of(case, switch).name]
-            best[variant] = value if self._metric_of(case, switch).higher_is_better else -value
+            value = self._load(case, switch, 0.7, 0.5)[case.metric.name]
+            best[variant] = value if case.metric.higher_is_better else -value
         switch.use_variant(max(best, key=best.get))
         return switch.variant
-
-    @staticmethod
-    def _metric_of(case, _switch):
-        return case.metric
 
     def _one(self, case, switch, number):
         run = Run(switch.name, number)
@@ -152,7 +148,8 @@ class CaseRunner:
     def _load(self, case, switch, seconds, warmup):
         if case.forgets:
             switch.forget_connections()
-        return figures_of(load.Load(self._binaries, switch, case.arguments_for(switch.name), seconds, warmup).finish())
+        return figures_of(load.Load(self._binaries, switch, case.arguments_for(switch.name), seconds, warmup,
+                                    case.policy).finish())
 
     def _judge(self, name, result):
         """A contestant has a figure if at least half of its rounds do."""

@@ -24,6 +24,8 @@ LOOK_EVERY_S = 0.05
 BEFORE_S = 1.0
 AFTER_S = 1.0
 WINDOW_S = 0.25
+PACKETS_MIN = 10_000
+SECONDS_MAX = 60.0
 
 
 def sluice_change(switch, what, turn):
@@ -74,29 +76,31 @@ class Row:
     request_ms: list = field(default_factory=list)
     lost: list = field(default_factory=list)
     gap_ms: list = field(default_factory=list)
-    kept: list = field(default_factory=list)  # Throughput of the worst window over that before the change.
+    kept: list = field(default_factory=list)  # worst_share() of each round.
+    seconds: float = BEFORE_S + AFTER_S + 2.0  # How long the load runs: longer if the change takes longer.
     failure: str | None = None
 
 
-def rate_between(samples, begin, end):
-    """Packets a second between two moments, from the samples nearest to them; None if there are too few."""
+def cost_between(samples, begin, end):
+    """Busy cycles of the worker a packet between two moments, from the samples nearest to them; None if it hardly moved any.
+    Not packets a second: where the control thread shares a core with the load, a change slows the load, too."""
     first = [one for one in samples if one.at <= begin][-1:] or samples[:1]
     last = [one for one in samples if one.at >= end][:1] or samples[-1:]
-    if not first or last[0].at <= first[0].at:
+    if not first or last[0].packets - first[0].packets < PACKETS_MIN:
         return None
-    return (last[0].packets - first[0].packets) / (last[0].at - first[0].at)
+    return (last[0].busy - first[0].busy) / (last[0].packets - first[0].packets)
 
 
 def worst_share(samples, began, ended):
-    """Smallest throughput over any WINDOW_S from the change to AFTER_S later, over that before it."""
-    before = rate_between(samples, began - BEFORE_S, began)
-    if not before:
-        return None
-    at, shares = began, []
+    """Cost before the change over the highest cost of any WINDOW_S from it to AFTER_S later: the part of its throughput that
+    the worker keeps."""
+    before = cost_between(samples, began - BEFORE_S, began)
+    at, costs = began, []
     while at <= ended + AFTER_S - WINDOW_S:
-        shares.append((rate_between(samples, at, at + WINDOW_S) or 0) / before)
+        costs.append(cost_between(samples, at, at + WINDOW_S))
         at += LOOK_EVERY_S
-    return min(shares)
+    costs = [cost for cost in costs if cost]
+    return before / max(costs) if before and costs else None
 
 
 class ChangeRunner:
@@ -136,10 +140,13 @@ class ChangeRunner:
         return rows
 
     def _one(self, switch, label, row):
-        self._turn += 1
-        turn = self._turn
-        samples, figures, times = self._flood(switch, label, BEFORE_S + AFTER_S + 2.0, 1.0,
-                                              lambda: make_change(switch, row.what, turn))
+        while True:
+            self._turn += 1
+            turn = self._turn
+            samples, figures, times = self._flood(switch, label, row.seconds, 1.0, lambda: make_change(switch, row.what, turn))
+            if samples[-1].at >= times[1] + AFTER_S - WINDOW_S or row.seconds >= SECONDS_MAX:
+                break
+            row.seconds = min(SECONDS_MAX, 2 * (times[1] - times[0]) + BEFORE_S + AFTER_S + 2.0)
         row.request_ms.append(1000 * (times[1] - times[0]))
         row.lost.append(figures["lost"])
         row.gap_ms.append(figures["gap_max_us"] / 1000)

@@ -148,5 +148,6 @@ class Program:
             pass
         self.signal(signal.SIGKILL)
         self.process.wait()
+        wait_for(lambda: not self.pids(), f"{self.name} and what it started have ended")
         if self.process.stdout:
             self.process.stdout.close()

@@ -12,7 +12,7 @@ from cases import TITLES
 from statistics_of_runs import pairs, ratio, representative, spread, valid
 
 COLUMNS = (("", 20), ("median", 12), ("spread", 21), ("over floor", 12), ("slots are", 11), ("spread", 13), ("pairs", 9),
-           ("state", 8), ("busy", 6))
+           ("state", 10), ("busy", 6))
 
 
 class Report:

@@ -54,9 +54,7 @@ def ratio(runs, one, other, metric):
 
 
 def representative(runs, contestant, smallest):
-    """The runs that stand in the table: those near if they are at least half, else all that were steady, else all."""
+    """The runs that stand in the table: those of the state in which most were made (near rather than far)."""
     all_of_it = valid(runs, contestant)
-    near = [run for run in all_of_it if noise.state(run.noise, smallest) == "near"]
-    if near and 2 * len(near) >= len(all_of_it):
-        return near
-    return [run for run in all_of_it if noise.is_steady(*run.noise)] or all_of_it
+    near, far = ([run for run in all_of_it if noise.state(run.noise, smallest) == state] for state in ("near", "far"))
+    return (near if len(near) >= len(far) else far) or all_of_it

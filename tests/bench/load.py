@@ -27,14 +27,26 @@ def last_line(text):
     return lines[-1].strip() if lines else "it said nothing"
 
 
-def busy_share(samples, seconds):
-    """Part of its time in which the worker worked over the last `seconds`; None if too little was seen. The last sample is
-    left out where there are enough: the load may have ended before it."""
+def measured(samples, seconds):
+    """First and last sample of the last `seconds`; None if too little was seen. The very last sample is left out where there
+    are enough: the load may have ended before it."""
     samples = samples[:-1] if len(samples) > 3 else samples
     if len(samples) < 2:
         return None
     first = next(one for one in samples if one.at >= samples[-1].at - seconds)
-    return samples[-1].share_since(first if first is not samples[-1] else samples[-2])
+    return (first if first is not samples[-1] else samples[-2]), samples[-1]
+
+
+def busy_share(samples, seconds):
+    """Part of its time in which the worker worked over the last `seconds`; None if unknown."""
+    ends = measured(samples, seconds)
+    return ends and ends[1].share_since(ends[0])
+
+
+def waited_share(samples, seconds):
+    """Part of the last `seconds` in which others had the worker's core; 0 if unknown."""
+    ends = measured(samples, seconds)
+    return ends[1].waited_since(ends[0]) if ends else 0.0
 
 
 class Load:
@@ -85,7 +97,7 @@ class Load:
         self._process.wait()
 
     def finish(self):
-        """The load's JSON, with `busy`. Failure with its sentence if the run is not valid."""
+        """The load's JSON, with `busy` and `worker_waited_share`. Failure with its sentence if the run is not valid."""
         try:
             self.watch()
         except BaseException:
@@ -100,4 +112,5 @@ class Load:
             raise Failure(f"sluice-load {self._switch.name}: {last_line(errors)}")
         result = json.loads(output)
         result["busy"] = busy_share(self.samples, self._seconds * 0.8)
+        result["worker_waited_share"] = waited_share(self.samples, self._seconds * 0.8)
         return result

@@ -126,15 +126,27 @@ class Program:
     def resume(self):
         self.signal(signal.SIGCONT)
 
-    def confine(self, prefixes, core=LOAD_CORE):
-        """Every thread whose name begins with none of `prefixes` (its workers pin themselves) goes to `core`."""
+    def _threads(self):
+        """(folder in /proc, name) of each."""
         for pid in self.pids():
             for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
                 try:
-                    if not (task / "comm").read_text(encoding="ascii").startswith(tuple(prefixes)):
-                        os.sched_setaffinity(int(task.name), {core})
-                except (OSError, ValueError):
+                    yield task, (task / "comm").read_text(encoding="ascii").strip()
+                except OSError:
                     pass  # Ended meanwhile.
+
+    def thread(self, prefixes):
+        """Folder in /proc of the thread whose name begins so; None if there is none."""
+        return next((task for task, name in self._threads() if name.startswith(tuple(prefixes))), None)
+
+    def confine(self, prefixes, core=LOAD_CORE):
+        """Every thread whose name begins with none of `prefixes` (its workers pin themselves) goes to `core`."""
+        for task, name in self._threads():
+            if not name.startswith(tuple(prefixes)):
+                try:
+                    os.sched_setaffinity(int(task.name), {core})
+                except OSError:
+                    pass
 
     def stop(self, timeout=15):
         """SIGTERM, in the end SIGKILL, to all of it."""

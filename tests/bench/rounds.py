@@ -13,6 +13,7 @@ from statistics_of_runs import Run, pairs, valid
 from switch_ovs import VARIANTS
 
 BUSY_MIN = 0.95
+TAKEN_MAX = 0.05
 EXTRA_ROUNDS = 2  # At most this many times the rounds that were asked for.
 
 
@@ -49,6 +50,17 @@ def figures_of(result):
         if f"{name}_ns" in figures:
             figures[f"{name}_us"] = figures[f"{name}_ns"] / 1000
     return figures
+
+
+def why_not_counted(case, figures):
+    """None if the run counts."""
+    busy, stalled = figures["busy"], figures.get("load_stalled_share", 0)
+    if case.must_saturate and (busy is None or busy < BUSY_MIN):
+        taken = f"; other processes took {stalled:.0%} of its core" if stalled > TAKEN_MAX else ""
+        return f"the load was the bottleneck (worker {'unknown' if busy is None else f'{busy:.0%} busy'}{taken})"
+    if figures["worker_waited_share"] > TAKEN_MAX:
+        return f"other processes took {figures['worker_waited_share']:.0%} of the worker's core"
+    return None if figures.get(case.metric.name) else f"sluice-load gave no {case.metric.name}"
 
 
 class CaseRunner:
@@ -134,11 +146,7 @@ class CaseRunner:
             figures = self._load(case, switch, self._settings.seconds, case.warmup_s)
             run.busy = figures["busy"]
             run.figures = figures
-            if case.must_saturate and (run.busy is None or run.busy < BUSY_MIN):
-                share = "unknown" if run.busy is None else f"{run.busy:.0%} busy"
-                run.failure = f"the load was the bottleneck (worker {share})"
-            elif not figures.get(case.metric.name):
-                run.failure = f"sluice-load gave no {case.metric.name}"
+            run.failure = why_not_counted(case, figures)
         except Failure as failure:
             run.failure = str(failure)
         finally:

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import socket
+import time
 from dataclasses import dataclass
 
 from machine import Failure, wait_for
@@ -21,11 +22,16 @@ class Sample:
     idle: int
     packets: int
     at: float = 0.0
+    waited: float = 0.0  # Seconds in which its thread was ready to run and did not.
 
     def share_since(self, before):
         """Part of the time since `before` in which it worked; None if nothing has passed."""
         busy, idle = self.busy - before.busy, self.idle - before.idle
         return busy / (busy + idle) if busy + idle > 0 else None
+
+    def waited_since(self, before):
+        """Part of the time since `before` in which other threads had its core."""
+        return (self.waited - before.waited) / (self.at - before.at) if self.at > before.at else 0.0
 
 
 class Switch:
@@ -43,6 +49,7 @@ class Switch:
         self.folder.mkdir(parents=True)
         self.programs = []
         self.is_paused = False
+        self._worker_statistics = None
 
     def socket_path(self, port):
         return str(self.folder / port)
@@ -51,9 +58,20 @@ class Switch:
         """Starts it, ready for its guests. Failure says why it can't."""
         raise NotImplementedError
 
+    def counters(self):
+        """(busy cycles, idle cycles, packets) of the worker since its start."""
+        raise NotImplementedError
+
     def sample(self):
         """The worker's counters now."""
-        raise NotImplementedError
+        busy, idle, packets = self.counters()
+        return Sample(busy, idle, packets, time.monotonic(), self._worker_wait())
+
+    def _worker_wait(self):
+        try:
+            return int(self._worker_statistics.read_text().split()[1]) / 1e9
+        except (OSError, AttributeError, ValueError, IndexError):
+            return 0.0
 
     def forget_connections(self):
         """Drops what the last run left in its connection table."""
@@ -62,9 +80,11 @@ class Switch:
         """Puts a policy (policy.py) in force. Failure if it refuses."""
 
     def settle(self):
-        """Puts every thread but the worker on the load's core."""
+        """Puts every thread but the worker on the load's core, and remembers which one the worker is."""
         for one in self.programs:
             one.confine(self.worker_threads)
+        task = self.programs[-1].thread(self.worker_threads)
+        self._worker_statistics = task and task / "schedstat"
 
     def pause(self):
         if not self.is_paused:

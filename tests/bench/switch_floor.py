@@ -4,10 +4,9 @@
 import json
 import select
 import subprocess
-import time
 
 from machine import WORKER_CORE, Failure, Program
-from switch import Sample, Switch
+from switch import Switch
 
 
 class Floor(Switch):
@@ -23,13 +22,13 @@ class Floor(Switch):
             program.check()
             raise Failure("bench_floor did not say that it is ready")
 
-    def sample(self):
+    def counters(self):
         self.programs[0].process.stdin.write(b"\n")
         now = json.loads(self._line(10) or "{}")
         if "packets" not in now:
             self.programs[0].check()
             raise Failure("bench_floor does not answer")
-        return Sample(now["busy_cycles"], now["idle_cycles"], now["packets"], time.monotonic())
+        return now["busy_cycles"], now["idle_cycles"], now["packets"]
 
     def _line(self, timeout):
         """One line of its output, or what came of it."""

@@ -6,11 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-import time
 
 from machine import LOAD_CORE, WORKER_CORE, Failure, Program, wait_for
 from policy import LONG_S, MACS, ZONE
-from switch import JsonRpc, Sample, Switch, wait_listening
+from switch import JsonRpc, Switch, wait_listening
 
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -106,9 +105,8 @@ class OpenVSwitch(Switch):
             self.vsctl("set", "Open_vSwitch", ".", *(f"other_config:{key}={value}" for key, value in VARIANTS[name].items()))
             self.variant = name
 
-    def sample(self):
-        busy, idle, packets = parse_pmd_stats(self.rpc("dpif-netdev/pmd-stats-show", "-pmd", str(WORKER_CORE)))
-        return Sample(busy, idle, packets, time.monotonic())
+    def counters(self):
+        return parse_pmd_stats(self.rpc("dpif-netdev/pmd-stats-show", "-pmd", str(WORKER_CORE)))
 
     def forget_connections(self):
         if self.name == "ct":

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sluice as a contestant: a sluiced of its own. `slots`: slots 0, 1 and 2 work on both vNICs; `empty`: nothing applies."""
 
-import json
-import time
-
 from machine import WORKER_CORE, Failure, Program
-from switch import JsonRpc, Sample, Switch, wait_listening
+from switch import JsonRpc, Switch, wait_listening
 
 MEMORY_MB = 256
 
@@ -35,9 +32,9 @@ class Sluice(Switch):
         except Failure as failure:
             raise Failure(f"{self.name}: {failure}") from None
 
-    def sample(self):
+    def counters(self):
         row = self.ask("show.workers")[0]
-        return Sample(row["busy_cycles"], row["idle_cycles"], row["packets"], time.monotonic())
+        return row["busy_cycles"], row["idle_cycles"], row["packets"]
 
     def forget_connections(self):
         self.ask("flush.conns")
@@ -45,6 +42,3 @@ class Sluice(Switch):
     def edit(self, op, kind, name, **fields):
         """One object of the document changes; returns when in force on the worker."""
         return self.ask("edit", {"op": op, "kind": kind, "name": name, **fields})
-
-    def document(self):
-        return json.loads(json.dumps(self.ask("export")))

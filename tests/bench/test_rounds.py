@@ -12,8 +12,8 @@ CASE = BY_NAME["flood-1k"]
 
 
 class FakeSwitch:
-    def __init__(self, name, pps=10e6, busy=0.99):
-        self.name, self.pps, self.busy = name, pps, busy
+    def __init__(self, name, pps=10e6, busy=0.99, waited=0.0):
+        self.name, self.pps, self.busy, self.waited = name, pps, busy, waited
         self.awake = False
 
     def configure(self, policy):
@@ -51,7 +51,8 @@ class Stage:
         def finish(self):
             if self._switch.pps is None:
                 raise Failure("sluice-load ct: no frame arrived")
-            return {"pps": self._switch.pps, "tsc_hz": 2.6e9, "busy": self._switch.busy}
+            return {"pps": self._switch.pps, "tsc_hz": 2.6e9, "busy": self._switch.busy,
+                    "worker_waited_share": self._switch.waited}
 
     def run(self, *switches, rounds=3):
         self.switches = {switch.name: switch for switch in switches}
@@ -85,6 +86,11 @@ def test_a_worker_that_is_not_saturated_is_no_number(stage):
 
 def test_a_worker_of_which_nothing_is_known_is_no_number(stage):
     assert "worker unknown" in stage.run(FakeSwitch("slots", busy=None)).failures["slots"]
+
+
+def test_a_worker_that_shared_its_core_is_no_number(stage):
+    result = stage.run(FakeSwitch("slots", waited=0.2))
+    assert result.failures["slots"] == "0 of 3 runs are valid: other processes took 20% of the worker's core"
 
 
 def test_a_broken_firewall_is_no_number_and_is_not_measured(stage, monkeypatch):

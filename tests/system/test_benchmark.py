@@ -44,6 +44,7 @@ def test_a_short_run_ends_with_figures_or_reasons(tmp_path):
     before = hugepages()
     status, out, errors = bench(tmp_path, "--quick", "--contestants", "floor,slots", "--rounds", "1", "--seconds", "0.3",
                                 "--no-hugepages")
+    assert (tmp_path / "bench.json").exists(), errors
     made = json.loads((tmp_path / "bench.json").read_text())
     both = made["cases"][0]["contestants"]
     assert status == (0 if made["valid"] else 1), errors

@@ -56,7 +56,7 @@ def why_not_counted(case, figures):
     """None if the run counts."""
     busy, stalled = figures["busy"], figures.get("load_stalled_share", 0)
     if case.must_saturate and (busy is None or busy < BUSY_MIN):
-        taken = f"; other processes took {stalled:.0%} of its core" if stalled > TAKEN_MAX else ""
+        taken = f"; the load lost its core for {stalled:.0%} of the time" if stalled > TAKEN_MAX else ""
         return f"the load was the bottleneck (worker {'unknown' if busy is None else f'{busy:.0%} busy'}{taken})"
     if figures["worker_waited_share"] > TAKEN_MAX:
         return f"other processes took {figures['worker_waited_share']:.0%} of the worker's core"

@@ -33,7 +33,7 @@ def parse(arguments):
     parser = argparse.ArgumentParser(prog="scripts/bench", formatter_class=argparse.RawDescriptionHelpFormatter, epilog=EXAMPLES,
                                      description="Sluice beside Open vSwitch with DPDK, in turns on the same cores.")
     parser.add_argument("--cases", default="all", help="names of --list, separated by commas (default: all)")
-    parser.add_argument("--contestants", default=",".join(cases.CONTESTANTS), help="who takes part (default: all five)")
+    parser.add_argument("--contestants", default=",".join(cases.CONTESTANTS), help="who takes part (default: all)")
     parser.add_argument("--rounds", type=int, help="rounds of each case (default 5; more while pairs are missing)")
     parser.add_argument("--seconds", type=float, help="seconds of one run (default 3)")
     parser.add_argument("--quick", action="store_true", help="flood-1k only, 3 rounds of 1 s, unless said otherwise")
@@ -62,7 +62,7 @@ def parse(arguments):
     return chosen
 
 
-KINDS = {"floor": Floor, "slots": Sluice, "empty": Sluice, "normal": OpenVSwitch, "ct": OpenVSwitch}
+KINDS = {"floor": Floor, "slots": Sluice, "few": Sluice, "empty": Sluice, "normal": OpenVSwitch, "ct": OpenVSwitch}
 
 
 def make(name, folder, binaries):

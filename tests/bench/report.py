@@ -49,28 +49,16 @@ class Report:
 
     def verdicts(self):
         """[(case, sentence, met: True, False, or None where a figure is missing)] for each target."""
-        by_name = {result.case.name: result for result in self.results}
-        return [(result.case.name, *self._verdict(result, target, by_name)) for result in self.results
-                for target in result.case.targets]
+        return [(result.case.name, *self._verdict(result, target)) for result in self.results for target in result.case.targets]
 
-    def _verdict(self, result, target, by_name):
+    def _verdict(self, result, target):
         metric = target.metric or result.case.metric
-        if target.other_case:
-            mine = self.spread_of(result, "slots")
-            base = target.other_case in by_name and self.spread_of(by_name[target.other_case], "slots")
-            what = f"at least {target.factor:g} of its own rate in {target.other_case}"
-            return self._compared(what, mine.median / base.median if mine and base else None, target.factor)
         seen = self.advantage(result, target.other, metric)
-        title = TITLES[target.other]
-        if target.at_most:
-            cost = None if seen is None else 1 / seen.median
-            text = f"{metric.unit}: at most {target.at_most:g} x {title}"
-            return (f"{text}: not measured", None) if cost is None else (f"{text}: {cost:.2f} x", cost <= target.at_most)
-        return self._compared(f"{metric.unit}: at least {target.factor:g} x {title}", seen and seen.median, target.factor)
-
-    @staticmethod
-    def _compared(text, value, least):
-        return (f"{text}: not measured", None) if value is None else (f"{text}: {value:.2f} x", value >= least)
+        text = f"{metric.unit}: at {'most' if target.at_most else 'least'} {target.at_most or target.factor:g} x {TITLES[target.other]}"
+        if seen is None:
+            return f"{text}: not measured", None
+        value = 1 / seen.median if target.at_most else seen.median
+        return f"{text}: {value:.2f} x", value <= target.at_most if target.at_most else value >= target.factor
 
     # Text
 

@@ -115,7 +115,7 @@ class CaseRunner:
         """Policy, proof that it holds, best settings, full tables."""
         switch.resume()
         try:
-            switch.configure(case.policy)
+            switch.configure(case.policy_for(switch.name))
             if switch.name in FIREWALLED and self._settings.checks_firewall:
                 self._progress(case, None, f"{switch.name}: firewall test")
                 firewall.check(switch)
@@ -157,7 +157,7 @@ class CaseRunner:
         if case.forgets:
             switch.forget_connections()
         return figures_of(load.Load(self._binaries, switch, case.arguments_for(switch.name), seconds, warmup,
-                                    case.policy).finish())
+                                    case.policy_for(switch.name)).finish())
 
     def _judge(self, name, result):
         """A contestant has a figure if at least half of its rounds do."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sluice as a contestant: a sluiced of its own. `slots`: slots 0, 1 and 2 work on both vNICs; `empty`: nothing applies."""
+"""Sluice as a contestant: a sluiced of its own. `slots` (and `few`): slots 0, 1 and 2 work on both vNICs;
+`empty`: nothing applies."""
 
 from machine import WORKER_CORE, Failure, Program
 from switch import JsonRpc, Switch, wait_listening
@@ -28,7 +29,7 @@ class Sluice(Switch):
 
     def configure(self, policy):
         try:
-            self.ask("apply", policy.sluice_document(self.name == "slots", self.socket_path))
+            self.ask("apply", policy.sluice_document(self.name != "empty", self.socket_path))
         except Failure as failure:
             raise Failure(f"{self.name}: {failure}") from None
 

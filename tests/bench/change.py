@@ -110,8 +110,8 @@ class ChangeRunner:
         self._binaries, self._switches, self._rounds, self._progress = binaries, switches, rounds, progress
         self._turn = 0
 
-    def run(self, flows=tuple(FLOWS)):
-        rows = []
+    def run(self, rows, flows=tuple(FLOWS)):
+        """Adds to `rows` what is finished."""
         for name, switch in self._switches.items():
             switch.resume()
             try:
@@ -124,7 +124,6 @@ class ChangeRunner:
                 rows.append(Row(name, "", "", failure=str(failure)))
             finally:
                 switch.pause()
-        return rows
 
     def _under_load(self, switch, label):
         rows = [Row(switch.name, label, what) for what in CHANGES if is_possible(switch.name, what)]
@@ -182,12 +181,13 @@ class ChangeRunner:
         return load.samples, figures, times
 
 
-def run(binaries, switches, not_started, options):
-    """Rows of all contestants that take part; what did not start is among them as failed."""
+def run(binaries, switches, not_started, options, rows):
+    """Adds to `rows` those of all contestants that take part; what did not start is among them as failed."""
     chosen = [name for name in CONTESTANTS if name in options.contestants]
     runner = ChangeRunner(binaries, {name: switches[name] for name in chosen if name in switches}, options.rounds,
                           lambda line: print(f"   change: {line}", file=sys.stderr, flush=True))
-    return [Row(name, "", "", failure=not_started[name]) for name in chosen if name in not_started] + runner.run()
+    rows += [Row(name, "", "", failure=not_started[name]) for name in chosen if name in not_started]
+    runner.run(rows)
 
 
 def text(rows):

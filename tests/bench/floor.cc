@@ -26,7 +26,7 @@ using datapath::VhostPort;
 
 class Floor {
 public:
-    Floor(const std::string& folder, std::size_t core) : core_(core) {
+    Floor(const std::string& folder, std::size_t core) : eal_(folder), core_(core) {
         for (std::size_t i = 0; i < ports_.size(); ++i) {
             datapath::VhostHooks hooks;
             hooks.synchronize = [this] { synchronize(); };

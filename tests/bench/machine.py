@@ -13,6 +13,7 @@ PAGE_MB = 2
 PR_SET_PDEATHSIG = 1
 LOAD_CORE = 0
 WORKER_CORE = 1
+ALL_CORES = os.sched_getaffinity(0)
 
 
 class Failure(RuntimeError):
@@ -63,8 +64,14 @@ class Hugepages:
         self._before = None
 
 
-def _die_with_parent():
+def leave_worker_core():
+    """This process, its threads and the tools that it runs stay off the worker's core from here on."""
+    os.sched_setaffinity(0, {LOAD_CORE})
+
+
+def _begin_program():
     os.setsid()
+    os.sched_setaffinity(0, ALL_CORES)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -84,7 +91,7 @@ class Program:
         try:
             with self.log.open("ab") as file:
                 self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout or file, stderr=file,
-                                                env=environment, preexec_fn=_die_with_parent, bufsize=0)
+                                                env=environment, preexec_fn=_begin_program, bufsize=0)
         except OSError as error:
             raise Failure(f"{self.name}: {error}") from None
 
@@ -149,11 +156,12 @@ class Program:
                     pass
 
     def stop(self, timeout=15):
-        """SIGTERM, in the end SIGKILL, to all of it."""
+        """End of input where it has one, else SIGTERM; in the end SIGKILL, to all of it."""
         self.resume()
         if self.process.stdin:
             self.process.stdin.close()
-        self.process.terminate()
+        else:
+            self.process.terminate()
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -14,7 +15,7 @@ import time
 import cases
 import change
 import report
-from machine import Failure, Hugepages
+from machine import Failure, Hugepages, leave_worker_core
 from rounds import CaseRunner, Clock, Settings
 from switch_floor import Floor
 from switch_ovs import OpenVSwitch
@@ -107,21 +108,33 @@ def contestants(names, folder, binaries, failures):
         yield started
 
 
+def output_of(options):
+    return options.output or pathlib.Path(__file__).parents[2] / "build/bench"
+
+
+def smallest_before(output):
+    """The smallest round trip that earlier runs have seen: what `near` is measured by. None if there was none."""
+    try:
+        return json.loads((output / "bench.json").read_text(encoding="utf-8"))["smallest_round_trip_cycles"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def run(options):
-    """Everything; the report."""
+    """Everything; the report. After an interrupt that of the cases and changes that were finished."""
     binaries = (options.binaries or pathlib.Path(__file__).parents[2] / "build/release/bin").absolute()
     wanted = [name for name in cases.CONTESTANTS if name in options.contestants and
               (name in change.CONTESTANTS and options.has_change or any(name in case.contestants for case in options.cases))]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     settings = Settings(options.rounds, options.seconds, not options.no_variants)
-    results, rows, not_started = [], [], {}
+    results, rows, not_started, noise_seen, is_complete = [], [], {}, [], False
     needed = GUESTS_MB + sum(KINDS[name].hugepages_mb for name in wanted)
     hugepages = contextlib.nullcontext() if options.no_hugepages else Hugepages(needed)
     began = time.time()
     try:
         with hugepages, contestants(wanted, folder, binaries, not_started) as switches:
             total = sum(len([n for n in case.contestants if n in switches]) for case in options.cases) * options.rounds
-            runner = CaseRunner(binaries, switches, settings, Progress(Clock(total)))
+            runner = CaseRunner(binaries, switches, settings, Progress(Clock(total)), noise_seen)
             for case in options.cases:
                 print(f"== {case.name}: {case.title}", file=sys.stderr, flush=True)
                 results.append(runner.run(case))
@@ -129,10 +142,13 @@ def run(options):
                     if name in case.contestants:
                         results[-1].failures[name] = why
             if options.has_change:
-                rows = change.run(binaries, switches, not_started, options)
+                change.run(binaries, switches, not_started, options, rows)
+        is_complete = True
+    except KeyboardInterrupt:
+        print("stopped; the machine is as it was", file=sys.stderr)
     finally:
-        os.environ.get("KEEP") or shutil.rmtree(folder, ignore_errors=True)
-    return report.Report(results, runner.noise_seen, settings, began, rows)
+        shutil.rmtree(folder, ignore_errors=True)
+    return report.Report(results, noise_seen, settings, began, rows, is_complete, smallest_before(output_of(options)))
 
 
 def interrupted(number, _frame):
@@ -149,19 +165,17 @@ def main(arguments):
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     os.environ.setdefault("SLUICE_BIN", str(options.binaries or ""))
+    leave_worker_core()
     try:
         made = run(options)
     except Failure as failure:
         print(f"error: {failure}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped; the machine is as it was", file=sys.stderr)
-        return 130
     print(made.text())
-    output = options.output or pathlib.Path(__file__).parents[2] / "build/bench"
+    output = output_of(options)
     made.write(output)
     print(f"\nwritten: {output}/bench.json {output}/bench.svg")
-    return 0 if made.is_valid() else 1
+    return 130 if not made.is_complete else 0 if made.is_valid() else 1
 
 
 if __name__ == "__main__":

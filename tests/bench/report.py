@@ -18,15 +18,16 @@ COLUMNS = (("", 20), ("median", 12), ("spread", 21), ("over floor", 12), ("slots
 class Report:
     """Results of all cases, in one place."""
 
-    def __init__(self, results, noise_seen, settings, began, change_rows=()):
+    def __init__(self, results, noise_seen, settings, began, change_rows=(), is_complete=True,
+                 smallest_before=None):
         self.results, self.settings, self._noise, self._began = results, settings, noise_seen, began
-        self.change_rows = list(change_rows)
-        self._smallest = min(noise_seen, default=0)
+        self.change_rows, self.is_complete = list(change_rows), is_complete
+        self._smallest = min([*noise_seen, *([smallest_before] if smallest_before else [])], default=0)
 
     def is_valid(self):
-        """False if any contestant of any case has no figure, or there is nothing."""
+        """False if any contestant of any case has no figure, or not everything was run."""
         failed = any(result.failures for result in self.results) or any(row.failure for row in self.change_rows)
-        return bool(self.results or self.change_rows) and not failed
+        return self.is_complete and bool(self.results or self.change_rows) and not failed
 
     # Figures
 
@@ -124,8 +125,9 @@ class Report:
             cases.append({"name": result.case.name, "title": result.case.title, "metric": result.case.metric.name,
                           "unit": result.case.metric.unit, "higher_is_better": result.case.metric.higher_is_better,
                           "contestants": contestants, "runs": [asdict(run) for run in result.runs]})
-        return {"began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)), "valid": self.is_valid(),
-                "settings": asdict(self.settings), "noise_round_trip_cycles": self._noise, "cases": cases,
+        return {"began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)), "complete": self.is_complete, "valid": self.is_valid(),
+                "settings": asdict(self.settings), "noise_round_trip_cycles": self._noise,
+                "smallest_round_trip_cycles": self._smallest, "cases": cases,
                 "change": [asdict(row) for row in self.change_rows],
                 "targets": [{"case": case, "text": text, "met": met} for case, text, met in self.verdicts()]}
 

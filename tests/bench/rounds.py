@@ -66,9 +66,9 @@ def why_not_counted(case, figures):
 class CaseRunner:
     """Runs cases against the given contestants (started, standing still)."""
 
-    def __init__(self, binaries, switches, settings, progress):
+    def __init__(self, binaries, switches, settings, progress, noise_seen):
         self._binaries, self._switches, self._settings, self._progress = binaries, switches, settings, progress
-        self.noise_seen = []
+        self.noise_seen = noise_seen  # Every figure is added here.
 
     def noise(self):
         """Now; all contestants stand still."""

@@ -67,6 +67,7 @@ def test_figures_of_a_contestant_that_failed_are_not_shown_even_if_there_are_run
 
 def test_nothing_measured_is_not_valid():
     assert not report().is_valid()
+    assert not Report([result()], [140], Settings(), 0, is_complete=False).is_valid()
 
 
 def test_latency_is_better_if_lower_and_rates_if_higher():

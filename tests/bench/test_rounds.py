@@ -56,7 +56,7 @@ class Stage:
 
     def run(self, *switches, rounds=3):
         self.switches = {switch.name: switch for switch in switches}
-        return CaseRunner(None, self.switches, Settings(rounds, 1.0, False), lambda *_: None).run(CASE)
+        return CaseRunner(None, self.switches, Settings(rounds, 1.0, False), lambda *_: None, []).run(CASE)
 
 
 @pytest.fixture

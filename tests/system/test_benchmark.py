@@ -24,12 +24,20 @@ SHORT = Settings(rounds=1, seconds=0.3, tries_variants=False)
 CASE = dataclasses.replace(cases.BY_NAME["flood-1k"], fill_s=0.1, warmup_s=0.1)
 
 
+def command_of(tmp_path, *arguments):
+    return [sys.executable, str(BENCH / "main.py"), "--output", str(tmp_path), "--binaries", str(BINARIES), "--no-hugepages",
+            *arguments]
+
+
+def environment_of(tmp_path):
+    return {**os.environ, "TMPDIR": str(tmp_path), "SLUICE_BIN": str(BINARIES),
+            "PYTHONPATH": f"{BENCH}:{Path(__file__).parent / 'lib'}"}
+
+
 def bench(tmp_path, *arguments):
     """Runs it as the script does; (exit status, stdout, stderr)."""
-    command = [sys.executable, str(BENCH / "main.py"), "--output", str(tmp_path), "--binaries", str(BINARIES), *arguments]
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "SLUICE_BIN": str(BINARIES),
-                   "PYTHONPATH": f"{BENCH}:{Path(__file__).parent / 'lib'}"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    done = subprocess.run(command_of(tmp_path, *arguments), capture_output=True, text=True, timeout=120, check=False,
+                          env=environment_of(tmp_path))
     return done.returncode, done.stdout, done.stderr
 
 
@@ -42,8 +50,7 @@ def hugepages():
 
 def test_a_short_run_ends_with_figures_or_reasons(tmp_path):
     before = hugepages()
-    status, out, errors = bench(tmp_path, "--quick", "--contestants", "floor,slots", "--rounds", "1", "--seconds", "0.3",
-                                "--no-hugepages")
+    status, out, errors = bench(tmp_path, "--quick", "--contestants", "floor,slots", "--rounds", "1", "--seconds", "0.3")
     assert (tmp_path / "bench.json").exists(), errors
     made = json.loads((tmp_path / "bench.json").read_text())
     both = made["cases"][0]["contestants"]
@@ -58,6 +65,21 @@ def test_a_short_run_ends_with_figures_or_reasons(tmp_path):
     assert (tmp_path / "bench.svg").read_text().startswith("<svg")
     assert hugepages() == before
     assert sorted(os.listdir(tmp_path)) == ["bench.json", "bench.svg"]
+
+
+def test_an_interrupt_leaves_nothing_behind(tmp_path):
+    before = hugepages()
+    process = subprocess.Popen(command_of(tmp_path, "--cases", "flood-1k", "--contestants", "slots", "--rounds", "500"),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment_of(tmp_path))
+    try:
+        line = next(line for line in process.stderr if "round 1" in line)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "the machine is as it was" in errors, f"{line}{errors}"
+    assert hugepages() == before
+    assert sorted(os.listdir(tmp_path)) == ["bench.json"] and not json.loads((tmp_path / "bench.json").read_text())["valid"]
 
 
 @pytest.mark.parametrize("arguments, why", [(("--cases", "flood-2"), "no case 'flood-2'"),
@@ -83,7 +105,7 @@ def run_case(tmp_path, case, *names):
     """The result of a case with real switches; contestants that did not start are in its failures."""
     failures = {}
     with contestants(names, tmp_path / "switches", BINARIES, failures) as started:
-        result = CaseRunner(BINARIES, started, SHORT, lambda *_: None).run(case)
+        result = CaseRunner(BINARIES, started, SHORT, lambda *_: None, []).run(case)
     result.failures.update(failures)
     return result
 

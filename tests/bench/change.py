@@ -190,6 +190,21 @@ def run(binaries, switches, not_started, options, rows):
     runner.run(rows)
 
 
+def verdicts(rows):
+    """[(case, sentence, met)] for one rule that changes at a million flows; none if that was not measured. A gap counts from
+    the one that the machine shows without a change."""
+    found = {row.what: row for row in rows if row.contestant == "slots" and row.flows == "1m" and row.lost and not row.failure}
+    if "one rule" not in found or "none" not in found or not found["one rule"].kept:
+        return []
+    one, none = found["one rule"], found["none"]
+    kept, lost = statistics.median(one.kept), max(statistics.median(one.lost) - statistics.median(none.lost), 0)
+    gap = statistics.median(one.gap_ms) - statistics.median(none.gap_ms)
+    where = "one rule, 1 M flows"
+    return [("change", f"{where}: throughput kept at least 90 %: {kept:.0%}", kept >= 0.9),
+            ("change", f"{where}: no frame lost: {lost:.0f}", lost == 0),
+            ("change", f"{where}: no gap over 1 ms more than without: {gap:+.2f} ms", gap <= 1.0)]
+
+
 def text(rows):
     """The table."""
     lines = ["", "cost of change (64 B flood; medians, worst in brackets)",

@@ -50,7 +50,8 @@ class Report:
 
     def verdicts(self):
         """[(case, sentence, met: True, False, or None where a figure is missing)] for each target."""
-        return [(result.case.name, *self._verdict(result, target)) for result in self.results for target in result.case.targets]
+        seen = [(result.case.name, *self._verdict(result, target)) for result in self.results for target in result.case.targets]
+        return seen + change.verdicts(self.change_rows)
 
     def _verdict(self, result, target):
         metric = target.metric or result.case.metric

@@ -106,6 +106,15 @@ def test_ticks_reach_the_highest_bar_and_are_few(highest):
     assert marks[0] == 0 and marks[-1] >= highest and 2 <= len(marks) <= 7
 
 
+def test_one_rule_at_a_million_flows_is_judged_by_the_same_without_a_change():
+    none = Row("slots", "1m", "none", [0], [5], [4.0], [1.0])
+    good = Row("slots", "1m", "one rule", [3.0], [5], [4.9], [0.95])
+    bad = Row("slots", "1m", "one rule", [3.0], [6], [5.1], [0.89])
+    assert [met for _, _, met in report(rows=[none, good]).verdicts()] == [True, True, True]
+    assert [met for _, _, met in report(rows=[none, bad]).verdicts()] == [False, False, False]
+    assert report(rows=[good]).verdicts() == []
+
+
 def test_a_failed_change_is_told_and_not_valid():
     rows = [Row("slots", "1k", "one rule", [3.0], [0], [0.4], [0.98]), Row("ct", "", "", failure="it did not start")]
     text = report(rows=rows).text()

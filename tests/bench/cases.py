@@ -9,8 +9,8 @@ from policy import Policy
 CONTESTANTS = ("floor", "slots", "few", "empty", "normal", "ct")
 USUAL = ("floor", "slots", "empty", "normal", "ct")
 FIREWALLED = ("slots", "few", "ct")
-TITLES = {"floor": "floor", "slots": "Sluice, slots 0-2", "few": "the same, 10 rules", "empty": "Sluice, chain empty", "normal": "Open vSwitch NORMAL",
-          "ct": "Open vSwitch ct"}
+TITLES = {"floor": "floor", "slots": "Sluice, slots 0-2", "few": "the same, 10 rules", "empty": "Sluice, chain empty",
+          "normal": "Open vSwitch NORMAL", "ct": "Open vSwitch ct"}
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,8 @@ def verdicts(rows):
 def text(rows):
     """The table."""
     lines = ["", "cost of change (64 B flood; medians, worst in brackets)",
-             f"  {'':<21}{'flows':<7}{'change':<17}{'request ms':>11}{'lost frames':>20}{'longest gap ms':>20}{'throughput kept':>17}"]
+             f"  {'':<21}{'flows':<7}{'change':<17}{'request ms':>11}{'lost frames':>20}{'longest gap ms':>20}"
+             f"{'throughput kept':>17}"]
     for row in rows:
         if row.failure:
             lines.append(f"  {TITLES[row.contestant]:<21}{row.flows:<7}{row.what:<17}FAILED: {row.failure}")

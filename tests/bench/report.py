@@ -56,7 +56,8 @@ class Report:
     def _verdict(self, result, target):
         metric = target.metric or result.case.metric
         seen = self.advantage(result, target.other, metric)
-        text = f"{metric.unit}: at {'most' if target.at_most else 'least'} {target.at_most or target.factor:g} x {TITLES[target.other]}"
+        bound = f"most {target.at_most:g}" if target.at_most else f"least {target.factor:g}"
+        text = f"{metric.unit}: at {bound} x {TITLES[target.other]}"
         if seen is None:
             return f"{text}: not measured", None
         value = 1 / seen.median if target.at_most else seen.median
@@ -108,8 +109,8 @@ class Report:
             return ""
         near = sum(noise.state((one,), self._smallest) == "near" for one in self._noise)
         left = sum(run.failure is not None for result in self.results for run in result.runs)
-        return (f"\nround trip of a cache line between the cores: {min(self._noise):.0f} to {max(self._noise):.0f} cycles, near in "
-                f"{near} of {len(self._noise)} looks; runs not counted: {left}")
+        return (f"\nround trip of a cache line between the cores: {min(self._noise):.0f} to {max(self._noise):.0f} cycles, "
+                f"near in {near} of {len(self._noise)} looks; runs not counted: {left}")
 
     # Files
 
@@ -126,7 +127,8 @@ class Report:
             cases.append({"name": result.case.name, "title": result.case.title, "metric": result.case.metric.name,
                           "unit": result.case.metric.unit, "higher_is_better": result.case.metric.higher_is_better,
                           "contestants": contestants, "runs": [asdict(run) for run in result.runs]})
-        return {"began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)), "complete": self.is_complete, "valid": self.is_valid(),
+        return {"began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._began)),
+                "complete": self.is_complete, "valid": self.is_valid(),
                 "settings": asdict(self.settings), "noise_round_trip_cycles": self._noise,
                 "smallest_round_trip_cycles": self._smallest, "cases": cases,
                 "change": [asdict(row) for row in self.change_rows],

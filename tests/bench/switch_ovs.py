@@ -87,7 +87,8 @@ class OpenVSwitch(Switch):
             self.rpc("dpctl/ct-set-maxconns", str(CONNECTIONS_MAX))
             self.vsctl("--id=@d", "create", "Datapath", "datapath_version=0", "--", "set", "Open_vSwitch", ".",
                        "datapaths:netdev=@d")
-            self.vsctl("add-zone-tp", "netdev", f"zone={ZONE}", *(f"udp_{one}={LONG_S}" for one in ("first", "single", "multiple")))
+            timeouts = (f"udp_{one}={LONG_S}" for one in ("first", "single", "multiple"))
+            self.vsctl("add-zone-tp", "netdev", f"zone={ZONE}", *timeouts)
         for guest in MACS:  # What a learning switch knows after the first answer: no flooding to all ports.
             self.rpc("fdb/add", "br0", guest, "0", MACS[guest])
 
@@ -125,7 +126,8 @@ class OpenVSwitch(Switch):
 
     def run_ofctl(self, command, flows):
         """Gives ovs-ofctl a file of flows."""
-        self._run("ovs-ofctl", "--timeout=60", "-O", "OpenFlow14", command, self._path("br0.mgmt"), "-", stdin="\n".join(flows) + "\n")
+        self._run("ovs-ofctl", "--timeout=60", "-O", "OpenFlow14", command, self._path("br0.mgmt"), "-",
+                  stdin="\n".join(flows) + "\n")
 
     def _path(self, name):
         return str(self.folder / name)

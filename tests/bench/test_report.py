@@ -41,7 +41,8 @@ def test_medians_and_ratios_are_in_the_table():
 
 def test_targets_are_met_or_missed_and_neither_makes_a_run_invalid():
     good, bad = report(result()), report(result(slots=178.0))
-    assert ["met", "met", "MISSED"] == [line.split()[0] for line in good.text().splitlines() if line[2:9] in ("met    ", "MISSED ")]
+    words = [line.split()[0] for line in good.text().splitlines() if line[2:9] in ("met    ", "MISSED ")]
+    assert words == ["met", "met", "MISSED"]
     assert [met for _, _, met in bad.verdicts()] == [False, False, False]
     assert good.is_valid() and bad.is_valid()
 

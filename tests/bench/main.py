@@ -121,13 +121,13 @@ def smallest_before(output):
 
 
 def run(options):
-    """Everything; the report. After an interrupt that of the cases and changes that were finished."""
+    """Everything: the report, and the exit status if it had to stop before the end; the report is that of what was finished."""
     binaries = (options.binaries or pathlib.Path(__file__).parents[2] / "build/release/bin").absolute()
     wanted = [name for name in cases.CONTESTANTS if name in options.contestants and
               (name in change.CONTESTANTS and options.has_change or any(name in case.contestants for case in options.cases))]
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     settings = Settings(options.rounds, options.seconds, not options.no_variants)
-    results, rows, not_started, noise_seen, is_complete = [], [], {}, [], False
+    results, rows, not_started, noise_seen, status = [], [], {}, [], None
     needed = GUESTS_MB + sum(KINDS[name].hugepages_mb for name in wanted)
     hugepages = contextlib.nullcontext() if options.no_hugepages else Hugepages(needed)
     began = time.time()
@@ -143,12 +143,15 @@ def run(options):
                         results[-1].failures[name] = why
             if options.has_change:
                 change.run(binaries, switches, not_started, options, rows)
-        is_complete = True
     except KeyboardInterrupt:
         print("stopped; the machine is as it was", file=sys.stderr)
+        status = 130
+    except Failure as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        status = 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return report.Report(results, noise_seen, settings, began, rows, is_complete, smallest_before(output_of(options)))
+    return report.Report(results, noise_seen, settings, began, rows, status is None, smallest_before(output_of(options))), status
 
 
 def interrupted(number, _frame):
@@ -166,16 +169,14 @@ def main(arguments):
         signal.signal(number, interrupted)
     os.environ.setdefault("SLUICE_BIN", str(options.binaries or ""))
     leave_worker_core()
-    try:
-        made = run(options)
-    except Failure as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        return 1
+    made, status = run(options)
+    if not made.results and not made.change_rows:
+        return status or 1
     print(made.text())
     output = output_of(options)
     made.write(output)
     print(f"\nwritten: {output}/bench.json {output}/bench.svg")
-    return 130 if not made.is_complete else 0 if made.is_valid() else 1
+    return status or (0 if made.is_valid() else 1)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path):
         process.kill()
     assert process.returncode == 130 and "the machine is as it was" in errors, f"{line}{errors}"
     assert hugepages() == before
-    assert sorted(os.listdir(tmp_path)) == ["bench.json"] and not json.loads((tmp_path / "bench.json").read_text())["valid"]
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("arguments, why", [(("--cases", "flood-2"), "no case 'flood-2'"),

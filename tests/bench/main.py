@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 
 import cases
 import change
@@ -120,38 +121,53 @@ def smallest_before(output):
         return None
 
 
+@dataclass
+class Outcome:
+    """What was measured so far. status: the exit status, if it had to stop before the end."""
+
+    results: list = field(default_factory=list)
+    rows: list = field(default_factory=list)
+    noise_seen: list = field(default_factory=list)
+    not_started: dict = field(default_factory=dict)
+    status: int | None = None
+
+
 def run(options):
     """Everything: the report, and the exit status if it had to stop before the end; the report is that of what was finished."""
     binaries = (options.binaries or pathlib.Path(__file__).parents[2] / "build/release/bin").absolute()
     wanted = [name for name in cases.CONTESTANTS if name in options.contestants and
               (name in change.CONTESTANTS and options.has_change or any(name in case.contestants for case in options.cases))]
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
     settings = Settings(options.rounds, options.seconds, not options.no_variants)
-    results, rows, not_started, noise_seen, status = [], [], {}, [], None
     needed = GUESTS_MB + sum(KINDS[name].hugepages_mb for name in wanted)
-    hugepages = contextlib.nullcontext() if options.no_hugepages else Hugepages(needed)
-    began = time.time()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-bench-"))
+    outcome, began = Outcome(), time.time()
     try:
-        with hugepages, contestants(wanted, folder, binaries, not_started) as switches:
-            total = sum(len([n for n in case.contestants if n in switches]) for case in options.cases) * options.rounds
-            runner = CaseRunner(binaries, switches, settings, Progress(Clock(total)), noise_seen)
-            for case in options.cases:
-                print(f"== {case.name}: {case.title}", file=sys.stderr, flush=True)
-                results.append(runner.run(case))
-                for name, why in not_started.items():
-                    if name in case.contestants:
-                        results[-1].failures[name] = why
-            if options.has_change:
-                change.run(binaries, switches, not_started, options, rows)
+        with contextlib.nullcontext() if options.no_hugepages else Hugepages(needed):
+            with contestants(wanted, folder, binaries, outcome.not_started) as switches:
+                measure(options, binaries, switches, settings, outcome)
     except KeyboardInterrupt:
         print("stopped; the machine is as it was", file=sys.stderr)
-        status = 130
+        outcome.status = 130
     except Failure as failure:
         print(f"error: {failure}", file=sys.stderr)
-        status = 1
+        outcome.status = 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return report.Report(results, noise_seen, settings, began, rows, status is None, smallest_before(output_of(options))), status
+    return report.Report(outcome.results, outcome.noise_seen, settings, began, outcome.rows, outcome.status is None,
+                         smallest_before(output_of(options))), outcome.status
+
+
+def measure(options, binaries, switches, settings, outcome):
+    """All cases, then the changes, into `outcome`."""
+    total = sum(len([n for n in case.contestants if n in switches]) for case in options.cases) * options.rounds
+    runner = CaseRunner(binaries, switches, settings, Progress(Clock(total)), outcome.noise_seen)
+    for case in options.cases:
+        print(f"== {case.name}: {case.title}", file=sys.stderr, flush=True)
+        result = runner.run(case)
+        result.failures.update({name: why for name, why in outcome.not_started.items() if name in case.contestants})
+        outcome.results.append(result)
+    if options.has_change:
+        change.run(binaries, switches, outcome.not_started, options, outcome.rows)
 
 
 def interrupted(number, _frame):

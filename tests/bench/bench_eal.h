@@ -40,10 +40,12 @@ inline std::uint64_t now_ns() {
 /// The daemon's own start of DPDK, in a temporary folder.
 class BenchEal {
 public:
-    BenchEal() {
-        if (mkdtemp(folder_) == nullptr) { fail("no temporary folder"); }
+    /// @param parent  its folder is made in there
+    explicit BenchEal(const std::string& parent = "/tmp")
+        : folder_(parent + "/sluice-bench-XXXXXX") {
+        if (mkdtemp(folder_.data()) == nullptr) { fail("no temporary folder in " + parent); }
         daemon::Options options;
-        options.socket = std::string(folder_) + "/admin.sock";
+        options.socket = folder_ + "/admin.sock";
         options.memory_mb = 256;
         auto started = daemon::Eal::start(options);
         if (!started) { fail(started.error().message); }
@@ -51,13 +53,13 @@ public:
     }
     ~BenchEal() {
         eal_.reset();
-        rmdir(folder_);
+        rmdir(folder_.c_str());
     }
     [[nodiscard]] rte_mempool* pool() const { return eal_->pool(); }
     [[nodiscard]] const std::string& folder() const { return eal_->runtime_dir(); }
 
 private:
-    char folder_[32] = "/tmp/sluice-bench-XXXXXX";
+    std::string folder_;
     std::unique_ptr<daemon::Eal> eal_;
 };
 

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured: each case is one kind of load, run against every contestant; and what Sluice must reach in it."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from policy import Policy
+
+CONTESTANTS = ("floor", "slots", "few", "empty", "normal", "ct")
+USUAL = ("floor", "slots", "empty", "normal", "ct")
+FIREWALLED = ("slots", "few", "ct")
+TITLES = {"floor": "floor", "slots": "Sluice, slots 0-2", "few": "the same, 10 rules", "empty": "Sluice, chain empty",
+          "normal": "Open vSwitch NORMAL", "ct": "Open vSwitch ct"}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How the figure of a case is called, and which direction is better."""
+
+    name: str
+    unit: str
+    higher_is_better: bool
+    digits: int = 0
+
+
+FLOOD_PORTS = ("--port", "5000-5031")
+CYCLES = Metric("cycles_per_packet", "cycles/packet", False)
+RATE = Metric("connections_per_second", "connections/s", True)
+GBPS = Metric("gbps", "Gb/s", True, 2)
+LATENCY = Metric("p50_us", "us (p50)", False, 2)
+
+
+@dataclass(frozen=True)
+class Target:
+    """`factor` times better than `other` at least (at most `at_most` times its cost, where given). `metric`: another one
+    than the case's."""
+
+    other: str
+    factor: float = 0.0
+    at_most: float = 0.0
+    metric: Metric | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """arguments: of sluice-load, for all or by contestant; policy likewise. fill_s: seconds of the first, uncounted run."""
+
+    name: str
+    title: str
+    metric: Metric
+    arguments: tuple
+    contestants: tuple = USUAL
+    own_arguments: dict = field(default_factory=dict)
+    policy: Policy = Policy()
+    own_policies: dict = field(default_factory=dict)
+    targets: tuple = ()
+    must_saturate: bool = True
+    forgets: bool = False  # The connection table is emptied before each run.
+    fill_s: float = 1.0
+    warmup_s: float = 0.5
+
+    def arguments_for(self, contestant):
+        return self.own_arguments.get(contestant, self.arguments)
+
+    def policy_for(self, contestant):
+        return self.own_policies.get(contestant, self.policy)
+
+
+def _flood(flows, label, over_normal, over_ct, fill_s, warmup_s=0.5):
+    targets = [Target("normal", over_normal), Target("ct", over_ct)]
+    if flows == 1000:
+        targets.append(Target("floor", at_most=1.6))
+    title = f"64 B, {label.replace('k', ' k').replace('m', ' M')} flows" if flows > 1 else "64 B, 1 flow"
+    return Case(f"flood-{label}", title, CYCLES, ("flood", "--flows", str(flows), "--size", "64", *FLOOD_PORTS),
+                targets=tuple(targets), fill_s=fill_s, warmup_s=warmup_s)
+
+
+def _crr(rules, label):
+    policy = Policy(rule_count=rules, has_many_sources=True)
+    contestants, own, targets = ("slots", "empty", "normal", "ct"), {}, ()
+    if rules == 10:
+        targets = (Target("ct", 4.0),)
+    elif rules == 10_000:  # Sluice with 10 rules takes part, so that the two are compared round by round.
+        contestants, own = ("slots", "few", *contestants[1:]), {"few": dataclasses.replace(policy, rule_count=10)}
+        targets = (Target("few", 0.9),)
+    return Case(f"crr-{label}", f"connect, ask, answer, close; {rules} rules", RATE, ("crr", "--port", "80"),
+                contestants=contestants, policy=policy, own_policies=own, targets=targets, forgets=True, warmup_s=0.3)
+
+
+ALL = (
+    _flood(1, "1", 1.15, 3.0, 0.5),
+    _flood(1000, "1k", 1.2, 3.5, 0.5),
+    _flood(100_000, "100k", 1.3, 4.5, 2.0),
+    _flood(1_000_000, "1m", 1.35, 7.0, 10.0, 1.0),
+    Case("imix", "IMIX, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "imix", *FLOOD_PORTS)),
+    Case("1518", "1518 B, 1 k flows", CYCLES, ("flood", "--flows", "1000", "--size", "1518", *FLOOD_PORTS)),
+    Case("tso", "60 kB segments by TSO (Open vSwitch: 1518 B)", GBPS, ("tso", "--port", "5000"),
+         own_arguments={one: ("flood", "--flows", "1000", "--size", "1518", *FLOOD_PORTS) for one in ("normal", "ct")},
+         targets=(Target("normal", 1.5),)),
+    Case("latency", "one packet in flight", LATENCY, ("latency", "--size", "64", "--port", "5000"), must_saturate=False,
+         targets=(Target("normal", at_most=1.0), Target("normal", at_most=1.0, metric=Metric("p99_us", "us (p99)", False, 2)))),
+    _crr(10, "10"), _crr(1000, "1k"), _crr(10_000, "10k"),
+)
+BY_NAME = {case.name: case for case in ALL}
+CHANGE = "change"
+TITLE_OF_CHANGE = "what a change costs the traffic: one rule, 10 k rules, a port, 100 k addresses"
+QUICK = ("flood-1k",)
+
+
+def names():
+    """Everything that --cases takes."""
+    return (*BY_NAME, CHANGE)
+
+
+def chosen(wanted):
+    """Cases by name, in the order of ALL. ValueError names one that does not exist."""
+    for name in wanted:
+        if name not in names():
+            raise ValueError(f"no case {name!r}; there are {', '.join(names())}")
+    return [case for case in ALL if case.name in wanted]

@@ -5,6 +5,7 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -20,7 +21,7 @@ constexpr std::uint64_t kPollNs = 1000;
 datapath::DataplaneOptions options_of(std::uint32_t flow_count) {
     datapath::DataplaneOptions options;
     options.pool = &bench_pool();
-    options.flow_capacity = 2U * std::max(flow_count, 1024U);
+    options.flow_capacity = std::min(2U * std::max(flow_count, 1024U), kFlowTableMax);
     options.connection_capacity = 2U * std::max(flow_count, 1024U);
     options.seed = 7;
     return options;

@@ -36,7 +36,7 @@ private:
 
 class BenchSwitch {
 public:
-    /// @param flow_count  a power of two, at most 2^20; of UDP flows from vm1 to vm2
+    /// @param flow_count  a power of two, at most 2^23; of UDP flows from vm1 to vm2
     /// @param has_chain  slots 0 to 2 work on both vNICs; else no rule applies to either
     BenchSwitch(std::uint32_t flow_count, bool has_chain);
 

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the benchmarks of bench_datapath share: the meter that turns a loop into cycles a packet,
+// and the rig that is kept from one benchmark to the next. Main thread.
+#pragma once
+
+#include <benchmark/benchmark.h>
+#include <rte_cycles.h>
+
+#include <cstdint>
+#include <ctime>
+#include <memory>
+#include <tuple>
+
+#include "sluice/base/limits.h"
+
+namespace sluice::test {
+
+inline constexpr std::uint64_t kBenchNow =
+    1'000'000'000;  ///< Time of what does not need it to pass.
+
+/// Times the loop of one benchmark; items are packets. CPU time of this thread in TSC cycles: what
+/// other processes take from the core does not count.
+class Meter {
+public:
+    explicit Meter(benchmark::State& state) : state_(state), start_ns_(cpu_time_ns()) {}
+    ~Meter() {
+        const double cycles =
+            (cpu_time_ns() - start_ns_) * static_cast<double>(rte_get_tsc_hz()) / 1e9;
+        const auto packets = static_cast<double>(state_.iterations()) * kBurstMax;
+        state_.SetItemsProcessed(static_cast<std::int64_t>(packets));
+        state_.counters["cycles"] = packets > 0 ? cycles / packets : 0;
+    }
+    Meter(const Meter&) = delete;
+    Meter& operator=(const Meter&) = delete;
+
+private:
+    static double cpu_time_ns() {
+        timespec now{};
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+    }
+    benchmark::State& state_;
+    double start_ns_;
+};
+
+/// Keeps one rig at a time; main() empties it before EAL ends.
+inline std::shared_ptr<void> kept_rig;
+
+/// The rig of these arguments, kept from the last call if that had the same: building one takes
+/// longer than measuring it.
+template <typename Rig, typename... Arguments>
+Rig& rig_of(Arguments... arguments) {
+    static std::tuple<Arguments...> made;
+    static std::weak_ptr<Rig> last;
+    std::shared_ptr<Rig> rig = last.lock();
+    if (!rig || made != std::tuple(arguments...)) {
+        rig.reset();
+        kept_rig.reset();
+        rig = std::make_shared<Rig>(arguments...);
+        made = std::tuple(arguments...);
+        last = rig;
+        kept_rig = rig;
+    }
+    return *rig;
+}
+
+}  // namespace sluice::test

@@ -91,9 +91,8 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
 
 ConnectionHandle ConnectionTable::find(const TupleOfFrame& tuple, std::uint64_t now_ns) noexcept {
     const std::uint64_t hash = hash_of(tuple.tuple);
-    ConnectionBucket& bucket = bucket_of(hash);
-    const ByteLock lock(bucket.lock, shared_);
-    const std::uint32_t ref = lookup(bucket, tuple.tuple, hash);
+    const BucketLock lock(*this, hash);
+    const std::uint32_t ref = lookup(lock.bucket(), tuple.tuple, hash);
     if (ref == 0 || !is_live(records_[ref - 1U], now_ns)) { return {}; }
     return {ref - 1U, load_relaxed(records_[ref - 1U].generation)};
 }
@@ -147,8 +146,9 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
         return {{}, reason, false};
     }
     const std::uint64_t hash = hash_of(request.tuple.tuple);
-    ConnectionBucket& bucket = bucket_of(hash);
-    const ByteLock lock(bucket.lock, shared_);
+    if (wants_growth()) [[unlikely]] { grow(); }
+    const BucketLock lock(*this, hash);
+    ConnectionBucket& bucket = lock.bucket();
     if (const std::uint32_t ref = lookup(bucket, request.tuple.tuple, hash); ref != 0) {
         Connection& found = records_[ref - 1U];
         if (is_live(found, now_ns)) {

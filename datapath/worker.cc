@@ -103,6 +103,7 @@ std::size_t Worker::poll_ports() noexcept {
         burst_counts_[index.value] =
             next_burst_count(counters.rx_bytes.get() - bytes, got.frame_count);
         counters.cycles.add(rte_rdtsc() - begun);
+        flush_output(context_);  // Now: other ports' turns would be added to these frames' way.
         moved += got.frame_count;
     }
     return moved;

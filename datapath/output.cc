@@ -4,6 +4,7 @@
 // ring. Drops are charged to frame->port, the ingress. The egress port travels in hash.fdir.hi, the
 // choice of receive queue in hash.rss.
 #include <rte_mbuf.h>
+#include <rte_prefetch.h>
 #include <rte_ring.h>
 
 #include <algorithm>
@@ -237,25 +238,41 @@ void flush_output(WorkerContext& context) noexcept {
     }
 }
 
+namespace {
+
+unsigned take_burst(WorkerContext& context, rte_ring& ring) noexcept {
+    std::array<rte_mbuf*, kBurstMax> frames;
+    const unsigned count = rte_ring_sc_dequeue_burst(&ring, reinterpret_cast<void**>(frames.data()),
+                                                     kBurstMax, nullptr);
+    for (unsigned i = 0; i < count; ++i) { rte_prefetch0(frames[i]); }
+    for (unsigned i = 0; i < count; ++i) {
+        const PortIndex egress{static_cast<std::uint16_t>(frames[i]->hash.fdir.hi)};
+        const PortConfig* port = context.snapshot->port(egress);
+        // The port may have gone, or moved to another worker, while the frame was on its way.
+        if (port == nullptr || port->worker != context.options.index) {
+            drop(context, frames[i], DropReason::kPortDown);
+        } else {
+            buffer_for_port(context, frames[i], egress);
+        }
+    }
+    return count;
+}
+
+}  // namespace
+
+// Until a ring is empty: every port of the other worker may have sent a burst this way since.
 std::size_t take_handed_over(WorkerContext& context) noexcept {
     std::size_t total = 0;
     for (rte_ring* ring : context.from_worker) {
         if (ring == nullptr) { continue; }
-        std::array<rte_mbuf*, kBurstMax> frames;
-        const unsigned count = rte_ring_sc_dequeue_burst(
-            ring, reinterpret_cast<void**>(frames.data()), kBurstMax, nullptr);
-        context.counters.taken_over.add(count);
-        for (unsigned i = 0; i < count; ++i) {
-            const PortIndex egress{static_cast<std::uint16_t>(frames[i]->hash.fdir.hi)};
-            const PortConfig* port = context.snapshot->port(egress);
-            // The port may have gone, or moved to another worker, while the frame was on its way.
-            if (port == nullptr || port->worker != context.options.index) {
-                drop(context, frames[i], DropReason::kPortDown);
-            } else {
-                buffer_for_port(context, frames[i], egress);
-            }
+        unsigned taken = 0;
+        unsigned count = kBurstMax;
+        while (count == kBurstMax && taken < kWorkerQueueFrames) {
+            count = take_burst(context, *ring);
+            taken += count;
         }
-        total += count;
+        context.counters.taken_over.add(taken);
+        total += taken;
     }
     return total;
 }

@@ -21,7 +21,9 @@ struct ReceiveResult {
         0;  ///< Descriptors that carried no frame (DropReason::kBadDescriptor).
 };
 
-class Port {
+/// On cache lines of its own: ports of several workers lie side by side on the heap, and each poll
+/// writes to its port.
+class alignas(64) Port {
 public:
     Port() = default;
     Port(const Port&) = delete;

@@ -48,10 +48,11 @@ void WorkerThread::run() noexcept {
     dataplane_.set_online(worker_, true);
     Sleeper sleeper(worker_, dataplane_.wake_fd(worker_));
     WorkerCounters& counters = dataplane_.worker(worker_).context().counters;
-    std::uint64_t last_work_ns = now_ns();
+    PollClock clock(rte_get_tsc_hz());
     std::uint64_t from = rte_rdtsc();
+    std::uint64_t last_work_ns = clock.at(from, now_ns);
     while (!stop_requested_.load(std::memory_order_relaxed)) {
-        const std::uint64_t now = now_ns();
+        const std::uint64_t now = clock.at(from, now_ns);
         const bool is_busy = dataplane_.poll_once(worker_, now) > 0;
         const std::uint64_t to = rte_rdtsc();
         (is_busy ? counters.busy_cycles : counters.idle_cycles).add(to - from);
@@ -59,8 +60,9 @@ void WorkerThread::run() noexcept {
         if (is_busy || dataplane_.worker(worker_).has_command()) {
             last_work_ns = now;
         } else if (now - last_work_ns >= kAwakeNs) {
-            if (sleep(sleeper)) { last_work_ns = now_ns(); }
+            const bool has_moved = sleep(sleeper, clock);
             from = rte_rdtsc();
+            if (has_moved) { last_work_ns = clock.at(from, now_ns); }
         }
     }
     dataplane_.set_online(worker_, false);
@@ -70,7 +72,7 @@ void WorkerThread::run() noexcept {
 // Arms the guests' kicks, looks once more, then sleeps off line, so that nobody waits for this
 // worker's quiescent state. Returns true if frames were moved. Back on line the first poll takes
 // the newest snapshot: the old one, and its ports, may be gone.
-bool WorkerThread::sleep(Sleeper& sleeper) noexcept {
+bool WorkerThread::sleep(Sleeper& sleeper, PollClock& clock) noexcept {
     bool moved = true;
     WorkerContext& context = dataplane_.worker(worker_).context();
     const auto poll = [&](std::uint64_t now) {
@@ -81,12 +83,12 @@ bool WorkerThread::sleep(Sleeper& sleeper) noexcept {
         return is_busy;
     };
     sleeper.arm(dataplane_.published());
-    const std::uint64_t before = now_ns();
+    const std::uint64_t before = clock.at(rte_rdtsc(), now_ns);
     if (!poll(before)) {
         dataplane_.set_online(worker_, false);
         sleeper.wait();
         dataplane_.set_online(worker_, true);
-        const std::uint64_t after = now_ns();
+        const std::uint64_t after = clock.at(rte_rdtsc(), now_ns);
         context.counters.slept_ns.add(after - before);
         moved = poll(after);
     }

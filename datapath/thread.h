@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "datapath/dataplane.h"
+#include "datapath/poll_clock.h"
 #include "datapath/sleeper.h"
 
 namespace sluice::datapath {
@@ -22,7 +23,7 @@ public:
 
 private:
     void run() noexcept;
-    bool sleep(Sleeper& sleeper) noexcept;
+    bool sleep(Sleeper& sleeper, PollClock& clock) noexcept;
 
     Dataplane& dataplane_;
     const unsigned worker_;

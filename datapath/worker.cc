@@ -7,6 +7,7 @@
 #include <rte_memory.h>
 #include <rte_ring.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -39,7 +40,8 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
     for (std::size_t i = 0; i < burst.size(); ++i) { burst[i].aside = &aside[i]; }
 }
 
-Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {
+Worker::Worker(const WorkerOptions& options)
+    : context_(options), commands_(nullptr), burst_counts_(kPortMax, kBurstMax) {
     static std::atomic<unsigned> made{
         0};  // Names are the process's, and it may have several dataplanes.
     const std::string name = "sluice_cmd_" + std::to_string(made.fetch_add(1));
@@ -69,12 +71,25 @@ void Worker::enter_snapshot(const Snapshot& snapshot) noexcept {
     }
 }
 
+namespace {
+
+// Large frames come in small bursts: 32 of 60 kB would be copied in, pushed out of the cache, and
+// fetched again to be copied out; and a guest's receive ring has no room for them at once.
+std::uint8_t next_burst_count(std::uint64_t bytes, std::uint32_t frames) noexcept {
+    if (bytes <= std::uint64_t{frames} * (kBurstBytes / kBurstMax)) [[likely]] { return kBurstMax; }
+    return static_cast<std::uint8_t>(
+        std::clamp<std::uint64_t>(std::uint64_t{kBurstBytes} * frames / bytes, 1, kBurstMax));
+}
+
+}  // namespace
+
 std::size_t Worker::poll_ports() noexcept {
     std::size_t moved = 0;
     std::array<rte_mbuf*, kBurstMax> frames;
     for (const PortIndex index : context_.snapshot->worker_ports[context_.options.index]) {
         Port& device = *context_.snapshot->port(index)->device;
-        const ReceiveResult got = device.receive(frames);
+        const ReceiveResult got =
+            device.receive(std::span(frames).first(burst_counts_[index.value]));
         if (got.broken_count > 0) {  // Received, and dropped at once: the books balance.
             context_.counters.received.add(got.broken_count);
             context_.ports[index.value].rx_packets.add(got.broken_count);
@@ -82,8 +97,13 @@ std::size_t Worker::poll_ports() noexcept {
         }
         if (got.frame_count == 0) { continue; }
         const std::uint64_t begun = rte_rdtsc();
+        PortCounters& counters = context_.ports[index.value];
+        const std::uint64_t bytes = counters.rx_bytes.get();
         process_burst(context_, index, {frames.data(), got.frame_count});
-        context_.ports[index.value].cycles.add(rte_rdtsc() - begun);
+        burst_counts_[index.value] =
+            next_burst_count(counters.rx_bytes.get() - bytes, got.frame_count);
+        counters.cycles.add(rte_rdtsc() - begun);
+        flush_output(context_);  // Now: other ports' turns would be added to these frames' way.
         moved += got.frame_count;
     }
     return moved;

@@ -43,6 +43,7 @@ private:
     WorkerCommand* running_ = nullptr;
     std::uint32_t generation_ = 0;
     std::uint32_t aged_ms_ = 0;
+    std::vector<std::uint8_t> burst_counts_;  // by PortIndex: frames of the next receive burst
 };
 
 }  // namespace sluice::datapath

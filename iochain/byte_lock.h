@@ -29,16 +29,25 @@ inline void store_relaxed(T& field, std::type_identity_t<T> value) noexcept {
 class [[nodiscard]] ByteLock {
 public:
     ByteLock(std::uint8_t& lock, bool shared) noexcept : lock_(shared ? &lock : nullptr) {
-        if (lock_ == nullptr) { return; }
-        while (__atomic_exchange_n(lock_, std::uint8_t{1}, __ATOMIC_ACQUIRE) != 0) {
-            while (__atomic_load_n(lock_, __ATOMIC_RELAXED) != 0) { pause(); }
-        }
+        if (lock_ != nullptr) { acquire(*lock_); }
     }
     ~ByteLock() {
-        if (lock_ != nullptr) { __atomic_store_n(lock_, std::uint8_t{0}, __ATOMIC_RELEASE); }
+        if (lock_ != nullptr) { release(*lock_); }
     }
     ByteLock(const ByteLock&) = delete;
     ByteLock& operator=(const ByteLock&) = delete;
+
+    static void acquire(std::uint8_t& lock) noexcept {
+        while (!try_acquire(lock)) {
+            while (__atomic_load_n(&lock, __ATOMIC_RELAXED) != 0) { pause(); }
+        }
+    }
+    [[nodiscard]] static bool try_acquire(std::uint8_t& lock) noexcept {
+        return __atomic_exchange_n(&lock, std::uint8_t{1}, __ATOMIC_ACQUIRE) == 0;
+    }
+    static void release(std::uint8_t& lock) noexcept {
+        __atomic_store_n(&lock, std::uint8_t{0}, __ATOMIC_RELEASE);
+    }
 
 private:
     static void pause() noexcept {

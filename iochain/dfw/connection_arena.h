@@ -4,8 +4,9 @@
 //   [ConnectionArena header][buckets: capacity / 5 + 1 cache lines][records: capacity * 128 bytes]
 //
 // Indexes only, no pointers: the arena may be mapped elsewhere by the next process. All zero is a
-// valid empty table, so that untouched pages stay untouched; references are therefore index + 1.
-// Threads: workers; lock order is bucket, then record, then free list.
+// valid empty table, so that untouched pages stay untouched; references are therefore index + 1. Of
+// the buckets only as many are in use as the records need (linear hashing): see
+// connection_growth.cc. Threads: workers; lock order is bucket, then record, then free list.
 #pragma once
 
 #include <atomic>
@@ -20,9 +21,10 @@
 namespace sluice {
 
 inline constexpr std::uint64_t kConnectionMagic = 0x534c43434f4e4e31ULL;  // "SLCCONN1"
-inline constexpr std::uint32_t kConnectionVersion = 1;
+inline constexpr std::uint32_t kConnectionVersion = 2;
 inline constexpr std::uint32_t kBucketLoad = 5;     // Mean connections of a bucket in a full table.
 inline constexpr unsigned kBucketSlots = 11;        // Of which a full table overfills 0.6 %.
+inline constexpr std::uint32_t kBucketsMin = 1024;  // In use from the start.
 inline constexpr std::uint32_t kFreeCacheMax = 60;  // Free records that a worker may keep.
 
 /// One cache line of the index. Slots fill from any place; more than kBucketSlots connections are
@@ -58,10 +60,13 @@ struct alignas(64) ConnectionArena {
     std::uint32_t capacity;
     std::uint32_t bucket_count;
     std::uint64_t hash_seed;
-    alignas(64) std::uint32_t used;  // workers: rw under free_lock, ro relaxed. Records ever used.
-    std::uint32_t free_head;         // workers: rw under free_lock. Record index + 1.
-    std::uint32_t sweep_cursor;      // workers: rw, relaxed
-    std::uint8_t free_lock;          // workers: rw, atomic
+    alignas(64) std::uint32_t used;   // workers: rw under free_lock, ro relaxed. Records ever used.
+    std::uint32_t free_head;          // workers: rw under free_lock. Record index + 1.
+    std::uint32_t sweep_cursor;       // workers: rw, relaxed
+    std::uint8_t free_lock;           // workers: rw, atomic
+    alignas(64) std::uint32_t grown;  // workers: rw under grow_lock, ro relaxed. Buckets in use
+                                      // beyond the first ones.
+    std::uint8_t grow_lock;           // workers: rw, atomic. Only tried, never waited for.
     alignas(64) PortCount ports[kPortMax];
     ConnectionWorker workers[ConnectionTable::kWorkerMax];
 };
@@ -83,6 +88,32 @@ struct ConnectionTable::ClosedQueue {
     std::unique_ptr<std::uint32_t[]> indexes;
     std::uint32_t first = 0;
     std::uint32_t count = 0;
+};
+
+/// Holds the lock of the bucket that a hash belongs to, wherever growth has just put it.
+class [[nodiscard]] ConnectionTable::BucketLock {
+public:
+    BucketLock(const ConnectionTable& table, std::uint64_t hash) noexcept
+        : bucket_(&table.bucket_of(hash)), shared_(table.shared_) {
+        if (!shared_) { return; }
+        for (;;) {
+            ByteLock::acquire(bucket_->lock);
+            ConnectionBucket* const now = &table.bucket_of(hash);
+            if (now == bucket_) { return; }
+            ByteLock::release(bucket_->lock);
+            bucket_ = now;
+        }
+    }
+    ~BucketLock() {
+        if (shared_) { ByteLock::release(bucket_->lock); }
+    }
+    BucketLock(const BucketLock&) = delete;
+    BucketLock& operator=(const BucketLock&) = delete;
+    [[nodiscard]] ConnectionBucket& bucket() const noexcept { return *bucket_; }
+
+private:
+    ConnectionBucket* bucket_;
+    const bool shared_;
 };
 
 /// True while the record is somebody's live connection. Line 1 only.

@@ -39,10 +39,6 @@ std::uint64_t ConnectionTable::hash_of(const ConnectionTuple& tuple) const noexc
     return fold_multiply(x ^ std::rotl(y, 23) ^ key[6], z ^ std::rotl(x, 41) ^ key[7]);
 }
 
-ConnectionBucket& ConnectionTable::bucket_of(std::uint64_t hash) const noexcept {
-    return buckets_[((hash >> 32U) * bucket_count_) >> 32U];
-}
-
 std::uint32_t ConnectionTable::lookup(const ConnectionBucket& bucket, const ConnectionTuple& tuple,
                                       std::uint64_t hash) const noexcept {
     static_assert(offsetof(ConnectionBucket, tag) == 1 && kBucketSlots == 11);

@@ -19,15 +19,14 @@ bool ConnectionTable::close_if(unsigned worker, std::uint32_t index,
         if (record.state == ConnectionState::kClosed || !condition(record)) { return false; }
         tuple = record.tuple;
     }
-    ConnectionBucket& bucket = bucket_of(hash_of(tuple));
-    const ByteLock bucket_lock(bucket.lock, shared_);
+    const BucketLock bucket_lock(*this, hash_of(tuple));
     const ByteLock lock(record.lock, shared_);
     // It may have been closed, and opened again as another one, in between.
     if (record.state == ConnectionState::kClosed || !condition(record) ||
         !(record.tuple == tuple)) {
         return false;
     }
-    retire(worker, bucket, index);
+    retire(worker, bucket_lock.bucket(), index);
     return true;
 }
 

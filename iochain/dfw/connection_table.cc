@@ -125,9 +125,8 @@ void ConnectionTable::prepare(TupleOfFrame& tuple) const noexcept {
 
 ConnectionHandle ConnectionTable::find(const TupleOfFrame& tuple, std::uint64_t now_ns) noexcept {
     const std::uint64_t hash = hash_for(tuple);
-    ConnectionBucket& bucket = bucket_of(hash);
-    const ByteLock lock(bucket.lock, shared_);
-    const std::uint32_t ref = lookup(bucket, tuple.tuple, hash);
+    const BucketLock lock(*this, hash);
+    const std::uint32_t ref = lookup(lock.bucket(), tuple.tuple, hash);
     if (ref == 0 || !is_live(records_[ref - 1U], now_ns)) { return {}; }
     return {ref - 1U, load_relaxed(records_[ref - 1U].generation)};
 }
@@ -181,9 +180,10 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
         return {{}, reason, false};
     }
     if (needs_room(worker)) [[unlikely]] { reclaim_closed(worker); }
+    if (wants_growth()) [[unlikely]] { grow(); }
     const std::uint64_t hash = hash_for(request.tuple);
-    ConnectionBucket& bucket = bucket_of(hash);
-    const ByteLock lock(bucket.lock, shared_);
+    const BucketLock lock(*this, hash);
+    ConnectionBucket& bucket = lock.bucket();
     if (const std::uint32_t ref = lookup(bucket, request.tuple.tuple, hash); ref != 0) {
         Connection& found = records_[ref - 1U];
         if (is_live(found, now_ns)) {

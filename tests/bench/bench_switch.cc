@@ -5,6 +5,8 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -20,7 +22,7 @@ constexpr std::uint64_t kPollNs = 1000;
 datapath::DataplaneOptions options_of(std::uint32_t flow_count) {
     datapath::DataplaneOptions options;
     options.pool = &bench_pool();
-    options.flow_capacity = 2U * std::max(flow_count, 1024U);
+    options.flow_capacity = std::min(2U * std::max(flow_count, 1024U), kFlowTableMax);
     options.connection_capacity = 2U * std::max(flow_count, 1024U);
     options.seed = 7;
     return options;
@@ -36,8 +38,11 @@ rte_mempool& bench_pool() {
 }
 
 BenchPort::BenchPort(rte_mempool& pool, std::uint32_t flow_count)
-    : pool_(pool), flow_count_(flow_count) {
-    Bytes frame = udp(v4(kVm1, kVm2), 0, 0, 64 - 42);
+    : BenchPort(pool, flow_count, v4(kVm1, kVm2), false) {}
+
+BenchPort::BenchPort(rte_mempool& pool, std::uint32_t flow_count, const Path& path, bool is_answer)
+    : pool_(pool), flow_count_(flow_count), rotation_(is_answer ? 16 : 0) {
+    Bytes frame = udp(path, 0, 0, 64 - 42);
     frame[40] = frame[41] = 0;  // No UDP checksum: ports are written over it.
     std::copy(frame.begin(), frame.end(), frame_.begin());
 }
@@ -52,8 +57,9 @@ datapath::ReceiveResult BenchPort::receive(std::span<rte_mbuf*> frames) noexcept
             next_++ * 2654435761U & (flow_count_ - 1U);  // Odd: every flow once a round.
         auto* bytes = rte_pktmbuf_mtod(frame, std::uint8_t*);
         std::memcpy(bytes, frame_.data(), frame_.size());
+        const std::uint32_t numbers = (1024U + (flow >> 14U)) << 16U | (1024U + (flow & 0x3fffU));
         const std::uint32_t ports =
-            __builtin_bswap32((1024U + (flow >> 14U)) << 16U | (1024U + (flow & 0x3fffU)));
+            __builtin_bswap32(std::rotl(numbers, static_cast<int>(rotation_)));
         std::memcpy(bytes + 34, &ports, sizeof ports);
         frame->data_len = static_cast<std::uint16_t>(frame_.size());
         frame->pkt_len = frame->data_len;
@@ -82,7 +88,7 @@ nlohmann::json bench_document(std::size_t rule_count, bool has_chain) {
     rules.push_back(
         json_of(R"({"name": "udp", "action": "allow", "source": ["vm1"], "services": ["udp"]})"));
     document["dfw"] = {{"default", "drop"},
-                       {"limits", {{"connections_per_port", 0}}},
+                       {"limits", {{"connections_per_port", 0}, {"connections", 0}}},
                        {"sections", {{{"name", "s"}, {"rules", rules}}}}};
     return document;
 }

@@ -12,6 +12,7 @@
 
 #include "datapath/dataplane.h"
 #include "src/host/compile.h"
+#include "tests/packet/frames.h"
 
 struct rte_mempool;
 
@@ -21,6 +22,8 @@ namespace sluice::test {
 class BenchPort final : public datapath::Port {
 public:
     BenchPort(rte_mempool& pool, std::uint32_t flow_count);
+    /// @param is_answer  the other direction's flows: ports swapped
+    BenchPort(rte_mempool& pool, std::uint32_t flow_count, const Path& path, bool is_answer);
     [[nodiscard]] datapath::ReceiveResult receive(std::span<rte_mbuf*> frames) noexcept override;
     [[nodiscard]] std::uint16_t send(std::span<rte_mbuf*> frames) noexcept override {
         return static_cast<std::uint16_t>(frames.size());
@@ -30,13 +33,14 @@ public:
 private:
     rte_mempool& pool_;
     std::uint32_t flow_count_;  // 0 = sends nothing.
+    unsigned rotation_ = 0;     // Of the word that holds both ports: 16 swaps them.
     std::uint32_t next_ = 0;
     std::array<std::uint8_t, 64> frame_{};
 };
 
 class BenchSwitch {
 public:
-    /// @param flow_count  a power of two, at most 2^20; of UDP flows from vm1 to vm2
+    /// @param flow_count  a power of two, at most 2^23; of UDP flows from vm1 to vm2
     /// @param has_chain  slots 0 to 2 work on both vNICs; else no rule applies to either
     BenchSwitch(std::uint32_t flow_count, bool has_chain);
 

@@ -7,7 +7,9 @@
 // The three take turns, round after round, so that a noisy machine disturbs them alike; medians are
 // printed, and what each costs over the floor. The worker is the bottleneck: it must be busy, and a
 // run in which it is not is left out.
-//     vhost_bench [ROUNDS [SECONDS [FLOWS...]]]
+//     vhost_bench [--tso] [ROUNDS [SECONDS [FLOWS...]]]
+// With --tso the frames are TCP segments of 60 kB that the receiver's stack takes whole; what
+// counts is Gb/s that arrived per second of the worker's busy time.
 #include <pthread.h>
 #include <rte_cycles.h>
 #include <rte_lcore.h>
@@ -28,6 +30,7 @@
 #include "src/frontend/flood.h"
 #include "src/host/compile.h"
 #include "tests/bench/bench_eal.h"
+#include "tests/bench/vhost_frames.h"
 
 namespace sluice::bench {
 namespace {
@@ -51,12 +54,13 @@ constexpr const char* kGuarded = R"({
             {"name": "b", "port_group": "g", "socket": "/bench/b", "mac": "02:00:00:00:00:02", "ips": ["10.0.0.2"]}],
   "acls": [{"name": "hard", "rules": [{"name": "no-telnet", "action": "deny", "services": ["tcp/23"]}]}],
   "dfw": {"default": "drop", "limits": {"connections_per_port": 0},
-          "sections": [{"name": "app", "rules": [{"name": "udp", "action": "allow", "services": ["udp"]}]}]}})";
+          "sections": [{"name": "app", "rules": [{"name": "udp", "action": "allow", "services": ["udp"]}]},
+                       {"name": "bulk", "tcp_strict": false, "rules": [{"name": "tcp", "action": "allow", "services": ["tcp"]}]}]}})";
 
 /// Two vhost ports, their guests, and the worker that stands between them.
 class Bench {
 public:
-    Bench() {
+    explicit Bench(bool is_tso) : is_tso_(is_tso) {
         datapath::DataplaneOptions options;
         options.pool = eal_.pool();
         options.connection_capacity = 4U << 20U;
@@ -80,6 +84,11 @@ public:
                        static_cast<double>(flows) / 1e6));  // Warm: every flow once, at least.
         return flood(mode, flows, seconds);
     }
+
+    /// Of the last run(): Gb/s that arrived while the worker was busy.
+    [[nodiscard]] double gbps() const { return gbps_; }
+    /// Of the last run(): share of the frames that did not arrive.
+    [[nodiscard]] double lost() const { return lost_; }
 
 private:
     void open(const std::string& name) {
@@ -117,39 +126,26 @@ private:
         dataplane_->reclaim();
     }
 
-    static std::vector<frontend::FloodFrame> frames(std::size_t flows) {
-        // Ethernet, IPv4, UDP: 60 bytes, which is 64 on the wire. Ports make the flows; beyond 64 k
-        // the destination port too.
-        std::vector<frontend::FloodFrame> all(flows);
-        for (std::size_t i = 0; i < flows; ++i) {
-            std::vector<std::uint8_t> f{2,    0,    0,    0, 0, 2,  2,  0, 0, 0, 0,  1,
-                                        8,    0,    0x45, 0, 0, 46, 0,  1, 0, 0, 64, 17,
-                                        0x66, 0xbc, 10,   0, 0, 1,  10, 0, 0, 2};
-            const std::size_t source = 1024 + i % 60000;
-            const std::size_t destination = 5000 + i / 60000;
-            for (const std::size_t value : {source, destination, std::size_t{26}, std::size_t{0}}) {
-                f.push_back(static_cast<std::uint8_t>(value >> 8U));
-                f.push_back(static_cast<std::uint8_t>(value));
-            }
-            f.resize(60);
-            all[i].frame = std::move(f);
-        }
-        return all;
-    }
-
     double flood(Mode mode, std::size_t flows, double seconds) {
-        if (frames_.size() != flows) { frames_ = frames(flows); }
+        if (frames_.size() != flows) {
+            frames_ = is_tso_ ? large_frames(flows) : small_frames(flows);
+        }
         mode_ = mode;
         const std::uint64_t busy = busy_cycles_, idle = idle_cycles_, packets = packets_;
         std::atomic<bool> never{false};
         frontend::FloodOptions options;
         options.seconds = seconds;
+        options.read_lengths = is_tso_;
+        options.burst = is_tso_ ? 4 : options.burst;
         const frontend::FloodPort ports[] = {{guests_[0].get(), frames_, 0, 0},
                                              {guests_[1].get(), {}, 0, 0}};
         const auto result = frontend::flood(ports, options, never);
         if (!result) { fail(result.error().message); }
         const auto moved = static_cast<double>(packets_ - packets);
         const auto worked = static_cast<double>(busy_cycles_ - busy);
+        const auto arrived = static_cast<double>(result.value()[1].received_bytes);
+        gbps_ = arrived * 8 / 1e9 / (worked / static_cast<double>(rte_get_tsc_hz()));
+        lost_ = 1 - static_cast<double>(result.value()[1].received) / std::max(1.0, moved);
         const double share =
             worked / std::max(1.0, worked + static_cast<double>(idle_cycles_ - idle));
         return moved < 1000 || share < 0.5 ? 0 : worked / moved;
@@ -195,6 +191,9 @@ private:
     std::thread worker_;
     std::atomic<bool> stop_{false};
     std::atomic<Mode> mode_{Mode::kFloor};
+    const bool is_tso_;
+    double gbps_ = 0;
+    double lost_ = 0;
     std::atomic<std::uint64_t> busy_cycles_{0}, idle_cycles_{0}, packets_{0};
 };
 
@@ -223,23 +222,37 @@ void print_row(std::size_t flows, std::vector<double> (&figures)[kModes]) {
 
 int main(int argc, char** argv) {
     using namespace sluice::bench;
+    const bool is_tso = argc > 1 && std::string(argv[1]) == "--tso";
+    if (is_tso) {
+        --argc;
+        ++argv;
+    }
     const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
     const double seconds = argc > 2 ? std::atof(argv[2]) : 1.0;
     std::vector<std::size_t> flow_counts;
     for (int i = 3; i < argc; ++i) {
         flow_counts.push_back(static_cast<std::size_t>(std::atoll(argv[i])));
     }
+    if (flow_counts.empty() && is_tso) { flow_counts = {1, 100}; }
     if (flow_counts.empty()) { flow_counts = {1, 1000, 100000, 1000000}; }
     pin_to_core(0);
-    Bench bench;
+    Bench bench(is_tso);
     for (const std::size_t flows : flow_counts) {
         std::vector<double> figures[kModes];
+        std::vector<double> rates[kModes];
+        std::vector<double> losses[kModes];
         for (int round = 0; round < rounds; ++round) {
             for (std::size_t m = 0; m < kModes; ++m) {
                 figures[m].push_back(bench.run(static_cast<Mode>(m), flows, seconds));
+                rates[m].push_back(figures[m].back() > 0 ? bench.gbps() : 0);
+                losses[m].push_back(bench.lost());
             }
         }
         print_row(flows, figures);
+        for (std::size_t m = 0; is_tso && m < kModes; ++m) {
+            std::printf("%8zu flows  %-12s %7.1f Gb/s  %4.1f %% lost\n", flows, kModeNames[m],
+                        median(rates[m]), 100 * median(losses[m]));
+        }
         std::fflush(stdout);
     }
     return 0;

@@ -44,6 +44,26 @@ TEST(Jumbo, PassesInAnyBuffers) {
     EXPECT_TRUE(p.packets_conserved());
 }
 
+// A burst of small frames sets the count back to all that fit.
+TEST(Jumbo, ComesInBurstsThatStayInTheCache) {
+    PipelineOptions options;
+    options.buffer_count = 4095;
+    Pipeline p(with_mtu(two_vms()), options);
+    const Bytes large = udp(v4(kVm1, kVm2), 1, 2, kUdp4Max);
+    const Bytes small = udp(v4(kVm1, kVm2), 1, 2);
+    const std::size_t fitting = kBurstBytes / large.size();
+    ASSERT_LT(fitting, kBurstMax);
+    for (std::size_t i = 0; i < kBurstMax + 2 * fitting; ++i) { p.send("vm1", large); }
+    EXPECT_EQ(p.poll(0), kBurstMax) << "nothing is known of the first burst";
+    EXPECT_EQ(p.poll(0), fitting);
+    EXPECT_EQ(p.poll(0), fitting);
+    for (std::size_t i = 0; i < fitting + kBurstMax; ++i) { p.send("vm1", small); }
+    EXPECT_EQ(p.poll(0), fitting);
+    EXPECT_EQ(p.poll(0), kBurstMax);
+    EXPECT_EQ(p.sent("vm2").size(), 2 * kBurstMax + 3 * fitting);
+    EXPECT_TRUE(p.packets_conserved());
+}
+
 TEST(Jumbo, TagIsPushedAndPopped) {
     Pipeline p(access_and_trunk());
     for (const auto& cuts : kCuts) {

@@ -47,6 +47,8 @@ inline constexpr std::uint32_t kQuerierIntervalMaxS = 18000;  ///< Seconds betwe
 
 // Datapath.
 inline constexpr std::size_t kBurstMax = 32;  ///< Frames a receive burst.
+inline constexpr std::uint32_t kBurstBytes =
+    128U * 1024U;  ///< Of a receive burst, about: with larger frames it has fewer, to stay in L2.
 inline constexpr std::size_t kWorkerMax = 16;
 inline constexpr std::uint32_t kFlowTableMax = 1U << 23U;  ///< Entries of one worker's flow table.
 inline constexpr std::uint32_t kFlowTableDefault = 1U << 21U;  ///< Memory is taken as flows come.

@@ -172,6 +172,7 @@ public:
 private:
     struct Timer;        // A timeout and its slack.
     struct ClosedQueue;  // A worker's closed connections, in order of closing.
+    class BucketLock;    // Holds the bucket of a hash.
 
     [[nodiscard]] std::uint64_t hash_of(const ConnectionTuple& tuple) const noexcept;
     [[nodiscard]] std::uint64_t hash_for(const TupleOfFrame& tuple) const noexcept {
@@ -180,6 +181,11 @@ private:
     [[nodiscard]] ConnectionBucket& bucket_of(std::uint64_t hash) const noexcept;
     [[nodiscard]] std::uint32_t lookup(const ConnectionBucket& bucket, const ConnectionTuple& tuple,
                                        std::uint64_t hash) const noexcept;
+    [[nodiscard]] std::uint32_t bucket_count_in_use() const noexcept;
+    [[nodiscard]] bool wants_growth() const noexcept;
+    /// Takes one more bucket into use, if no other worker is at it. The caller holds no lock.
+    void grow() noexcept;
+    void split(std::uint32_t from, std::uint32_t to) noexcept;
     void link(ConnectionBucket& bucket, std::uint32_t index, std::uint64_t hash) noexcept;
     void unlink(ConnectionBucket& bucket, std::uint32_t index) noexcept;
 

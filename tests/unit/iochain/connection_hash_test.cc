@@ -13,7 +13,7 @@ namespace {
 
 // Connections a bucket, as the arena holds them.
 std::vector<unsigned> loads_of(std::uint64_t seed, unsigned source_shift) {
-    constexpr std::uint32_t kCapacity = 50'000;
+    constexpr std::uint32_t kCapacity = 8192 * 5 - 5;  // Fills a power of two of buckets evenly.
     const Arena arena(kCapacity);
     ConnectionTable table(arena.data(), kCapacity, 1, seed);
     table.configure(kTimeouts, {});

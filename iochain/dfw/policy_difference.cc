@@ -88,7 +88,7 @@ struct PolicyDifference::Classifier {
         for (std::uint32_t i = 0; i < table.size(); ++i) { every.set(i); }
     }
     [[nodiscard]] bool matches(const iochain::FlowQuery& query) const noexcept {
-        return sieve.may_match(query) && table.judge(every, query).id.value != 0;
+        return sieve.may_match(query) && table.judge(every, query) < table.size();
     }
 
     iochain::DifferenceSieve sieve;

@@ -193,7 +193,7 @@ TEST(FullTables, EvictOfTheVnicThatTakesMost) {
     PipelineOptions options;
     options.flow_capacity = 1024;
     Pipeline p(two_vms(), options);
-    for (std::uint16_t port = 1; port <= 100; ++port) {
+    for (std::uint16_t port = 201; port <= 300; ++port) {
         p.send("vm2", udp(v4(kVm2, kVm1), port, 53));
     }
     p.step();
@@ -203,7 +203,7 @@ TEST(FullTables, EvictOfTheVnicThatTakesMost) {
     }
     p.step();
     const std::uint64_t before = misses(p);
-    for (std::uint16_t port = 1; port <= 100; ++port) {
+    for (std::uint16_t port = 201; port <= 300; ++port) {
         p.send("vm2", udp(v4(kVm2, kVm1), port, 53));
     }
     p.send("vm1", udp(v4(kVm1, kVm2), 8999, 53)).step();

@@ -7,6 +7,7 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
+#include <sched.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +34,25 @@ unsigned free_hugepage_mb() {
     return static_cast<unsigned>(pages * 2);
 }
 
+// Where the control thread and its helpers may run: workers pin themselves, and nobody takes their
+// cores away for the milliseconds of a compilation, unless there are no others.
+cpu_set_t control_cores(const Options& options) {
+    cpu_set_t usable;
+    CPU_ZERO(&usable);
+    sched_getaffinity(0, sizeof usable, &usable);
+    cpu_set_t others = usable;
+    for (const int core : options.cores) { CPU_CLR(static_cast<std::size_t>(core), &others); }
+    return CPU_COUNT(&others) > 0 ? others : usable;
+}
+
+std::string to_list(const cpu_set_t& cores) {
+    std::string out;
+    for (std::size_t core = 0; core < CPU_SETSIZE; ++core) {
+        if (CPU_ISSET(core, &cores)) { out += (out.empty() ? "" : ",") + std::to_string(core); }
+    }
+    return out;
+}
+
 std::vector<std::string> eal_arguments(const Options& options, bool use_hugepages,
                                        const std::string& prefix) {
     std::vector<std::string> arguments{"sluiced",
@@ -49,12 +69,7 @@ std::vector<std::string> eal_arguments(const Options& options, bool use_hugepage
                                        "lib.vhost*:critical",
                                        "--log-level",
                                        "pmd.*:critical"};
-    // The control thread may run anywhere; workers pin themselves.
-    std::string all;
-    for (unsigned core = 0; core < static_cast<unsigned>(sysconf(_SC_NPROCESSORS_CONF)); ++core) {
-        all += (core ? "," : "") + std::to_string(core);
-    }
-    arguments.insert(arguments.end(), {"--lcores", "0@(" + all + ")"});
+    arguments.insert(arguments.end(), {"--lcores", "0@(" + to_list(control_cores(options)) + ")"});
     if (use_hugepages) {
         arguments.insert(arguments.end(), {"--in-memory", "--single-file-segments"});
     } else {
@@ -128,6 +143,9 @@ Result<std::unique_ptr<Eal>> Eal::start(const Options& options) {
             "slower (reserve them with vm.nr_hugepages)",
             free_hugepage_mb(), options.memory_mb);
     }
+    // EAL's own threads go where this one may run.
+    const cpu_set_t cores = control_cores(options);
+    sched_setaffinity(0, sizeof cores, &cores);
     if (init_eal(eal_arguments(options, eal->uses_hugepages_, prefix)) < 0) {
         return Error{Errc::kIo, std::string("DPDK's EAL did not start: ") + rte_strerror(rte_errno),
                      ""};

@@ -40,6 +40,25 @@ bool begins_anew(const ParsedFrame& frame, ConnectionSide side) noexcept {
            (frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpRst)) == kTcpSyn;
 }
 
+// True for a datagram of a live connection whose state and timer stay as they are: nothing is
+// written, so no lock is needed. The generation is read last: what was read before it is of the
+// handle's connection, because a record's generation grows before anything else of it is rewritten.
+template <typename TimerOf>
+bool changes_nothing(const Connection& record, ConnectionHandle handle, ConnectionSide side,
+                     std::uint64_t now_ns, const TimerOf& timer_of) noexcept {
+    const ConnectionState state = load_relaxed(record.state);
+    if (state <= ConnectionState::kTcpClose) { return false; }
+    if (side == ConnectionSide::kResponder && is_one_way(state)) { return false; }
+    const std::uint64_t expires_ns = load_relaxed(record.expires_ns);
+    const auto timer = timer_of(state);
+    if (now_ns >= expires_ns ||
+        timer.is_due(timer.target_ns(now_ns), expires_ns, timer.slack_ns())) {
+        return false;
+    }
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return load_relaxed(record.generation) == handle.generation;
+}
+
 }  // namespace
 
 TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedFrame& frame,
@@ -91,6 +110,10 @@ TrackOutcome ConnectionTable::track(const ParsedFrame& frame, ConnectionHandle h
                                     ConnectionSide side, std::uint64_t now_ns) noexcept {
     if (handle.index >= capacity_) [[unlikely]] { return {TrackResult::kStale}; }
     Connection& record = records_[handle.index];
+    if (shared_ && changes_nothing(record, handle, side, now_ns,
+                                   [this](ConnectionState state) { return timer_of(state); })) {
+        return {};
+    }
     const ByteLock lock(record.lock, shared_);
     if (record.generation != handle.generation || now_ns >= record.expires_ns) [[unlikely]] {
         return {TrackResult::kStale};

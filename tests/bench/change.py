@@ -115,6 +115,7 @@ class ChangeRunner:
         for name, switch in self._switches.items():
             switch.resume()
             try:
+                switch.forget_connections()
                 switch.configure(POLICY)
                 if name in FIREWALLED:
                     firewall.check(switch)

@@ -15,9 +15,13 @@ class FakeSwitch:
     def __init__(self, name, pps=10e6, busy=0.99, waited=0.0):
         self.name, self.pps, self.busy, self.waited = name, pps, busy, waited
         self.awake = False
+        self.log = []
 
     def configure(self, policy):
-        pass
+        self.log.append("policy")
+
+    def forget_connections(self):
+        self.log.append("forget")
 
     def resume(self):
         self.awake = True
@@ -69,6 +73,13 @@ def test_contestants_take_turns_there_and_back(stage):
     assert not result.failures
     assert stage.loads[2:] == ["slots", "ct", "ct", "slots", "slots", "ct"]  # The first two fill tables.
     assert {run.figures["cycles_per_packet"] for run in result.runs} == {260.0, 1300.0}
+
+
+def test_connections_of_an_earlier_case_are_gone_before_the_firewall_is_tested(stage, monkeypatch):
+    slots = FakeSwitch("slots")
+    monkeypatch.setattr(firewall, "check", lambda switch: switch.log.append("test"))
+    stage.run(slots)
+    assert slots.log == ["forget", "policy", "test"]
 
 
 def test_more_rounds_while_pairs_are_missing_but_not_for_ever(stage):

@@ -374,7 +374,7 @@ void Composer::rejudge_connection(const Decision& from, const Decision& to) noex
     request.responder_stateful = to.stateful;
     // Judged for many who might receive it is not judged by the one who answers.
     request.judged_generation = responder() == kNoPort ? 0 : context.snapshot->generation;
-    context.connections.rejudge(program.connection, request);
+    program.connection = context.connections.rejudge(program.connection, request);
 }
 
 void Composer::open_connection(const Decision& from, const Decision& to) noexcept {

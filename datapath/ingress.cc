@@ -59,8 +59,8 @@ constexpr std::uint32_t kTagBytes = 4;
         parse_uncommon(mbuf, ingress, packet.frame);
         return false;
     }
-    if (mbuf.ol_flags != 0) {
-        packet.frame.l4_checksum = checksum_of_flags(mbuf.ol_flags);
+    if (mbuf.ol_flags != 0 || (packet.frame.tcp_flags & kTcpOpensOrCloses) != 0) [[unlikely]] {
+        judge_checksum(mbuf, packet.frame);
         return false;
     }
     packet.frame.l4_checksum = L4Checksum::kUnknown;

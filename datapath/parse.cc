@@ -20,7 +20,7 @@ namespace {
         return false;
     }
     switch (frame.key.protocol) {
-        case kProtocolTcp: return (frame.tcp_flags & (kTcpSyn | kTcpFin | kTcpRst)) != 0;
+        case kProtocolTcp: return (frame.tcp_flags & kTcpOpensOrCloses) != 0;
         case kProtocolIcmp:
         case kProtocolIgmp:
         case kProtocolIcmpv6: return true;
@@ -30,12 +30,9 @@ namespace {
 
 }  // namespace
 
-void parse_uncommon(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept {
-    const L4Checksum known = checksum_of_flags(frame.ol_flags);
-    parse_frame_general(rte_pktmbuf_mtod(&frame, const std::uint8_t*), frame.data_len,
-                        frame.pkt_len, port, out);
-    out.l4_checksum = known;
-    if (known != L4Checksum::kUnknown || !wants_checksum(out)) { return; }
+void judge_checksum(const rte_mbuf& frame, ParsedFrame& out) noexcept {
+    out.l4_checksum = checksum_of_flags(frame.ol_flags);
+    if (out.l4_checksum != L4Checksum::kUnknown || !wants_checksum(out)) { return; }
     if (l4_checksum_ok(frame, out)) {
         out.l4_checksum = L4Checksum::kGood;
         return;
@@ -45,13 +42,18 @@ void parse_uncommon(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noe
     out.reason = DropReason::kBadL4Checksum;
 }
 
+void parse_uncommon(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept {
+    parse_frame_general(rte_pktmbuf_mtod(&frame, const std::uint8_t*), frame.data_len,
+                        frame.pkt_len, port, out);
+    judge_checksum(frame, out);
+}
+
 void parse_mbuf(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept {
     const auto* data = rte_pktmbuf_mtod(&frame, const std::uint8_t*);
-    if (plain::parse_plain(data, frame.data_len, frame.pkt_len, port, out)) {
-        out.l4_checksum = checksum_of_flags(frame.ol_flags);
-    } else {
-        parse_uncommon(frame, port, out);
+    if (!plain::parse_plain(data, frame.data_len, frame.pkt_len, port, out)) {
+        return parse_uncommon(frame, port, out);
     }
+    judge_checksum(frame, out);
 }
 
 void parse_frame(const std::uint8_t* data, std::uint16_t data_size, std::uint32_t frame_size,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Parse: the first stage. Turns a received frame into a ParsedFrame and its flow key in one pass,
-// every length checked, every malformed frame named. Files: parse_plain.h (TCP and UDP in
-// mid-flow, straight-line), parse.cc (the choice), parse_general.cc (everything else, from Ethernet
+// every length checked, every malformed frame named. Files: parse_plain.h (TCP and UDP,
+// straight-line), parse.cc (the choice), parse_general.cc (everything else, from Ethernet
 // up), parse_ipv4.cc, parse_ipv6.cc, parse_transport.cc, parse_offload.cc. Both ways give the same
 // result for a frame that both can read; tests hold them to it. Called by the worker that polls the
 // ingress port; pure.
@@ -23,6 +23,9 @@ inline constexpr unsigned kExtensionHeaderMax = 8;
 /// the checksum of ICMP, ICMPv6, IGMP and of TCP segments with SYN, FIN or RST (whole packets only;
 /// kPartial and kGood are believed): DropReason::kBadL4Checksum.
 void parse_mbuf(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept;
+
+/// The part of parse_mbuf() that concerns the transport checksum, once the rest of `out` is there.
+void judge_checksum(const rte_mbuf& frame, ParsedFrame& out) noexcept;
 
 /// parse_mbuf() for a frame that the straight-line way (parse_plain.h) did not accept.
 void parse_uncommon(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept;

@@ -51,6 +51,13 @@ inline constexpr std::uint64_t kTcpFlagsValid =
     (1ULL << kTcpRst) | (1ULL << (kTcpRst | kTcpAck)) | (1ULL << (kTcpFin | kTcpAck)) |
     (1ULL << (kTcpFin | kTcpAck | kTcpUrg)) | (1ULL << kTcpAck) | (1ULL << (kTcpAck | kTcpUrg));
 
+/// Segments that begin or end a connection.
+inline constexpr std::uint8_t kTcpOpensOrCloses = kTcpSyn | kTcpFin | kTcpRst;
+
+/// True if each option has length 0 or 1, or ends before `end` (parse_transport.cc). An option that
+/// is not there can't be judged, so only headers with a SYN are.
+[[nodiscard]] bool tcp_options_ok(const std::uint8_t* option, const std::uint8_t* end) noexcept;
+
 // Wire integers at any address.
 template <typename T>
 [[nodiscard]] inline T load(const std::uint8_t* at) noexcept {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The straight-line parser for what nearly every frame is: Ethernet with or without one tag, IPv4
-// without options and fragments or IPv6 without extension headers, TCP in mid-connection or UDP. It
-// only ever accepts; what it does not accept goes to parse_general.cc, which alone knows why a
-// frame is bad. The key is built with six stores. Inlined into ingress.cc's first loop and into
-// parse.cc; nobody else includes this. Pure.
+// without options and fragments or IPv6 without extension headers, TCP or UDP. It only ever
+// accepts; what it does not accept goes to parse_general.cc, which alone knows why a frame is bad.
+// The key is built with six stores. Inlined into ingress.cc's first loop and into parse.cc; nobody
+// else includes this. Pure.
 #pragma once
 
 #include <array>
@@ -122,20 +122,24 @@ struct Network {
     return true;
 }
 
-/// TCP in mid-connection: ACK without SYN, FIN, RST. `size` bytes of the frame lie here, at least a
-/// UDP header.
+/// TCP with flags that a stack sends; a SYN with options that can be read. `size` bytes of the
+/// frame lie here, at least a UDP header.
 [[gnu::always_inline]] inline bool plain_tcp(const std::uint8_t* l4, std::uint32_t size,
                                              const Network& network, ParsedFrame& out) noexcept {
     if (size < kTcpSize) { return false; }
     const std::uint32_t header_size = (l4[12] >> 4U) * 4U;
     const std::uint8_t flags = l4[13];
-    constexpr unsigned kOpenOrClose = kTcpSyn | kTcpFin | kTcpRst;
     out.tcp_flags = flags;
     out.tcp_header_size = static_cast<std::uint8_t>(header_size);
     if (header_size < kTcpSize || header_size > size || header_size > network.l4_size) {
         return false;
     }
-    if ((flags & (kOpenOrClose | kTcpAck)) != kTcpAck || network.group) { return false; }
+    if (network.group) { return false; }
+    if ((flags & (kTcpOpensOrCloses | kTcpAck)) != kTcpAck) [[unlikely]] {
+        if ((kTcpFlagsValid >> (flags & kTcpFlagsJudged) & 1U) == 0) { return false; }
+        const bool is_syn = (flags & kTcpSyn) != 0;
+        if (is_syn && !tcp_options_ok(l4 + kTcpSize, l4 + header_size)) { return false; }
+    }
     return load<std::uint16_t>(l4) != 0 && load<std::uint16_t>(l4 + 2) != 0;
 }
 

@@ -21,20 +21,6 @@ constexpr std::uint64_t kIcmpQueries = 0x1ULL | (1ULL << 8U) | (0x3fULL << 13U);
     return type < 64 && (set >> type & 1U) != 0;
 }
 
-/// Length 0 or 1, or past the header. An option that is not there can't be judged, so only headers
-/// with a SYN are.
-[[nodiscard]] bool tcp_options_ok(const std::uint8_t* option, const std::uint8_t* end) noexcept {
-    while (option < end && *option != 0) {
-        if (*option == 1) {
-            ++option;
-            continue;
-        }
-        if (end - option < 2 || option[1] < 2 || option[1] > end - option) { return false; }
-        option += option[1];
-    }
-    return true;
-}
-
 void fill_ports(FlowKey& key, const std::uint8_t* l4) noexcept {
     key.source_port.raw = load<std::uint16_t>(l4);
     key.destination_port.raw = load<std::uint16_t>(l4 + 2);
@@ -184,6 +170,18 @@ constexpr std::uint8_t kNdSizeMin[] = {8, 16, 24, 24, 40};
 }
 
 }  // namespace
+
+bool tcp_options_ok(const std::uint8_t* option, const std::uint8_t* end) noexcept {
+    while (option < end && *option != 0) {
+        if (*option == 1) {
+            ++option;
+            continue;
+        }
+        if (end - option < 2 || option[1] < 2 || option[1] > end - option) { return false; }
+        option += option[1];
+    }
+    return true;
+}
 
 DropReason parse_transport(ParsedFrame& frame, const TransportInput& input) noexcept {
     frame.l4_size = input.size;

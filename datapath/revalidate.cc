@@ -32,8 +32,8 @@ bool changed_macs(const Difference& difference, const Domain& domain, const Flow
         difference.domains.begin(), difference.domains.end(), domain.id,
         [](const DomainDifference& each, DomainId id) { return each.domain < id; });
     if (at == difference.domains.end() || at->domain != domain.id) { return false; }
-    return std::binary_search(at->macs.begin(), at->macs.end(), mac_word(key.source_mac)) ||
-           std::binary_search(at->macs.begin(), at->macs.end(), mac_word(key.destination_mac));
+    return std::binary_search(at->macs.begin(), at->macs.end(), key.source_mac.number()) ||
+           std::binary_search(at->macs.begin(), at->macs.end(), key.destination_mac.number());
 }
 
 // Whether one of the changes since the program was made may concern it. Newest first: most programs

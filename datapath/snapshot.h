@@ -76,17 +76,10 @@ struct Domain {
     DomainMulticast multicast;
 };
 
-/// A MAC as a number, for comparisons in one step. The order has no meaning.
-[[nodiscard]] inline std::uint64_t mac_word(const MacAddr& mac) noexcept {
-    std::uint64_t word = 0;
-    __builtin_memcpy(&word, mac.bytes.data(), sizeof mac.bytes);
-    return word;
-}
-
 /// MACs of a domain that came, went or moved.
 struct DomainDifference {
     DomainId domain;
-    std::vector<std::uint64_t> macs;  ///< mac_word(), ascending.
+    std::vector<std::uint64_t> macs;  ///< MacAddr::number(), ascending.
 };
 
 /// What one snapshot changed of the one before, as far as flows can be told apart by it.

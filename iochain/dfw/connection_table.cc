@@ -77,6 +77,11 @@ unsigned flags_of(const OpenRequest& request) noexcept {
            stateful_flags(request.opener_stateful, request.responder_stateful);
 }
 
+// 0 is that of a record that was never used.
+std::uint32_t generation_after(std::uint32_t generation) noexcept {
+    return generation + 1U == 0 ? 1U : generation + 1U;
+}
+
 bool is_counted(PortIndex port) noexcept { return port.value < kPortMax; }
 
 }  // namespace
@@ -223,8 +228,7 @@ void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket,
     unlink(bucket, index);
     set_half_open(record, false);
     if (!is_closed(record.state)) { count_live(record.opener_port, ~0U); }
-    const std::uint32_t next = record.generation + 1U;
-    store_relaxed(record.generation, next == 0 ? 1U : next);
+    store_relaxed(record.generation, generation_after(record.generation));
     store_relaxed(record.state, ConnectionState::kClosed);
     add_count(arena_->workers[worker].live, ~0U, false);
     release(worker, index);
@@ -261,18 +265,22 @@ bool ConnectionTable::snapshot(ConnectionHandle handle, Connection& out) noexcep
     return true;
 }
 
-void ConnectionTable::rejudge(ConnectionHandle handle, const RejudgeRequest& request) noexcept {
+ConnectionHandle ConnectionTable::rejudge(ConnectionHandle handle,
+                                          const RejudgeRequest& request) noexcept {
     Connection* record = get(handle);
-    if (record == nullptr) { return; }
+    if (record == nullptr) { return handle; }
     const ByteLock lock(record->lock, shared_);
-    if (record->generation != handle.generation) { return; }
+    if (record->generation != handle.generation) { return handle; }
     record->opener_rule = request.opener_rule;
     record->responder_rule = request.responder_rule;
     store_relaxed(record->judged_generation, request.judged_generation);
     const unsigned kept = record->flags & ~unsigned{kConnOpenerStateful | kConnResponderStateful};
     const unsigned flags =
         kept | stateful_flags(request.opener_stateful, request.responder_stateful);
+    if (flags == record->flags) { return handle; }
     store_relaxed(record->flags, static_cast<std::uint8_t>(flags));
+    store_relaxed(record->generation, generation_after(record->generation));
+    return {handle.index, record->generation};
 }
 
 void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets,

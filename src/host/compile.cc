@@ -145,7 +145,7 @@ private:
                                           return std::tie(x.mac, x.port) < std::tie(y.mac, y.port);
                                       });
         std::vector<std::uint64_t> macs;
-        for (const Row& row : rows) { macs.push_back(datapath::mac_word(row.mac)); }
+        for (const Row& row : rows) { macs.push_back(row.mac.number()); }
         std::sort(macs.begin(), macs.end());
         macs.erase(std::unique(macs.begin(), macs.end()), macs.end());
         return macs;

@@ -133,10 +133,10 @@ struct alignas(128) Connection {
     // listing is harmless).
     std::uint8_t lock = 0;  // Byte lock; left alone when the table has one worker.
     ConnectionState state = ConnectionState::kClosed;
-    std::uint8_t flags = 0;      // ConnectionFlag bits.
-    std::uint8_t syn_check = 0;  // See kConnSynNoted.
-    std::uint32_t generation =
-        0;  // Grows at close; a handle with another one is stale. 0 = never used.
+    std::uint8_t flags = 0;        // ConnectionFlag bits.
+    std::uint8_t syn_check = 0;    // See kConnSynNoted.
+    std::uint32_t generation = 0;  // Grows at close, and when replies are judged otherwise from
+                                   // then on; a handle with another one is stale. 0 = never used.
     std::uint64_t expires_ns = 0;  // Monotonic; the connection is dead from then on, whoever looks.
     TcpPeer peer[2];               // [0] opener, [1] responder.
     std::uint64_t packets = 0;     // Folded lazily from the flow entries that carried it.

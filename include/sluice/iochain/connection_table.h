@@ -132,8 +132,12 @@ public:
     [[nodiscard]] Connection* get(ConnectionHandle handle) noexcept;
     /// A consistent copy of the record, taken under its lock. False if the handle is stale.
     [[nodiscard]] bool snapshot(ConnectionHandle handle, Connection& out) noexcept;
-    /// Records what policy says of a live connection now. A stale handle is ignored.
-    void rejudge(ConnectionHandle handle, const RejudgeRequest& request) noexcept;
+    /// Records what policy says of a live connection now. If that is other than before as to who
+    /// passes statefully, replies are judged otherwise: all handles but the returned one are stale
+    /// then, so that what was decided of them is decided anew. A stale handle is ignored, and
+    /// returned.
+    [[nodiscard]] ConnectionHandle rejudge(ConnectionHandle handle,
+                                           const RejudgeRequest& request) noexcept;
     /// Adds carried packets to the record, if it still lives.
     void account(ConnectionHandle handle, std::uint64_t packets, std::uint64_t bytes) noexcept;
 

@@ -180,9 +180,14 @@ TEST(ConnectionHandleTest, GoesStaleAtCloseForEver) {
     rig.table.close(0, first);
     rig.table.account(first, 9, 900);
     rig.table.account(second, 1, 100);
-    rig.table.rejudge(second, {RuleId{5}, RuleId{6}, false, true, 9});
+    const ConnectionHandle judged =
+        rig.table.rejudge(second, {RuleId{5}, RuleId{6}, false, true, 9});
+    EXPECT_EQ(rig.table.get(second), nullptr) << "what was decided of it must be decided anew";
+    EXPECT_EQ(rig.table.rejudge(second, {RuleId{7}, RuleId{7}, true, true, 8}), second);
+    EXPECT_EQ(rig.table.rejudge(judged, {RuleId{5}, RuleId{6}, false, true, 9}), judged)
+        << "nothing new";
     Connection record;
-    ASSERT_TRUE(rig.table.snapshot(second, record));
+    ASSERT_TRUE(rig.table.snapshot(judged, record));
     EXPECT_EQ(record.packets, 1U);
     EXPECT_EQ(record.bytes, 100U);
     EXPECT_EQ(record.judged_generation, 9U);

@@ -203,7 +203,8 @@ bool Composer::runs_between(const Connection& record) noexcept {
     const PortIndex sender = by_opener ? record.opener_port : record.responder_port;
     const PortIndex receiver = by_opener ? record.responder_port : record.opener_port;
     const bool is_sender = sender == kNoPort ? may_answer() : sender == key.port;
-    if (!is_sender || receiver == kNoPort) { return is_sender; }
+    if (!is_sender) { return false; }
+    if (receiver == kNoPort) { return domain->macs.find(key.destination_mac) == kNoPort; }
     const Destination to = find_destination(context, program.domain, key);
     is_direct = to.port == receiver;
     return is_direct || (!to.is_known && is_flooded(receiver));

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import cases
@@ -22,6 +23,13 @@ BENCH = Path(__file__).parents[1] / "bench"
 BINARIES = Path(program("sluiced")).parent
 SHORT = Settings(rounds=1, seconds=0.3, tries_variants=False)
 CASE = dataclasses.replace(cases.BY_NAME["flood-1k"], fill_s=0.1, warmup_s=0.1)
+
+
+@pytest.fixture(name="tmp_path")
+def _tmp_path():
+    """A folder with a short name: sockets in folders of folders of it must fit a socket's path."""
+    with tempfile.TemporaryDirectory(prefix="b-") as folder:
+        yield Path(folder)
 
 
 def command_of(tmp_path, *arguments):

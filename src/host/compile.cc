@@ -329,8 +329,9 @@ PortSet set_policy_epochs(const model::Document& document, const std::vector<Por
 
 /// Programs older than a difference that is not remembered any more are decided anew.
 void forget(const datapath::Difference& difference, Snapshot& next) {
-    for (std::uint16_t i = 0; i < next.ports.size(); ++i) {
-        if (!next.ports[i] || !difference.policy || !difference.policy->concerns(PortIndex{i})) {
+    for (std::size_t i = 0; i < next.ports.size(); ++i) {
+        const PortIndex port{static_cast<std::uint16_t>(i)};
+        if (!next.ports[i] || !difference.policy || !difference.policy->concerns(port)) {
             continue;
         }
         std::uint32_t& epoch = next.ports[i]->policy_epoch;

@@ -110,7 +110,7 @@ void hash_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
 }
 
 // The entry of each packet where its first candidate is the one, and that entry's connection on its
-// way. run() looks again for the others, in order: a packet before may have made theirs.
+// way. follow() looks again for the others, in order: a packet before may have made theirs.
 void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     for (Packet& packet : burst) { packet.index = context.flows.candidate(packet.hash); }
     for (Packet& packet : burst) {
@@ -156,10 +156,7 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
         if (!find_again(context, packet)) { return kUndecided; }
     }
     FlowState& state = *packet.flow;
-    if (state.stamp() != context.stamp && !still_holds(context, packet.frame.key, state))
-        [[unlikely]] {
-        return kUndecided;
-    }
+    if (!still_holds(context, packet.frame.key, state)) [[unlikely]] { return kUndecided; }
     if (state.program.tracked) [[likely]] { return track(context, packet); }
     const bool rechecks = (state.program.flags & kProgramRecheck) != 0;
     return rechecks && has_connection(context, packet) ? kUndecided : TrackOutcome{};

@@ -3,12 +3,11 @@
 // the opener's, by the same decisions that its first packet would meet, and both are forgotten when
 // the connection closes, so that their entries serve the next one while they are in the cache.
 // Called by first_packet.cc and ingress.cc.
+#include "datapath/parse_layers.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
 namespace {
-
-constexpr std::uint8_t kProtocolTcp = 6;
 
 struct FlowPair {
     const Program& opening;

@@ -53,8 +53,7 @@ bool is_concerned(const Snapshot& snapshot, const Domain* domain, const FlowKey&
 
 }  // namespace
 
-bool still_holds(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
-    if (state.stamp() == context.stamp) [[likely]] { return true; }
+bool revalidate(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
     const Snapshot& snapshot = *context.snapshot;
     const PortConfig* in = snapshot.port(key.port);
     if (in == nullptr || in->policy_epoch > state.generation) { return false; }

@@ -39,9 +39,15 @@ void foresee(WorkerContext& context, Packet& packet) noexcept;
                                    ConnectionSide side, ConnectionView& view) noexcept;
 
 // revalidate.cc
+/// still_holds() for a program of an older stamp.
+[[nodiscard]] bool revalidate(const WorkerContext& context, const FlowKey& key,
+                              FlowState& state) noexcept;
 /// True if `state` still holds under the running snapshot; restamps it if it is only older.
-[[nodiscard]] bool still_holds(const WorkerContext& context, const FlowKey& key,
-                               FlowState& state) noexcept;
+[[nodiscard]] inline bool still_holds(const WorkerContext& context, const FlowKey& key,
+                                      FlowState& state) noexcept {
+    if (state.stamp() == context.stamp) [[likely]] { return true; }
+    return revalidate(context, key, state);
+}
 
 // learn.cc
 /// Where a unicast frame goes.

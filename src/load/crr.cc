@@ -148,10 +148,8 @@ private:
                    static_cast<double>(costs_.busy) / std::max(1.0, packets), "cycles", 1);
         report.set("load_cycles_per_connection", static_cast<double>(costs_.busy) / connections,
                    "cycles", 0);
-        report.set("load_idle_share", costs_.idle_share(), "", 3);
-        report.set("load_stalled_share", seconds_of(costs_.stalled) / seconds_, "", 4);
-        report.set("load_stall_max_us", seconds_of(costs_.stall_max) * 1e6, "us", 1);
-        report.set("huge_pages", ends_.a->in_huge_pages() && ends_.b->in_huge_pages());
+        report_shares(report, costs_, seconds_);
+        report.set("huge_pages", ends_.in_huge_pages());
         return report;
     }
 

@@ -64,7 +64,8 @@ struct Ends {
     std::unique_ptr<End> a, b;
     [[nodiscard]] Link link() const { return {a->spec().mac, b->spec().mac}; }
     [[nodiscard]] bool connected() const { return a->connected() && b->connected(); }
-    /// What to say when one is not.
+    [[nodiscard]] bool in_huge_pages() const { return a->in_huge_pages() && b->in_huge_pages(); }
+    /// What to say when one is not connected.
     [[nodiscard]] Error gone() const { return a->connected() ? b->gone() : a->gone(); }
 };
 

@@ -239,12 +239,9 @@ private:
         report.set("connections", connections_);
         report.set("load_cycles_per_packet",
                    static_cast<double>(costs_.busy) / std::max(1.0, in_time), "cycles", 1);
-        report.set("load_idle_share", costs_.idle_share(), "", 3);
-        report.set("load_stalled_share", seconds_of(costs_.stalled) / std::max(seconds_, 1e-9), "",
-                   4);
-        report.set("load_stall_max_us", seconds_of(costs_.stall_max) * 1e6, "us", 1);
+        report_shares(report, costs_, seconds_);
         report.set("switch_starved_share", starved_share(), "", 3);
-        report.set("huge_pages", ends_.a->in_huge_pages() && ends_.b->in_huge_pages());
+        report.set("huge_pages", ends_.in_huge_pages());
         return report;
     }
 

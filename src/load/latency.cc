@@ -141,7 +141,7 @@ private:
         // All of the load's time is waiting for the one packet.
         report.set("load_cycles_per_packet", 0.0, "cycles", 1);
         report.set("load_idle_share", 1.0, "", 3);
-        report.set("huge_pages", ends_.a->in_huge_pages() && ends_.b->in_huge_pages());
+        report.set("huge_pages", ends_.in_huge_pages());
         return report;
     }
 

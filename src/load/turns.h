@@ -3,10 +3,12 @@
 // are still connected, whether someone wants it to stop. The loop's thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
 #include "end.h"
+#include "report.h"
 #include "tsc.h"
 
 namespace sluice::load {
@@ -82,6 +84,13 @@ private:
 }
 [[nodiscard]] inline double seconds_of(std::uint64_t cycles) {
     return static_cast<double>(cycles) / tsc_hz();
+}
+
+/// Says what a loop's time went to, of `seconds` measured.
+inline void report_shares(Report& report, const TurnCosts& costs, double seconds) {
+    report.set("load_idle_share", costs.idle_share(), "", 3);
+    report.set("load_stalled_share", seconds_of(costs.stalled) / std::max(seconds, 1e-9), "", 4);
+    report.set("load_stall_max_us", seconds_of(costs.stall_max) * 1e6, "us", 1);
 }
 
 }  // namespace sluice::load

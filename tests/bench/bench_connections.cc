@@ -18,9 +18,9 @@
 #include "sluice/base/assert.h"
 #include "sluice/iochain/dfw.h"
 #include "tests/bench/bench_crr.h"
+#include "tests/bench/bench_main.h"
 #include "tests/bench/bench_meter.h"
 #include "tests/bench/bench_switch.h"
-#include "tests/packet/eal.h"
 #include "tests/packet/pipeline.h"
 
 namespace sluice::test {
@@ -255,15 +255,5 @@ BENCHMARK(flow_insert)->Arg(1 << 10)->Arg(1 << 20);
 }  // namespace sluice::test
 
 int main(int argc, char** argv) {
-    std::vector<char*> arguments(argv, argv + argc);
-    std::vector<std::string> defaults = {"--benchmark_min_time=0.3"};
-    for (std::string& option : defaults) {
-        arguments.insert(arguments.begin() + 1, option.data());
-    }  // What the caller gives comes later and wins.
-    int count = static_cast<int>(arguments.size());
-    const sluice::test::Eal eal;
-    benchmark::Initialize(&count, arguments.data());
-    if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) { return 1; }
-    benchmark::RunSpecifiedBenchmarks();
-    return 0;
+    return sluice::test::run_benchmarks(argc, argv, {"--benchmark_min_time=0.3"}, [] {});
 }

@@ -11,6 +11,7 @@
 
 #include "datapath/capture.h"
 #include "datapath/events.h"
+#include "datapath/fair_share.h"
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
 #include "datapath/multicast.h"
@@ -67,8 +68,9 @@ struct WorkerOptions {
     ConnectionTable* connections = nullptr;
     LearnedTable* learned = nullptr;
     std::uint32_t flow_capacity = kFlowTableDefault;
-    bool flow_cache = true;  ///< False: every packet walks both chains (--no-flow-cache).
-    std::uint64_t seed = 0;  ///< Of the flow table's hash.
+    bool flow_cache = true;          ///< False: every packet walks both chains (--no-flow-cache).
+    std::uint64_t seed = 0;          ///< Of the flow table's hash.
+    std::uint64_t share_cycles = 0;  ///< Window of FairShare; 0 = first packets are not bounded.
 };
 
 struct WorkerContext {
@@ -105,6 +107,8 @@ struct WorkerContext {
     std::array<Packet, kBurstMax> burst;       // Of the running burst.
     std::array<PacketAside, kBurstMax> aside;  // Of the same packets.
     std::uint64_t burst_number = 0;
+    std::uint32_t slow_count = 0;  ///< Frames of the last burst that no cached program carried.
+    FairShare share;
     LastOutput last_output;
     std::vector<TxBuffer> tx;            // by PortIndex
     std::vector<PortIndex> tx_dirty;     // Ports with frames in `tx`.

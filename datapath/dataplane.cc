@@ -52,6 +52,7 @@ Dataplane::Dataplane(const DataplaneOptions& options)
         worker.flow_capacity = options.flow_capacity;
         worker.flow_cache = options.flow_cache;
         worker.seed = options.seed + i;
+        worker.share_cycles = options.share_cycles;
         workers_.push_back(std::make_unique<Worker>(worker));
         wake_fds_.push_back(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
         if (wake_fds_.back() < 0) { throw std::runtime_error("worker: no eventfd"); }

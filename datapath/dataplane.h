@@ -29,6 +29,7 @@ struct DataplaneOptions {
     std::uint32_t learned_capacity = kLearnedCapacityDefault;
     bool flow_cache = true;
     std::uint64_t seed = 0;
+    std::uint64_t share_cycles = 0;  ///< WorkerOptions::share_cycles.
 };
 
 class Dataplane {

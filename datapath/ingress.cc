@@ -250,12 +250,26 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     end_copies(context, packet);
 }
 
+// True if the packet's port has had its share of the worker and the packet is of nothing that is
+// known: neither a flow whose program is stale nor a connection.
+[[gnu::noinline]] bool exceeds_share(WorkerContext& context, const Packet& packet) noexcept {
+    if (packet.index != kNoFlow || !context.options.flow_cache) { return false; }
+    const bool has_tuple = packet.aside->foreseen_in == context.burst_number;
+    return !has_tuple || !context.connections.find(packet.aside->tuple, context.now_ns).is_set();
+}
+
 // The packet of a flow that is to be decided, is refused by the connection step or was the last of
 // its connection.
 template <bool kCaptured>
 [[gnu::noinline]] void run_unusual(WorkerContext& context, Packet& packet,
                                    TrackOutcome outcome) noexcept {
-    if (outcome.result == TrackResult::kStale) { outcome = decide(context, packet); }
+    if (outcome.result == TrackResult::kStale) {
+        if (context.share.is_used_up() && exceeds_share(context, packet)) {
+            context.counters.flow_misses.add(1);
+            return drop(context, packet.mbuf, DropReason::kFirstPacketShare);
+        }
+        outcome = decide(context, packet);
+    }
     packet.flow->last_used_ms = context.now_ms;
     if (outcome.result == TrackResult::kDrop) {
         return drop_untracked(context, packet, outcome.reason);
@@ -279,6 +293,9 @@ template <bool kCaptured>
 // Fragments and conversations with the switch are decided one by one.
 template <bool kCaptured>
 [[gnu::noinline]] void run_special(WorkerContext& context, Packet& packet) noexcept {
+    if (context.share.is_used_up()) {
+        return drop(context, packet.mbuf, DropReason::kFirstPacketShare);
+    }
     if (packet.frame.fragment) {
         const DropReason reason = resolve_fragment(context, packet);
         if (reason != DropReason::kNone) { return drop(context, packet.mbuf, reason); }
@@ -303,7 +320,9 @@ void run_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
             run_special<kCaptured>(context, packet);
         }
     }
-    context.counters.flow_hits.add(looked_up - (context.counters.flow_misses.get() - misses));
+    const std::uint64_t missed = context.counters.flow_misses.get() - misses;
+    context.counters.flow_hits.add(looked_up - missed);
+    context.slow_count = static_cast<std::uint32_t>(burst.size() - looked_up + missed);
 }
 
 }  // namespace

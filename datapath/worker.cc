@@ -32,6 +32,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
       chains(kPortMax),
       changed_macs(kPortMax),
       firewall_events(kFirewallEventsWaiting),
+      share(kPortMax, o.share_cycles),
       tx(kPortMax),
       handover(o.worker_count),
       to_worker(o.worker_count),
@@ -97,12 +98,16 @@ std::size_t Worker::poll_ports() noexcept {
         }
         if (got.frame_count == 0) { continue; }
         const std::uint64_t begun = rte_rdtsc();
+        context_.share.begin(index, begun);
         PortCounters& counters = context_.ports[index.value];
         const std::uint64_t bytes = counters.rx_bytes.get();
         process_burst(context_, index, {frames.data(), got.frame_count});
+        const bool was_full = got.frame_count >= burst_counts_[index.value];
         burst_counts_[index.value] =
             next_burst_count(counters.rx_bytes.get() - bytes, got.frame_count);
-        counters.cycles.add(rte_rdtsc() - begun);
+        const std::uint64_t cycles = rte_rdtsc() - begun;
+        counters.cycles.add(cycles);
+        context_.share.end(index, cycles, got.frame_count, context_.slow_count, was_full);
         flush_output(context_);  // Now: other ports' turns would be added to these frames' way.
         moved += got.frame_count;
     }
@@ -143,6 +148,7 @@ std::size_t Worker::poll_once(const Snapshot& snapshot, const CaptureSet* captur
     context_.refresh_stamp();
     std::size_t moved = poll_ports();
     moved += take_handed_over(context_);
+    if (moved == 0) { context_.share.note_idle(); }
     flush_output(context_);
     if (captures != nullptr) { context_.capture.ring->commit(); }
     run_command();

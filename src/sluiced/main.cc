@@ -2,6 +2,7 @@
 // sluiced: the daemon. main() brings the parts up in order (log, EAL, dataplane, configuration,
 // workers, admin socket), runs the control loop on this thread until SIGTERM or SIGINT, and takes
 // them down in reverse.
+#include <rte_cycles.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
@@ -67,6 +68,7 @@ datapath::DataplaneOptions dataplane_options(const Options& options, rte_mempool
     out.pool = pool;
     out.flow_cache = options.flow_cache;
     out.seed = random_seed();
+    out.share_cycles = rte_get_tsc_hz() / 1000U * kShareWindowMs;
     return out;
 }
 

@@ -33,6 +33,7 @@ datapath::DataplaneOptions dataplane_options(const PipelineOptions& options, rte
     out.learned_capacity = options.learned_capacity;
     out.flow_cache = options.flow_cache;
     out.seed = options.seed;
+    out.share_cycles = options.share_cycles;
     return out;
 }
 

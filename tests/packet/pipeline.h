@@ -31,6 +31,8 @@ struct PipelineOptions {
     std::uint32_t learned_capacity = 1U << 14U;
     unsigned buffer_count = 2047;
     std::uint64_t seed = 1;
+    std::uint64_t share_cycles =
+        0;  ///< First packets are not bounded: verdicts must not hang on time.
 };
 
 /// Figures of one slot of one vNIC in one direction, or of one rule.

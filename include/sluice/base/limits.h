@@ -70,6 +70,8 @@ inline constexpr std::uint32_t kConnectionCapacityDefault =
     8000000;  ///< Records in the arena; memory is taken as they come.
 inline constexpr std::uint32_t kClosedConnectionMax =
     1U << 18U;  ///< Closed connections (TIME_WAIT, CLOSE) that are remembered at once.
+inline constexpr std::uint32_t kShareWindowMs =
+    1;  ///< Over which ports that wait share a worker's cycles, first packets' among them.
 inline constexpr std::uint32_t kRecheckMax =
     3;  ///< Times a packet is decided again before it is dropped.
 inline constexpr std::uint32_t kMembershipPerPortPps =

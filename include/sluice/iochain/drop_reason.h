@@ -72,6 +72,8 @@ namespace sluice {
     X(ConnectionLimit,     connection_limit,      "the vNIC or the host has too many connections") \
     X(HalfOpenLimit,       half_open_limit,       "the vNIC has too many half-open connections") \
     X(DfwReject,           dfw_reject,            "a firewall rule or the default rejects it, and its sender is told") \
+    /* The worker */ \
+    X(FirstPacketShare,    first_packet_share,    "new flows took the port's share of its worker while other ports waited") \
     /* Output */ \
     X(NoBuffer,            no_buffer,             "packet buffers ran out") \
     X(TxQueueFull,         tx_queue_full,         "the receiving guest did not offer buffers in time") \

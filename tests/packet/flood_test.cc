@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// One VM floods with SYNs; the others lose no connection and open new ones.
+#include "tests/packet/pipeline.h"
+#include "tests/packet/tcp_talk.h"
+
+namespace sluice::test {
+namespace {
+
+// SYNs of vm1 to vm3, each of a tuple of its own, for the whole range of both ports.
+class SynFlood {
+public:
+    Bytes next() {
+        const auto source = static_cast<std::uint16_t>(1024U + count_ % 60'000U);
+        const auto destination = static_cast<std::uint16_t>(1U + count_ / 60'000U);
+        ++count_;
+        return tcp(v4(kVm1, kVm3), source, destination, {.flags = kTcpSyn, .sequence = count_});
+    }
+
+private:
+    std::uint32_t count_ = 0;
+};
+
+void send_syns(Pipeline& p, SynFlood& flood, unsigned count) {
+    for (unsigned i = 0; i < count; ++i) { p.send("vm1", flood.next()); }
+}
+
+void establish(Pipeline& p, TcpTalk& talk) {
+    p.send("vm2", talk.syn()).step().send("vm3", talk.syn_ack()).step();
+    p.send("vm2", talk.ack(TcpTalk::kClient)).step();
+}
+
+std::size_t take(Pipeline& p) {
+    const std::size_t count = p.sent("vm3").size();
+    (void)p.sent("vm1");
+    (void)p.sent("vm2");
+    return count;
+}
+
+TEST(SynFlood, OfAMillionLosesNoConnectionOfAnotherVmAndLetsItsNewOnesIn) {
+    constexpr unsigned kRounds = 1000, kSynsPerRound = 1000;
+    PipelineOptions options;
+    options.flow_capacity = 1U << 17U;
+    options.connection_capacity = 1U << 20U;
+    Pipeline p(three_vms(), options);
+    std::vector<TcpTalk> old;
+    for (std::uint16_t port = 0; port < 100; ++port) {
+        old.emplace_back(v4(kVm2, kVm3), 10000 + port);
+        establish(p, old.back());
+    }
+    SynFlood flood;
+    unsigned opened = 0;
+    for (std::uint16_t round = 0; round < kRounds; ++round) {
+        send_syns(p, flood, kSynsPerRound);
+        p.step();
+        take(p);
+        TcpTalk fresh(v4(kVm2, kVm3), 20000 + round);
+        establish(p, fresh);
+        take(p);
+        p.send("vm2", fresh.data(TcpTalk::kClient)).step();
+        opened += take(p) == 1 ? 1U : 0U;
+        p.advance(kMillisecond);
+    }
+    EXPECT_EQ(opened, kRounds);
+    for (TcpTalk& talk : old) { p.send("vm2", talk.data(TcpTalk::kClient)); }
+    p.step();
+    EXPECT_EQ(take(p), old.size());
+    EXPECT_EQ(p.drops("vm2", DropReason::kConnectionLimit), 0U);
+    EXPECT_TRUE(p.packets_conserved());
+}
+
+// The bound is one of cycles, so the test goes on until it has shown.
+TEST(SynFlood, IsHeldToItsShareOfTheWorkerWhileAnotherVmWaits) {
+    constexpr std::uint64_t kWindow = 1'000'000;
+    constexpr unsigned kWaiting = 3200;
+    PipelineOptions options;
+    options.share_cycles = kWindow;
+    options.connection_capacity = 1U << 20U;
+    options.flow_capacity = 1U << 17U;
+    Pipeline p(three_vms(), options);
+    TcpTalk known(v4(kVm2, kVm3)), own(v4(kVm1, kVm3));
+    establish(p, known);
+    p.send("vm1", own.syn()).step().send("vm3", own.syn_ack()).step();
+    p.send("vm1", own.ack(TcpTalk::kClient)).step();
+    (void)take(p);
+    SynFlood flood;
+    std::size_t of_victim = 0, of_flooder = 0, delivered = 0;
+    while (p.drops("vm1", DropReason::kFirstPacketShare) == 0) {
+        ASSERT_LT(of_victim, 400'000U) << "the flood is not held back";
+        send_syns(p, flood, kWaiting);
+        p.send("vm1", own.data(TcpTalk::kClient, 8));
+        ++of_flooder;
+        for (unsigned i = 0; i < kWaiting; ++i) { p.send("vm2", known.data(TcpTalk::kClient, 8)); }
+        of_victim += kWaiting;
+        for (unsigned i = 0; i < kWaiting / 32; ++i) { p.poll(0); }  // Both always have more.
+        for (const Bytes& frame : p.sent("vm3")) { delivered += (frame[47] & kTcpSyn) == 0; }
+    }
+    p.step();
+    for (const Bytes& frame : p.sent("vm3")) { delivered += (frame[47] & kTcpSyn) == 0; }
+    EXPECT_EQ(delivered, of_victim + of_flooder)
+        << "what has a connection passes, the flooder's too";
+    EXPECT_EQ(p.drops("vm2", DropReason::kFirstPacketShare), 0U);
+    EXPECT_TRUE(p.packets_conserved());
+}
+
+}  // namespace
+}  // namespace sluice::test

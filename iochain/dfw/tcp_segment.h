@@ -18,6 +18,12 @@ inline constexpr std::uint8_t kTcpScaleMax = 14;  ///< More counts as 14 (RFC 73
     return static_cast<std::int32_t>(x - y) > 0;
 }
 
+/// How far `y` is after `x`: negative if it is before. 64 bits, so that a window of 1 GiB (RFC 7323
+/// §2.3) can be added to it.
+[[nodiscard]] constexpr std::int64_t sequence_distance(std::uint32_t x, std::uint32_t y) noexcept {
+    return static_cast<std::int32_t>(y - x);
+}
+
 struct TcpSegment {
     std::uint32_t sequence = 0;
     std::uint32_t ack = 0;

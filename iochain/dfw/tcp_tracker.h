@@ -49,10 +49,10 @@ void begin_tcp(Connection& record, const ParsedFrame& frame) noexcept;
                                     std::uint32_t ack) noexcept {
     const std::uint32_t own_window = window_bytes(sender);
     const std::uint32_t ack_lag = own_window < kTcpAckLagMin ? kTcpAckLagMin : own_window;
-    const auto room = static_cast<std::int32_t>(sender.max_end - sequence);
-    const auto age = static_cast<std::int32_t>(end + window_bytes(receiver) - sender.end);
-    const auto unsent = static_cast<std::int32_t>(receiver.end - ack);
-    const auto old = static_cast<std::int32_t>(ack + ack_lag - receiver.end);
+    const std::int64_t room = sequence_distance(sequence, sender.max_end);
+    const std::int64_t age = sequence_distance(sender.end, end) + window_bytes(receiver);
+    const std::int64_t unsent = sequence_distance(ack, receiver.end);
+    const std::int64_t old = ack_lag - unsent;
     return (room | age | unsent | old) >= 0;
 }
 

@@ -138,6 +138,9 @@ struct PortConfig {
     std::string shape;               ///< Digest of switching settings: equal shapes switch alike.
     std::uint32_t policy_epoch = 0;  ///< See above; what else a port is counts as policy, too.
     bool is_uplink = false;          ///< To the fabric: nothing is learned from it.
+    bool arp_suppression = false;    ///< ARP and ND questions of it are answered, if that is known.
+    bool lists_refused = false;      ///< SpoofGuard manual: what is refused waits for a word on it.
+    bool may_advertise = false;      ///< The RA guard is off: it may be a router.
     PortLearning learning;
     PortBindings bindings;
     PortVlan vlan;
@@ -146,8 +149,9 @@ struct PortConfig {
 };
 
 struct Snapshot {
-    std::uint32_t generation = 0;  ///< Of snapshots; not the document's.
-    bool reads_dscp = false;       ///< Some vNIC's policy reads DSCP; else keys carry none.
+    std::uint32_t generation = 0;   ///< Of snapshots; not the document's.
+    bool reads_dscp = false;        ///< Some vNIC's policy reads DSCP; else keys carry none.
+    bool follows_bindings = false;  ///< Some rule names what follows learned addresses.
     std::vector<std::optional<PortConfig>> ports;  ///< By PortIndex.
     std::vector<Domain> domains;
     std::vector<std::vector<PortIndex>> worker_ports;  ///< Ports that each worker polls.

@@ -56,7 +56,6 @@ struct LearnedPort {
     std::uint32_t count[kCountSlots];  // workers: rw, relaxed
     std::uint32_t total;               // workers: rw, relaxed
     std::uint32_t epoch;               // workers: rw under change_lock, ro relaxed. Of bindings.
-    std::uint32_t reserved;
 };
 static_assert(sizeof(LearnedPort) == 48);
 

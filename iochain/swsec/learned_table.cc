@@ -55,6 +55,11 @@ bool comes_before(const LearnedRow& a, const LearnedRow& b) noexcept {
     return a.key.port < b.key.port;
 }
 
+/// False for rows that no decision reads.
+bool is_decisive(LearnedKind kind) noexcept {
+    return kind != LearnedKind::kDhcpClient && kind != LearnedKind::kPending;
+}
+
 bool is_lease(const LearnedRecord& record) noexcept {
     return record.key.kind == LearnedKind::kBinding && record.value.source == LearnedSource::kDhcp;
 }
@@ -158,7 +163,7 @@ PortIndex LearnedTable::holder(DomainId domain, const IpAddr& ip,
 // A change is in force before epoch() says so: who loads the new epoch finds the new rows. The
 // caller holds the bucket's lock.
 void LearnedTable::changed(std::uint32_t bucket, const LearnedKey& key) noexcept {
-    if (key.kind == LearnedKind::kDhcpClient) { return; }
+    if (!is_decisive(key.kind)) { return; }
     const ByteLock lock(arena_->change_lock, shared_);
     const std::uint32_t epoch = arena_->epoch + 1U;
     const auto stamp = [&](PortIndex port) {
@@ -188,7 +193,7 @@ void LearnedTable::set_expiry(LearnedRecord& record, std::uint64_t expires_ns) n
     const std::uint64_t old = record.value.expires_ns;
     if (next == old) { return; }
     const auto count = [&](std::uint64_t expires, std::uint32_t delta) {
-        if (expires == 0 || record.key.kind == LearnedKind::kDhcpClient) { return; }
+        if (expires == 0 || !is_decisive(record.key.kind)) { return; }
         const std::size_t slot = expires / kLearnedSecondNs % kExpirySlots;
         add_count(arena_->expiring[slot], delta, shared_);
         if (record.key.kind != LearnedKind::kBinding) { return; }

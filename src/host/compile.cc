@@ -282,6 +282,9 @@ PortConfig describe_port(const model::Port& port, const model::PortGroup& group,
     config.has_group_limits = group.limits.broadcast_pps != 0 || group.limits.multicast_pps != 0;
     config.shape = shape_of(port, group, on);
     config.learning = learning_of(port, group);
+    config.arp_suppression = group.arp_suppression;
+    config.lists_refused = group.spoofguard == model::SpoofGuard::kManual;
+    config.may_advertise = !group.guards.ra;
     return config;
 }
 
@@ -406,6 +409,7 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
     compiled.rules = chains.rules;
     compiled.logged = chains.logged;
     next.reads_dscp = chains.reads_dscp;
+    next.follows_bindings = chains.follows_bindings;
 
     Switching switching(next, registries.domains);
     for (std::size_t i = 0; i < document.ports.size(); ++i) {

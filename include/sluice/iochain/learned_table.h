@@ -45,8 +45,11 @@ enum class LearnedKind : std::uint8_t {
     kQuerier,      ///< (domain): a querier of some family was heard at value.port.
     kDhcpClient,   ///< (domain, port, client, transaction): the client waits for a DHCP server. No
                    ///< decision reads it: it changes no epoch.
+    kPending,      ///< (domain, port, IP): SpoofGuard refused it to the vNIC; value.detail times,
+                   ///< value.flags: kPendingRejected. Changes no epoch either.
 };
-inline constexpr std::size_t kLearnedKindCount = 7;
+inline constexpr std::size_t kLearnedKindCount = 8;
+inline constexpr std::uint8_t kPendingRejected = 1;  ///< The operator does not want to see it.
 
 /// How a row became known.
 enum class LearnedSource : std::uint8_t { kData = 0, kArp, kNd, kDhcp, kIgmp, kMld };
@@ -83,6 +86,13 @@ struct LearnedKey {
     [[nodiscard]] static LearnedKey querier(DomainId domain, IpFamily family) noexcept {
         return LearnedKey{domain, PortIndex{0}, LearnedKind::kQuerier, family};
     }
+    /// What the port was refused, of the same form.
+    [[nodiscard]] static LearnedKey pending(DomainId domain, PortIndex port,
+                                            const IpAddr& ip) noexcept {
+        LearnedKey key = binding(domain, port, ip);
+        key.kind = LearnedKind::kPending;
+        return key;
+    }
     /// A DHCPv4 client by its hardware address and `xid`, a number in wire order.
     [[nodiscard]] static LearnedKey dhcp4_client(DomainId domain, PortIndex port,
                                                  const MacAddr& client,
@@ -107,7 +117,7 @@ struct LearnedKey {
         __builtin_memcpy(mac.bytes.data(), address, mac.bytes.size());
         return mac;
     }
-    /// The address of kBinding.
+    /// The address of kBinding and kPending.
     [[nodiscard]] IpAddr ip_address() const noexcept {
         IpAddr ip;
         __builtin_memcpy(ip.bytes.data(), address, sizeof address);
@@ -117,7 +127,8 @@ struct LearnedKey {
     /// Whether rows of the kind belong to `port` of the key; else to value.port.
     [[nodiscard]] bool is_per_port() const noexcept {
         return kind == LearnedKind::kBinding || kind == LearnedKind::kGroupMember ||
-               kind == LearnedKind::kRouterPort || kind == LearnedKind::kDhcpClient;
+               kind == LearnedKind::kRouterPort || kind == LearnedKind::kDhcpClient ||
+               kind == LearnedKind::kPending;
     }
 
 private:

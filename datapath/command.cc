@@ -40,6 +40,22 @@ bool FlushLearned::step(WorkerContext& context) noexcept {
     return at_ >= context.learned.capacity();
 }
 
+bool SettlePending::step(WorkerContext& context) noexcept {
+    const std::size_t end = std::min<std::size_t>(at_ + kPiece, rows_.size());
+    for (; at_ < end; ++at_) {
+        if (!is_rejected_) {
+            context.learned.forget(rows_[at_]);
+            continue;
+        }
+        LearnedValue value =
+            context.learned.find(rows_[at_], context.now_ns).value_or(LearnedValue{});
+        value.flags = kPendingRejected;
+        value.expires_ns = 0;
+        context.learned.learn(rows_[at_], value, 0, context.now_ns);
+    }
+    return at_ == rows_.size();
+}
+
 bool FlushFlows::step(WorkerContext& context) noexcept {
     const std::uint32_t end = std::min(at_ + kPiece, context.flows.high_water());
     for (; at_ < end; ++at_) {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "datapath/context.h"
@@ -66,6 +67,20 @@ public:
 private:
     LearnedFilter filter_;
     std::uint32_t at_ = 0;
+};
+
+/// Says what becomes of listed addresses that SpoofGuard refused: they leave the list for good, or
+/// are forgotten. One worker runs it.
+class SettlePending final : public WorkerCommand {
+public:
+    SettlePending(std::vector<LearnedKey> rows, bool is_rejected)
+        : rows_(std::move(rows)), is_rejected_(is_rejected) {}
+    [[nodiscard]] bool step(WorkerContext& context) noexcept override;
+
+private:
+    std::vector<LearnedKey> rows_;  // kPending.
+    bool is_rejected_;
+    std::size_t at_ = 0;
 };
 
 /// Forgets every flow and fragment of the worker.

@@ -58,6 +58,7 @@ struct Composer {
     bool is_direct = false;   // Its receiver is known to be the connection's other side.
     bool is_anybody = false;  // It answers an unknown unicast: its vNIC is one of several.
     Judgement judgement;      // Of the key.
+    AddressHolders holders;   // Of the key.
     ConnectionView view{};    // Meaningful if has_connection, or from has_opened on.
     Program program;
     bool has_opened = false;  // The connection is this packet's.
@@ -99,6 +100,12 @@ private:
             (program.flags & kProgramFlood) != 0 && program.ending == Ending::kMirrored;
         return may_be_several ? kNoPort : program.output;
     }
+    /// What this packet, the opener's, was judged under. 0: not to be taken over by a reply, since
+    /// many might receive it, or a third port's binding was followed.
+    [[nodiscard]] std::uint32_t judged_by(PortIndex receiver) const noexcept {
+        if (receiver == kNoPort || is_held_aside(holders, key.port, receiver)) { return 0; }
+        return judged_under(context, key.port, receiver);
+    }
     [[nodiscard]] bool has_firewall(const PortConfig& port) const noexcept {
         return port.chain->slots[kSlotDfw] != nullptr;
     }
@@ -106,7 +113,7 @@ private:
         return {key,
                 direction,
                 is_party ? &view : nullptr,
-                {&context.learned, domain->id, context.now_ns},
+                {&context.learned, domain->id, context.now_ns, &domain->owners, holders},
                 &judgement};
     }
 };
@@ -190,7 +197,8 @@ void Composer::find_connection() noexcept {
     // What the document says of both ends has not changed since it was asked; who answers an
     // unknown unicast was not.
     view.is_current = is_party && is_direct && record.responder_port != kNoPort &&
-                      record.judged_generation == context.snapshot->generation;
+                      record.judged_generation ==
+                          judged_under(context, record.opener_port, record.responder_port);
     view.opener_rule = record.opener_rule;
     view.responder_rule = record.responder_rule;
     is_anybody = program.side == ConnectionSide::kResponder && record.responder_port == kNoPort;
@@ -218,6 +226,7 @@ void Composer::run() noexcept {
         return;
     }
     domain = &context.snapshot->domains[index];
+    holders = holders_of(context, index, key);
     find_connection();
     if (!compose()) {
         const bool composed = compose();  // Once more, without the connection that just ended.
@@ -227,6 +236,7 @@ void Composer::run() noexcept {
     // reason, once that is gone.
     const bool is_reply = is_party && view.side == ConnectionSide::kResponder;
     if (is_reply && program.ending == Ending::kDrop) { program.flags |= kProgramTransient; }
+    if (is_held_aside(holders, key.port, program.output)) { program.flags |= kProgramHeldAside; }
 }
 
 bool Composer::compose() noexcept {
@@ -373,8 +383,7 @@ void Composer::rejudge_connection(const Decision& from, const Decision& to) noex
     request.responder_rule = to.rule;
     request.opener_stateful = from.stateful;
     request.responder_stateful = to.stateful;
-    // Judged for many who might receive it is not judged by the one who answers.
-    request.judged_generation = responder() == kNoPort ? 0 : context.snapshot->generation;
+    request.judged_generation = judged_by(responder());
     program.connection = context.connections.rejudge(program.connection, request);
 }
 
@@ -410,7 +419,7 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     request.opener_stateful = from.stateful;
     request.responder_stateful = to.stateful;
     request.tcp_strict = (!from.stateful || from.tcp_strict) && (!to.stateful || to.tcp_strict);
-    request.judged_generation = context.snapshot->generation;
+    request.judged_generation = judged_by(responder());
     const OpenResult opened =
         context.connections.open(context.options.index, request, *opening, context.now_ns);
     if (!opened.handle.is_set()) { return refuse_open(opened.reason, from); }
@@ -438,6 +447,12 @@ void Composer::refuse_open(DropReason reason, const Decision& from) noexcept {
 
 void Composer::count_hit(RuleId rule) noexcept {
     if (rule.value != 0) { context.rules[rule_slot(rule)].hits.add(1); }
+}
+
+// What a flow was refused for.
+void note_spoofed(WorkerContext& context, const Composer& composed) noexcept {
+    const BindingClaims tried{{composed.key.source()}, 1, LearnedSource::kData};
+    note_refused(context, composed.key, composed.domain->id, tried);
 }
 
 bool drops(const Program& program) noexcept { return program.ending == Ending::kDrop; }
@@ -495,6 +510,7 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     const PortConfig* in = context.snapshot->port(packet.frame.key.port);
     Composer composer(context, packet, *in);
     composer.run();
+    if (composer.program.reason == DropReason::kSpoofedIp) { note_spoofed(context, composer); }
     packet.flow = &packet.aside->state;
     const bool may_cache = context.options.flow_cache && !packet.frame.fragment;
     if (may_cache && (composer.program.flags & kProgramTransient) == 0) {

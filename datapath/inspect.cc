@@ -37,11 +37,12 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
                   std::uint16_t domain_index) noexcept {
     const PortIndex index = packet.frame.key.port;
     const DomainId domain = context.snapshot->domains[domain_index].id;
-    const BindingView bindings{&context.learned, domain, context.now_ns};
+    const BindingView bindings = view_bindings(context, domain_index, packet.frame.key);
     BindingClaims claims;
     const Decision decision =
         inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
                 packet.is_related, context.now_ns, bindings, &claims);
+    if (is_spoof(decision.reason)) { note_refused(context, packet.frame.key, domain, claims); }
     if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
     if (!admit_source(context, packet, in, domain_index)) { return false; }
     learn_claims(context, packet.frame.key, domain, claims);
@@ -49,9 +50,10 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
 }
 
 bool enter_destination(WorkerContext& context, Packet& packet, const PortConfig& out,
-                       PortIndex index) noexcept {
+                       PortIndex index, std::uint16_t domain) noexcept {
+    const BindingView bindings = view_bindings(context, domain, packet.frame.key);
     const Decision decision = inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
-                                      packet.is_related, context.now_ns);
+                                      packet.is_related, context.now_ns, bindings);
     return accept(context, packet, index, Direction::kToVm, decision);
 }
 
@@ -106,7 +108,7 @@ void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_i
     program.domain = domain_index;
     if (!is_known) { program.flags = kProgramFlood; }
     if (!domain.flood.empty()) { replicate(context, packet, program, egress); }
-    if (!enter_destination(context, packet, out, egress)) { return; }
+    if (!enter_destination(context, packet, out, egress, domain_index)) { return; }
     if (const auto step = egress_vlan_step(out, domain, packet.frame.key)) {
         program.steps[program.step_count++] = *step;
     }
@@ -150,6 +152,7 @@ void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
     const FlowKey& key = packet.frame.key;
     const PortConfig& in = *context.snapshot->port(key.port);
     const std::uint16_t index = ingress_domain(in, key);
+    if (answer_known(context, packet, in, index)) { return; }
     if (key.destination_mac.is_group()) { return send_group(context, packet, in, index); }
     const Destination to = find_destination(context, index, key);
     if (to.port == kNoPort) {

@@ -121,10 +121,28 @@ bool destination_holds(const WorkerContext& context, std::uint16_t index, const 
 
 }  // namespace
 
+namespace {
+
+// Both vNICs' policies may have followed bindings: their own, seldom those of a third port. Then
+// any change may be one of that.
+bool bindings_changed(const WorkerContext& context, std::uint16_t index, const FlowKey& key,
+                      const FlowState& state) noexcept {
+    const Program& program = state.program;
+    const LearnedTable& learned = context.learned;
+    if (learned.has_changed(key.port, state.learned) ||
+        (program.output != kNoPort && learned.has_changed(program.output, state.learned))) {
+        return true;
+    }
+    return (program.flags & kProgramHeldAside) != 0 ||
+           is_held_aside(holders_of(context, index, key), key.port, program.output);
+}
+
+}  // namespace
+
 bool learned_holds(const WorkerContext& context, const PortConfig& in, std::uint16_t index,
                    const FlowKey& key, const FlowState& state) noexcept {
-    if (context.learned.has_changed(key.port, state.learned)) { return false; }
     const Program& program = state.program;
+    if (bindings_changed(context, index, key, state)) { return false; }
     if ((program.flags & (kProgramLearnedFrom | kProgramLearnedTo)) == 0) { return true; }
     if (index == kNoDomain) { return false; }
     if ((program.flags & kProgramLearnedFrom) != 0 &&

@@ -47,6 +47,8 @@ enum ProgramFlag : std::uint8_t {
                                       ///< its being unknown.
     kProgramForeign = 1U << 6U,       ///< Tracked, but not between the connection's vNICs.
     kProgramFlood = 1U << 5U,         ///< Unknown unicast: copies go to the domain's flood ports.
+    kProgramHeldAside = 1U << 7U,     ///< Rules followed a binding of a third port, neither the
+                                      ///< ingress nor `output`.
 };
 
 struct Program {

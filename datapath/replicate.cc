@@ -18,10 +18,12 @@ struct Half {
 Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig& out,
                  PortIndex egress, std::uint16_t domain, const ConnectionView* view) noexcept {
     const bool is_inspected = packet.frame.frame_class == FrameClass::kInspect;
+    const BindingView bindings = view_bindings(context, domain, packet.frame.key);
     const Decision decision =
-        is_inspected ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
-                               packet.is_related, context.now_ns)
-                     : decide(*out.chain, DecideInput{packet.frame.key, Direction::kToVm, view});
+        is_inspected
+            ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related,
+                      context.now_ns, bindings)
+            : decide(*out.chain, DecideInput{packet.frame.key, Direction::kToVm, view, bindings});
     Half half;
     half.program.output = egress;
     half.program.domain = domain;

@@ -18,35 +18,49 @@ bool receivers_hold(const Snapshot& snapshot, const Domain& domain,
     });
 }
 
-bool changed_rules(const PolicyDifference& policy, const FlowKey& key,
-                   const Program& program) noexcept {
+bool changed_rules(const WorkerContext& context, const PolicyDifference& policy,
+                   std::uint16_t domain, const FlowKey& key, const Program& program) noexcept {
     const bool is_flooded = (program.flags & kProgramFlood) != 0;  // To more ports than `output`.
     if (!policy.concerns(key.port) && !policy.concerns(program.output) && !is_flooded) {
         return false;
     }
-    return policy.matches(key, program.side == ConnectionSide::kResponder);
+    const AddressHolders holders =
+        policy.follows_ports() ? find_holders(context, domain, key) : AddressHolders{};
+    return policy.matches(key, program.side == ConnectionSide::kResponder, holders);
 }
 
-bool changed_macs(const Difference& difference, const Domain& domain, const FlowKey& key) noexcept {
+// SpoofGuard asks for the owner of a source; an answer goes by its opener's.
+bool changed_addresses(const std::vector<IpAddr>& changed, const FlowKey& key) noexcept {
+    return !changed.empty() && key.is_ip() &&
+           (std::binary_search(changed.begin(), changed.end(), key.source()) ||
+            std::binary_search(changed.begin(), changed.end(), key.destination()));
+}
+
+bool changed_hosts(const Difference& difference, const Domain& domain,
+                   const FlowKey& key) noexcept {
     const auto at = std::lower_bound(
         difference.domains.begin(), difference.domains.end(), domain.id,
         [](const DomainDifference& each, DomainId id) { return each.domain < id; });
     if (at == difference.domains.end() || at->domain != domain.id) { return false; }
     return std::binary_search(at->macs.begin(), at->macs.end(), key.source_mac.number()) ||
-           std::binary_search(at->macs.begin(), at->macs.end(), key.destination_mac.number());
+           std::binary_search(at->macs.begin(), at->macs.end(), key.destination_mac.number()) ||
+           changed_addresses(at->addresses, key);
 }
 
 // Whether one of the changes since the program was made may concern it. Newest first: most programs
 // lack that one only.
-bool is_concerned(const Snapshot& snapshot, const Domain* domain, const FlowKey& key,
+bool is_concerned(const WorkerContext& context, std::uint16_t index, const FlowKey& key,
                   const FlowState& state) noexcept {
+    const Snapshot& snapshot = *context.snapshot;
+    const Domain* domain = index == kNoDomain ? nullptr : &snapshot.domains[index];
     for (auto at = snapshot.differences.rbegin(); at != snapshot.differences.rend(); ++at) {
         const Difference& difference = **at;
         if (difference.generation <= state.generation) { return false; }
-        if (difference.policy && changed_rules(*difference.policy, key, state.program)) {
+        if (difference.policy &&
+            changed_rules(context, *difference.policy, index, key, state.program)) {
             return true;
         }
-        if (domain != nullptr && changed_macs(difference, *domain, key)) { return true; }
+        if (domain != nullptr && changed_hosts(difference, *domain, key)) { return true; }
     }
     return false;
 }
@@ -67,7 +81,7 @@ bool revalidate(const WorkerContext& context, const FlowKey& key, FlowState& sta
         (domain->epoch > state.generation || !receivers_hold(snapshot, *domain, state))) {
         return false;
     }
-    if (is_concerned(snapshot, domain, key, state)) { return false; }
+    if (is_concerned(context, index, key, state)) { return false; }
     if (state.learned != static_cast<std::uint32_t>(context.stamp >> 32U) &&
         !learned_holds(context, *in, index, key, state)) {
         return false;

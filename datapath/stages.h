@@ -49,6 +49,28 @@ void foresee(WorkerContext& context, Packet& packet) noexcept;
     return revalidate(context, key, state);
 }
 
+// holders.cc
+/// The port that holds `ip` in the domain by what was learned; kNoPort if the document gives the
+/// address to somebody, or nobody holds it.
+[[nodiscard]] PortIndex learned_holder(const WorkerContext& context, std::uint16_t domain,
+                                       const IpAddr& ip) noexcept;
+/// Holders of both addresses of `key`.
+[[nodiscard]] AddressHolders find_holders(const WorkerContext& context, std::uint16_t domain,
+                                          const FlowKey& key) noexcept;
+/// The same; nobody if no rule of the snapshot follows bindings.
+[[nodiscard]] AddressHolders holders_of(const WorkerContext& context, std::uint16_t domain,
+                                        const FlowKey& key) noexcept;
+/// What slots may see of addresses for a decision on `key`, which entered that domain.
+[[nodiscard]] BindingView view_bindings(const WorkerContext& context, std::uint16_t domain,
+                                        const FlowKey& key) noexcept;
+/// True if somebody else than these two ports is among the holders.
+[[nodiscard]] bool is_held_aside(const AddressHolders& holders, PortIndex ingress,
+                                 PortIndex output) noexcept;
+/// What both vNICs of a connection judged it under: equal as long as neither the snapshot nor a
+/// binding of theirs changed. Never 0.
+[[nodiscard]] std::uint32_t judged_under(const WorkerContext& context, PortIndex a,
+                                         PortIndex b) noexcept;
+
 // learn.cc
 /// Where a unicast frame goes.
 struct Destination {
@@ -112,12 +134,28 @@ void learn_claims(WorkerContext& context, const FlowKey& key, DomainId domain,
 /// A flow of `key` carried a packet at `used_ms`: its source address is in use.
 void keep_binding(WorkerContext& context, const FlowKey& key, std::uint32_t used_ms) noexcept;
 
+// pending.cc
+/// True for what SpoofGuard refuses for an address.
+[[nodiscard]] constexpr bool is_spoof(DropReason reason) noexcept {
+    return reason == DropReason::kSpoofedIp || reason == DropReason::kSpoofedArp ||
+           reason == DropReason::kSpoofedNd;
+}
+/// Lists what a frame of `key` was refused, for the operator, if its vNIC's port group wants that.
+void note_refused(WorkerContext& context, const FlowKey& key, DomainId domain,
+                  const BindingClaims& tried) noexcept;
+
 // inspect.cc
 /// Takes a frame that is a conversation with the switch through the source's chain, and learns from
 /// it. False: dropped.
 [[nodiscard]] bool inspect_source(WorkerContext& context, Packet& packet) noexcept;
 /// Takes it from there to its end. Owns the frame.
 void inspect_packet(WorkerContext& context, Packet& packet) noexcept;
+
+// suppress.cc
+/// Answers an ARP request or a neighbour solicitation that `in`'s chain let pass, if who has the
+/// address is known, and consumes it. False: it goes on, nothing was done.
+[[nodiscard]] bool answer_known(WorkerContext& context, Packet& packet, const PortConfig& in,
+                                std::uint16_t domain) noexcept;
 
 // replicate.cc
 /// Sends copies to every member of the program's domain but the ingress, and to its uplink

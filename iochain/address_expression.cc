@@ -4,6 +4,7 @@
 #include "sluice/iochain/address_expression.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "iochain/address_order.h"
 #include "iochain/fingerprint.h"
@@ -41,7 +42,8 @@ void append(std::vector<IpPrefix>& list, const IpPrefix& next) {
     }
 }
 
-std::array<std::uint64_t, 2> hash(std::span<const IpPrefix> prefixes) noexcept {
+std::array<std::uint64_t, 2> hash(std::span<const IpPrefix> prefixes,
+                                  std::span<const PortIndex> members) noexcept {
     iochain::Fingerprint print;
     for (const IpPrefix& prefix : prefixes) {
         const Uint128 address = wide(prefix.address);
@@ -50,12 +52,18 @@ std::array<std::uint64_t, 2> hash(std::span<const IpPrefix> prefixes) noexcept {
         print.add((std::uint64_t{prefix.length} << 8U) |
                   static_cast<std::uint64_t>(prefix.address.family));
     }
+    for (const PortIndex port : members) { print.add(0x10000U | port.value); }
     return print.value();
 }
 
+bool before_port(PortIndex a, PortIndex b) noexcept { return a.value < b.value; }
+
 }  // namespace
 
-AddressExpression::AddressExpression(std::vector<IpPrefix> prefixes) {
+AddressExpression::AddressExpression(std::vector<IpPrefix> prefixes, std::vector<PortIndex> members)
+    : members_(std::move(members)) {
+    std::sort(members_.begin(), members_.end(), before_port);
+    members_.erase(std::unique(members_.begin(), members_.end()), members_.end());
     std::erase_if(prefixes, [](const IpPrefix& p) { return p.address.family == IpFamily::kNone; });
     if (!std::is_sorted(prefixes.begin(), prefixes.end(), before)) {
         std::sort(prefixes.begin(), prefixes.end(), before);
@@ -66,7 +74,11 @@ AddressExpression::AddressExpression(std::vector<IpPrefix> prefixes) {
     const auto is_v4 = [](const IpPrefix& p) { return p.address.is_v4(); };
     v4_count_ = static_cast<std::size_t>(
         std::partition_point(prefixes_.begin(), prefixes_.end(), is_v4) - prefixes_.begin());
-    fingerprint_ = hash(prefixes_);
+    fingerprint_ = hash(prefixes_, members_);
+}
+
+bool AddressExpression::has_member(PortIndex port) const noexcept {
+    return std::binary_search(members_.begin(), members_.end(), port, before_port);
 }
 
 bool AddressExpression::contains(const IpAddr& ip) const noexcept {

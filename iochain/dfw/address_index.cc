@@ -2,6 +2,10 @@
 // Building of the AddressIndex: every prefix of every expression, once. Compile helper only.
 #include "iochain/dfw/address_index.h"
 
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
 namespace sluice::iochain {
 namespace {
 
@@ -39,7 +43,26 @@ Items6 collect_v6(const std::vector<const AddressExpression*>& expressions) {
 }  // namespace
 
 AddressIndex::AddressIndex(const std::vector<const AddressExpression*>& expressions)
-    : v4_(collect_v4(expressions)), v6_(collect_v6(expressions)) {}
+    : v4_(collect_v4(expressions)), v6_(collect_v6(expressions)) {
+    index_ports(expressions);
+}
+
+void AddressIndex::index_ports(const std::vector<const AddressExpression*>& expressions) {
+    std::vector<std::pair<std::uint16_t, std::uint32_t>> pairs;
+    for (std::uint32_t atom = 0; atom < expressions.size(); ++atom) {
+        for (const PortIndex port : expressions[atom]->members()) {
+            pairs.emplace_back(port.value, atom);
+        }
+    }
+    if (pairs.empty()) { return; }
+    std::sort(pairs.begin(), pairs.end());
+    port_first_.assign(pairs.back().first + 2U, 0);
+    for (const auto& [port, atom] : pairs) {
+        ++port_first_[port + 1U];
+        port_atoms_.push_back(atom);
+    }
+    std::partial_sum(port_first_.begin(), port_first_.end(), port_first_.begin());
+}
 
 std::uint32_t ExpressionAtoms::atom_of(const AddressExpression& expression) {
     const auto [seen, is_new] = by_object_.try_emplace(&expression, 0);

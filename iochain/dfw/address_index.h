@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -35,9 +36,22 @@ public:
         return {&v6_.tree(), v6_.find(value)};
     }
 
+    /// Atoms of the expressions that follow what `port` is bound to; none for kNoPort. Any thread.
+    [[nodiscard]] std::span<const std::uint32_t> of_port(PortIndex port) const noexcept {
+        if (port.value + 1U >= port_first_.size()) { return {}; }
+        const std::uint32_t first = port_first_[port.value];
+        return {port_atoms_.data() + first, port_first_[port.value + 1U] - first};
+    }
+    /// True if some expression follows a port.
+    [[nodiscard]] bool follows_ports() const noexcept { return !port_atoms_.empty(); }
+
 private:
+    void index_ports(const std::vector<const AddressExpression*>& expressions);
+
     NestedIndex<std::uint32_t> v4_;
     NestedIndex<Uint128> v6_;
+    std::vector<std::uint32_t> port_first_;  // By port, one more at the end; empty without members.
+    std::vector<std::uint32_t> port_atoms_;
 };
 
 /// Numbers expressions, equal ones alike, whichever objects they came in. Compile time only.

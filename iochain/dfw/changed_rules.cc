@@ -4,6 +4,7 @@
 #include "iochain/dfw/changed_rules.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 
 #include "iochain/address_order.h"
@@ -36,18 +37,20 @@ std::vector<std::array<std::uint64_t, 2>> prints_without(const AddressList& list
     return prints;
 }
 
-/// One list of the prefixes of all expressions with these prints.
+/// One list of the prefixes and members of all expressions with these prints.
 AddressExpression united(const AddressList& list,
                          const std::vector<std::array<std::uint64_t, 2>>& prints) {
     std::vector<IpPrefix> all;
+    std::vector<PortIndex> members;
     for (const auto& each : list) {
         if (std::find(prints.begin(), prints.end(), each->fingerprint()) == prints.end()) {
             continue;
         }
         all.insert(all.end(), each->v4().begin(), each->v4().end());
         all.insert(all.end(), each->v6().begin(), each->v6().end());
+        members.insert(members.end(), each->members().begin(), each->members().end());
     }
-    return AddressExpression(std::move(all));
+    return AddressExpression(std::move(all), std::move(members));
 }
 
 IpPrefix prefix_of(Uint128 first, unsigned open_bits, IpFamily family) {
@@ -107,11 +110,16 @@ void add_in_one(std::span<const IpPrefix> a, std::span<const IpPrefix> b, IpFami
     }
 }
 
-std::vector<IpPrefix> in_one(const AddressExpression& a, const AddressExpression& b) {
+/// Addresses, and followed ports, that are in one of the two.
+AddressExpression in_one(const AddressExpression& a, const AddressExpression& b) {
     std::vector<IpPrefix> out;
     add_in_one(a.v4(), b.v4(), IpFamily::kV4, out);
     add_in_one(a.v6(), b.v6(), IpFamily::kV6, out);
-    return out;
+    std::vector<PortIndex> members;
+    std::set_symmetric_difference(a.members().begin(), a.members().end(), b.members().begin(),
+                                  b.members().end(), std::back_inserter(members),
+                                  [](PortIndex x, PortIndex y) { return x.value < y.value; });
+    return AddressExpression(std::move(out), std::move(members));
 }
 
 }  // namespace

@@ -49,10 +49,13 @@ DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
     if (is_stateful_reply(input)) {
         if (input.connection->is_current) { return conclude_again(input, decision); }
         const RuleOutcome& opening =
-            dfw.judge(input.connection->opener_key, family, opposite(input.direction));
+            dfw.judge(input.connection->opener_key, family, opposite(input.direction),
+                      input.bindings.holders.turned());
         if (opening.stateful) { return conclude(opening, decision); }
     }
-    return conclude(dfw.judge(input.key, family, input.direction, input.judgement), decision);
+    return conclude(
+        dfw.judge(input.key, family, input.direction, input.bindings.holders, input.judgement),
+        decision);
 }
 
 DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,
@@ -62,7 +65,8 @@ DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,
     }
     const FlowKey& key = input.frame.key;
     const auto& dfw = static_cast<const DfwProgram&>(program);
-    const RuleOutcome& outcome = dfw.judge(key, key.family(), input.direction);
+    const RuleOutcome& outcome =
+        dfw.judge(key, key.family(), input.direction, input.bindings.holders);
     if (outcome.stateful || !outcome.allow) { return DropReason::kIcmpNoConnection; }
     return conclude(outcome, decision);
 }

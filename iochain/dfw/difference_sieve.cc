@@ -42,7 +42,9 @@ unsigned length_index(const std::array<unsigned, 4>& lengths, unsigned length) n
 void AddressSieve::add(const AddressList& list, bool negate) {
     if (list.empty() || negate) { any_v4_ = any_v6_ = true; }
     for (const auto& expression : list) {
-        if (!negate) { expressions_.push_back(expression.get()); }
+        if (negate) { continue; }
+        expressions_.push_back(expression.get());
+        for (const PortIndex port : expression->members()) { members_.set(port.value); }
     }
 }
 

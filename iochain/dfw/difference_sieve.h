@@ -6,10 +6,12 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <vector>
 
 #include "iochain/dfw/rule_table.h"
+#include "sluice/base/limits.h"
 #include "sluice/iochain/dfw.h"
 
 namespace sluice::iochain {
@@ -23,6 +25,10 @@ public:
     void build();
     /// @param wire  16 bytes as in FlowKey
     [[nodiscard]] bool may_hold(const std::uint8_t* wire, IpFamily family) const noexcept;
+    /// Whether the addresses that `port` holds may be named by it.
+    [[nodiscard]] bool may_follow(PortIndex port) const noexcept {
+        return port.value < kPortMax && members_[port.value];
+    }
 
 private:
     void add_bits(const AddressExpression& expression, std::vector<std::uint64_t>& hashes);
@@ -30,6 +36,7 @@ private:
 
     std::vector<const AddressExpression*> expressions_;  // While it is being built.
     std::vector<std::uint64_t> bits_;
+    std::bitset<kPortMax> members_;
     unsigned shift_ = 0;
     bool any_v4_ = false, any_v6_ = false;
     std::uint8_t lengths_v4_ = 0, lengths_v6_ = 0;  // Bit i: length kLengths[i] occurs.
@@ -55,11 +62,16 @@ public:
     explicit DifferenceSieve(const std::vector<DfwRule>& rules);
     [[nodiscard]] bool may_match(const FlowQuery& query) const noexcept {
         return services_.may_hold(query.protocol, query.destination_port) &&
-               sources_.may_hold(query.source, query.family) &&
-               destinations_.may_hold(query.destination, query.family);
+               may_be(sources_, query.source, query.holders.source, query.family) &&
+               may_be(destinations_, query.destination, query.holders.destination, query.family);
     }
 
 private:
+    static bool may_be(const AddressSieve& sieve, const std::uint8_t* wire, PortIndex holder,
+                       IpFamily family) noexcept {
+        return sieve.may_hold(wire, family) || sieve.may_follow(holder);
+    }
+
     AddressSieve sources_, destinations_;
     ServiceSieve services_;
 };

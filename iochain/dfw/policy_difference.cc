@@ -30,14 +30,14 @@ void add(iochain::Fingerprint& print, const std::optional<Number>& number) noexc
     print.add(number ? std::uint64_t{*number} + 1U : 0U);
 }
 
-iochain::FlowQuery query_of(const FlowKey& key) noexcept {
-    return {key.source_ip, key.destination_ip,     key.family(),
-            key.protocol,  key.source_port.host(), key.destination_port.host()};
+iochain::FlowQuery query_of(const FlowKey& key, const AddressHolders& holders) noexcept {
+    return {key.source_ip,          key.destination_ip,          key.family(), key.protocol,
+            key.source_port.host(), key.destination_port.host(), holders};
 }
 
-iochain::FlowQuery turned(const FlowKey& key) noexcept {
-    return {key.destination_ip,          key.source_ip,         key.family(), key.protocol,
-            key.destination_port.host(), key.source_port.host()};
+iochain::FlowQuery turned(const FlowKey& key, const AddressHolders& holders) noexcept {
+    return {key.destination_ip,          key.source_ip,          key.family(),    key.protocol,
+            key.destination_port.host(), key.source_port.host(), holders.turned()};
 }
 
 bool is_icmp(const FlowKey& key) noexcept {
@@ -107,18 +107,20 @@ PolicyDifference::PolicyDifference(const PolicyImage& before, const PolicyImage&
     input.rules = std::move(changed.rules);
     auto classifier = std::make_unique<Classifier>(std::move(input));
     classifier->beyond_ip = changed.beyond_ip;
+    follows_ports_ = classifier->table.follows_ports();
     classifier_ = std::move(classifier);
 }
 
 PolicyDifference::~PolicyDifference() = default;
 
-bool PolicyDifference::matches(const FlowKey& key, bool is_reply) const noexcept {
+bool PolicyDifference::matches(const FlowKey& key, bool is_reply,
+                               const AddressHolders& holders) const noexcept {
     if (classifier_ == nullptr) { return true; }
     if (!key.is_ip()) { return classifier_->beyond_ip; }
-    if (classifier_->matches(query_of(key))) { return true; }
+    if (classifier_->matches(query_of(key, holders))) { return true; }
     if (!is_reply) { return false; }
     // The opener's type is not in an ICMP answer's key.
-    return is_icmp(key) || classifier_->matches(turned(key));
+    return is_icmp(key) || classifier_->matches(turned(key, holders));
 }
 
 }  // namespace sluice

@@ -34,11 +34,12 @@ DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
 }
 
 const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family, Direction direction,
+                                     const AddressHolders& holders,
                                      Judgement* known) const noexcept {
     const DenseBits& applied = applied_[is_symmetric_ ? 0 : static_cast<std::size_t>(direction)];
     if (known != nullptr && known->policy == &applied) { return table_->outcome(known->rule); }
-    const FlowQuery query{key.source_ip, key.destination_ip,     family,
-                          key.protocol,  key.source_port.host(), key.destination_port.host()};
+    const FlowQuery query{key.source_ip,          key.destination_ip,          family, key.protocol,
+                          key.source_port.host(), key.destination_port.host(), holders};
     const std::uint32_t rule = table_->judge(applied, query);
     if (known != nullptr) { *known = {&applied, rule}; }
     return table_->outcome(rule);

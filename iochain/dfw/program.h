@@ -19,9 +19,11 @@ public:
     DfwProgram(std::shared_ptr<const RuleTable> table, std::span<const std::uint32_t> applied);
 
     /// What the policy says to `key`, seen as going in `direction`.
+    /// @param holders  of the addresses of `key`
     /// @param known  of this very key: read, and written if it was another policy's.
     /// @param family  of the packet (the opener's key of a connection carries none).
     [[nodiscard]] const RuleOutcome& judge(const FlowKey& key, IpFamily family, Direction direction,
+                                           const AddressHolders& holders,
                                            Judgement* known = nullptr) const noexcept;
 
     [[nodiscard]] std::array<std::uint64_t, 2> fingerprint() const noexcept override {

@@ -22,18 +22,21 @@ unsigned take_lowest(std::uint64_t& bits) noexcept {
 std::uint64_t RuleTable::Cursor::top() const noexcept {
     std::uint64_t bits = lane->flip.top();
     tree->for_each_atom(node, [&](std::uint32_t atom) { bits |= lane->rows.top(atom); });
+    for (const std::uint32_t atom : held) { bits |= lane->rows.top(atom); }
     return bits;
 }
 
 std::uint64_t RuleTable::Cursor::summary(unsigned s) const noexcept {
     std::uint64_t bits = lane->flip.summary(s);
     tree->for_each_atom(node, [&](std::uint32_t atom) { bits |= lane->rows.summary(atom, s); });
+    for (const std::uint32_t atom : held) { bits |= lane->rows.summary(atom, s); }
     return bits;
 }
 
 std::uint64_t RuleTable::Cursor::word(unsigned s, unsigned w) const noexcept {
     std::uint64_t bits = 0;
     tree->for_each_atom(node, [&](std::uint32_t atom) { bits |= lane->rows.word(atom, s, w); });
+    for (const std::uint32_t atom : held) { bits |= lane->rows.word(atom, s, w); }
     return bits ^ lane->flip.word(s * 64U + w);
 }
 
@@ -61,8 +64,9 @@ std::uint32_t RuleTable::first_match(const DenseBits& applied,
     const auto at_source = addresses_.find(query.source, query.family);
     std::array<Cursor, 4> cursors = {{
         // The most selective first, as a rule.
-        {&destination_, at_destination.tree, at_destination.node},
-        {&source_, at_source.tree, at_source.node},
+        {&destination_, at_destination.tree, at_destination.node,
+         addresses_.of_port(query.holders.destination)},
+        {&source_, at_source.tree, at_source.node, addresses_.of_port(query.holders.source)},
         {&service_, &destination_ports_.tree(),
          destination_ports_.find(service_point(query.protocol, low))},
         {&source_port_, &source_ports_.tree(), kNoNode},

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "iochain/dfw/address_index.h"
@@ -25,6 +26,7 @@ struct FlowQuery {
     std::uint8_t protocol;
     std::uint16_t source_port;       ///< Host order; ICMP: type << 8 | code.
     std::uint16_t destination_port;  ///< Host order.
+    AddressHolders holders{};
 };
 
 /// What a rule says.
@@ -63,6 +65,8 @@ public:
         return fingerprints_[rule];
     }
     [[nodiscard]] const RuleOutcome& default_outcome() const noexcept { return outcomes_.back(); }
+    /// True if some rule names what follows learned addresses: queries need their holders.
+    [[nodiscard]] bool follows_ports() const noexcept { return addresses_.follows_ports(); }
 
 private:
     using Members =
@@ -79,6 +83,7 @@ private:
         const Lane* lane;
         const NestedTree* tree;
         std::uint32_t node;
+        std::span<const std::uint32_t> held{};  // Atoms of the port that holds the address.
         [[nodiscard]] std::uint64_t top() const noexcept;
         [[nodiscard]] std::uint64_t summary(unsigned s) const noexcept;
         [[nodiscard]] std::uint64_t word(unsigned s, unsigned w) const noexcept;

@@ -37,9 +37,10 @@ struct Subject {
     std::uint64_t source_mac, destination_mac;
     std::uint32_t ethertype, vlan, dscp;
     IpAddr source, destination;
+    AddressHolders holders;
 };
 
-Subject subject_of(const FlowKey& key) noexcept {
+Subject subject_of(const FlowKey& key, const AddressHolders& holders) noexcept {
     constexpr std::uint32_t kNothing = kAny - 1;  // Equals no rule's value.
     return {key,
             to_u64(key.source_mac),
@@ -48,14 +49,16 @@ Subject subject_of(const FlowKey& key) noexcept {
             key.has(kKeyTagged) ? key.vlan : kNothing,
             key.is_ip() ? key.dscp : kNothing,
             key.source(),
-            key.destination()};
+            key.destination(),
+            holders};
 }
 
-bool holds(const AddressList& list, const FlowKey& key, const IpAddr& ip) noexcept {
+bool holds(const AddressList& list, const FlowKey& key, const IpAddr& ip,
+           PortIndex holder) noexcept {
     if (list.empty()) { return true; }
     if (!key.is_ip()) { return false; }
     for (const auto& expression : list) {
-        if (expression->contains(ip)) { return true; }
+        if (expression->contains(ip) || expression->has_member(holder)) { return true; }
     }
     return false;
 }
@@ -75,8 +78,8 @@ bool rule_matches(const CompiledRule& rule, const Subject& subject) noexcept {
            (subject.destination_mac & rule.destination_mac_mask) == rule.destination_mac &&
            equal(rule.ethertype, subject.ethertype) && equal(rule.vlan, subject.vlan) &&
            equal(rule.dscp, subject.dscp) && holds(rule.services, subject.key) &&
-           holds(rule.source, subject.key, subject.source) &&
-           holds(rule.destination, subject.key, subject.destination);
+           holds(rule.source, subject.key, subject.source, subject.holders.source) &&
+           holds(rule.destination, subject.key, subject.destination, subject.holders.destination);
 }
 
 CompiledRule compile(const DvfilterRule& rule) {
@@ -145,8 +148,9 @@ public:
         fingerprint_ = print.value();
     }
 
-    [[nodiscard]] DropReason judge(const FlowKey& key, Direction direction) const noexcept {
-        const Subject subject = subject_of(key);
+    [[nodiscard]] DropReason judge(const FlowKey& key, Direction direction,
+                                   const AddressHolders& holders) const noexcept {
+        const Subject subject = subject_of(key, holders);
         for (const CompiledRule& rule : rules_[static_cast<std::size_t>(direction)]) {
             if (rule_matches(rule, subject)) {
                 return rule.permit ? DropReason::kNone : DropReason::kAclDeny;
@@ -173,12 +177,14 @@ private:
 
 DropReason decide_dvfilter(const SlotProgram& program, const DecideInput& input,
                            Decision&) noexcept {
-    return static_cast<const DvfilterProgram&>(program).judge(input.key, input.direction);
+    return static_cast<const DvfilterProgram&>(program).judge(input.key, input.direction,
+                                                              input.bindings.holders);
 }
 
 DropReason inspect_dvfilter(const SlotProgram& program, const InspectInput& input,
                             Decision&) noexcept {
-    return static_cast<const DvfilterProgram&>(program).judge(input.frame.key, input.direction);
+    return static_cast<const DvfilterProgram&>(program).judge(input.frame.key, input.direction,
+                                                              input.bindings.holders);
 }
 
 }  // namespace iochain

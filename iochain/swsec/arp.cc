@@ -59,7 +59,9 @@ DropReason judge_arp(const Claimant& who, const ParsedFrame& frame,
     if (is_unspecified(arp->sender_ip)) {
         // A probe (RFC 5227 §2.1.1) asks whether its target is free: let it only ask for what the
         // vNIC has, or could have. The announcement claims.
-        return who.may_claim(arp->target_ip) ? DropReason::kNone : DropReason::kSpoofedArp;
+        if (who.may_claim(arp->target_ip)) { return DropReason::kNone; }
+        add_claim(claims, arp->target_ip);
+        return DropReason::kSpoofedArp;
     }
     claims.source = LearnedSource::kArp;
     if (arp->sender_mac == frame.key.source_mac) { add_claim(claims, arp->sender_ip); }

@@ -56,7 +56,7 @@ inline void add_claim(BindingClaims& claims, const IpAddr& ip) noexcept {
 }
 
 // Judges of frames from the VM. They don't charge the rate limits. `claims` is filled for frames
-// that pass.
+// that pass, and for those that are refused for the address that they name.
 [[nodiscard]] DropReason judge_arp(const Claimant& who, const ParsedFrame& frame,
                                    BindingClaims& claims) noexcept;
 [[nodiscard]] DropReason judge_nd(const Claimant& who, const ParsedFrame& frame,

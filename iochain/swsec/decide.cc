@@ -78,6 +78,19 @@ DropReason judge_conversation(const Claimant& who, const ParsedFrame& frame,
     return judge_source(who, frame.key);
 }
 
+/// What a frame that was refused for an address tried to use beyond the vNIC's own.
+BindingClaims refused_of(const Claimant& who, const ParsedFrame& frame, DropReason reason,
+                         const BindingClaims& claims) noexcept {
+    BindingClaims out;
+    out.source = reason == DropReason::kSpoofedIp ? LearnedSource::kData : claims.source;
+    for (std::uint8_t i = 0; i < claims.count; ++i) {
+        if (!who.may_use(claims.ips[i])) { add_claim(out, claims.ips[i]); }
+    }
+    const IpAddr source = frame.key.source();
+    if (reason == DropReason::kSpoofedIp && !who.may_use(source)) { add_claim(out, source); }
+    return out;
+}
+
 DropReason charge(const SwsecProgram& program, const InspectInput& input) noexcept {
     const model::Limits& limits = program.config().limits;
     ChainState& state = *input.state;
@@ -136,6 +149,9 @@ DropReason inspect_swsec(const SlotProgram& program, const InspectInput& input,
     BindingClaims claims;
     if (const DropReason reason = judge_conversation(who, input.frame, claims);
         reason != DropReason::kNone) {
+        if (input.claims != nullptr) {
+            *input.claims = refused_of(who, input.frame, reason, claims);
+        }
         return reason;
     }
     if (input.claims != nullptr) { *input.claims = who.new_or_learned(claims); }

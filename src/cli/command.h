@@ -91,6 +91,7 @@ void render_applied(const nlohmann::json& result, const View& view);
 [[nodiscard]] Command show_conns_command();
 [[nodiscard]] Command top_command();
 [[nodiscard]] std::vector<Command> capture_commands();
+[[nodiscard]] std::vector<Command> spoofguard_commands();
 
 /// Distinct next words of the commands that begin with `prefix` ("" or "show").
 [[nodiscard]] std::vector<std::string> next_words(const std::string& prefix);

@@ -92,7 +92,8 @@ std::vector<Command> change_commands() {
          {"flush macs", "flush macs web"},
          render_removed},
         {"flush bindings",
-         "forget learned addresses; under SpoofGuard auto the VM claims them anew",
+         "forget learned addresses, and those that wait or were rejected; under SpoofGuard auto "
+         "the VM claims them anew",
          {port},
          {"flush bindings", "flush bindings vm1"},
          render_removed},

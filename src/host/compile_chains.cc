@@ -17,7 +17,10 @@ namespace {
 /// One expression an item, shared by all rules that name it.
 class Expressions {
 public:
-    explicit Expressions(const model::Resolver& resolver) : resolver_(resolver) {}
+    Expressions(const model::Resolver& resolver, const std::vector<PortIndex>& indices)
+        : resolver_(resolver), indices_(indices) {}
+
+    bool follows_bindings = false;  ///< Of some item so far.
 
     /// Empty = any.
     AddressList of(const std::vector<std::string>& items) {
@@ -38,14 +41,23 @@ private:
         if (is_new) {
             model::Addresses addresses = resolver_.addresses(item);
             if (!addresses.any) {
-                at->second =
-                    std::make_shared<const AddressExpression>(std::move(addresses.prefixes));
+                at->second = std::make_shared<const AddressExpression>(
+                    std::move(addresses.prefixes), members_of(item));
+                follows_bindings = follows_bindings || !at->second->members().empty();
             }
         }
         return at->second;
     }
 
+    /// Ports behind a group, a port group or a port: what they are bound to belongs to the item.
+    std::vector<PortIndex> members_of(const std::string& item) {
+        std::vector<PortIndex> members;
+        for (const std::size_t port : resolver_.ports(item)) { members.push_back(indices_[port]); }
+        return members;
+    }
+
     const model::Resolver& resolver_;
+    const std::vector<PortIndex>& indices_;
     std::map<std::string, Entry> by_item_;
 };
 
@@ -209,7 +221,8 @@ std::shared_ptr<const SlotProgram> Compiler::compile_security(const model::Port&
 ChainSet compile_chains(const model::Document& document, const model::Resolver& resolver,
                         RuleRegistry& registry, const std::vector<PortIndex>& indices) {
     Compiler compiler{
-        document, resolver, registry, Expressions(resolver), Targets(resolver, indices), {}, {}};
+        document, resolver, registry, Expressions(resolver, indices), Targets(resolver, indices),
+        {},       {}};
     const auto dvfilters = compiler.compile_dvfilters();
     const auto firewalls = compiler.compile_firewall();
     for (std::size_t i = 0; i < document.ports.size(); ++i) {
@@ -220,6 +233,7 @@ ChainSet compile_chains(const model::Document& document, const model::Resolver& 
         chain->reads_dscp = compiler.result.reads_dscp;
         compiler.result.of_port.push_back(std::move(chain));
     }
+    compiler.result.follows_bindings = compiler.expressions.follows_bindings;
     compiler.result.image = std::make_shared<const PolicyImage>(std::move(compiler.image));
     return std::move(compiler.result);
 }

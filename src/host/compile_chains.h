@@ -20,6 +20,7 @@ struct ChainSet {
     std::set<RuleId> rules;                                    ///< In use.
     LoggedRules logged;
     bool reads_dscp = false;
+    bool follows_bindings = false;             ///< Some rule names what follows learned addresses.
     std::shared_ptr<const PolicyImage> image;  ///< What the next generation is compared with.
 };
 

@@ -115,6 +115,7 @@ public:
           firewall_log_(io_, dataplane_, firewall_log_path(options)),
           show_(dataplane_, config_, devices_, kernel_ports_, uplinks_, options_),
           captures_(io_, dataplane_, config_),
+          spoofguard_(dataplane_, config_),
           metrics_(dataplane_, config_, uplinks_, options_),
           metrics_server_(io_, metrics_),
           admin_(io_, options.socket),
@@ -142,6 +143,7 @@ public:
         }
         add_methods(admin_, config_, show_);
         add_capture_methods(admin_, captures_);
+        add_spoofguard_methods(admin_, spoofguard_);
         Status served = admin_.start();
         if (served) {
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
@@ -212,6 +214,7 @@ private:
     FirewallLog firewall_log_;
     ShowService show_;
     CaptureService captures_;
+    SpoofGuardService spoofguard_;
     Metrics metrics_;
     MetricsServer metrics_server_;
     admin::AdminServer admin_;

@@ -128,7 +128,8 @@ void Metrics::write_port_counters(MetricsText& out, const std::vector<PortRow>& 
         {Metric::kPortReceivePackets, &PortCounters::rx_packets},
         {Metric::kPortReceiveBytes, &PortCounters::rx_bytes},
         {Metric::kPortTransmitPackets, &PortCounters::tx_packets},
-        {Metric::kPortTransmitBytes, &PortCounters::tx_bytes}};
+        {Metric::kPortTransmitBytes, &PortCounters::tx_bytes},
+        {Metric::kPortAnswered, &PortCounters::answered}};
     for (const auto& [metric, figure] : kFigures) {
         out.begin(metric);
         for (const PortRow& row : ports) {

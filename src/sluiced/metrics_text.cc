@@ -25,6 +25,8 @@ constexpr std::array<MetricFamily, static_cast<std::size_t>(Metric::kCount)> kFa
      "frames that left by the port (to the VM)"},
     {"sluice_port_transmit_bytes_total", "counter", "port",
      "bytes of frames that left by the port (to the VM)"},
+    {"sluice_port_answered_requests_total", "counter", "port",
+     "ARP and ND questions of the VM that the switch answered itself"},
     {"sluice_port_dropped_packets_total", "counter", "port, reason",
      "dropped frames that had entered by the port; from the first drop of a reason on"},
     {"sluice_uplink_up", "gauge", "uplink, device", "1 if the uplink has its link, else 0"},

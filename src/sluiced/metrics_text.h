@@ -32,6 +32,7 @@ enum class Metric : std::uint8_t {
     kPortReceiveBytes,
     kPortTransmitPackets,
     kPortTransmitBytes,
+    kPortAnswered,
     kPortDroppedPackets,
     kUplinkUp,
     kUplinkSpeed,

@@ -139,8 +139,11 @@ AnswerLater ShowService::flush_bindings(std::string port) {
     }
     datapath::FlushLearned flush(filter);
     co_await run_on_worker(dataplane_, 0, flush);
+    filter.kind = LearnedKind::kPending;  // With what was rejected: it may be listed again.
+    datapath::FlushLearned flush_pending(filter);
+    co_await run_on_worker(dataplane_, 0, flush_pending);
     co_await fold();
-    co_return json{{"removed", flush.removed}};
+    co_return json{{"removed", flush.removed + flush_pending.removed}};
 }
 
 }  // namespace sluice::daemon

@@ -82,6 +82,8 @@ json ShowService::port_row(PortIndex index, const PortConfig& config) const {
          sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_packets; })},
         {"tx_bytes",
          sum(index, [](const PortCounters& c) -> const Counter& { return c.tx_bytes; })},
+        {"answered",
+         sum(index, [](const PortCounters& c) -> const Counter& { return c.answered; })},
         {"drops", drops_of(index)},
         {"worker", config.worker},
         {"cycles", sum(index, [](const PortCounters& c) -> const Counter& { return c.cycles; })}};

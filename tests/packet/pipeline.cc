@@ -232,8 +232,8 @@ nlohmann::json port_of(const std::string& name, const std::string& port_group, c
 }
 
 nlohmann::json two_vms() {
-    nlohmann::json document = json_of(
-        R"({"switches": [{"name": "dvs0"}], "port_groups": [{"name": "lan", "switch": "dvs0"}]})");
+    nlohmann::json document = json_of(R"({"switches": [{"name": "dvs0"}],
+        "port_groups": [{"name": "lan", "switch": "dvs0", "arp_suppression": false}]})");
     document["ports"] = {port_of("vm1", "lan", kVm1), port_of("vm2", "lan", kVm2)};
     return document;
 }

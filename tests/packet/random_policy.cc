@@ -165,7 +165,7 @@ void RandomPolicy::change_rules() {
 
 void RandomPolicy::change_ports() {
     json& chosen = port();
-    const unsigned what = below(8);
+    const unsigned what = below(9);
     if (what == 0) { chosen["enabled"] = chance(80); }
     if (what == 1 && chance(30)) { chosen["overrides"] = {{"vlan", {{"mode", "none"}}}}; }
     if (what == 2 && chance(30)) {
@@ -184,11 +184,21 @@ void RandomPolicy::change_ports() {
             chance(60) ? json::array() : json::array({one_of(std::array{"red", "blue", "a10"})});
     }
     if (what == 7) { document_["switches"][0]["mtu"] = chance(30) ? 900 : 1500; }
+    if (what == 8) { turn_addresses(chosen); }
+}
+
+// What the document does not say of a vNIC, its frames may.
+void RandomPolicy::turn_addresses(json& port) {
+    if (port.erase("ips") > 0) { return; }
+    const auto name = port["name"].get<std::string>();
+    const Vnic vnic = vnic_of(static_cast<std::size_t>(name[1] - '0'));
+    port["ips"] = {to_string(vnic.ip4), to_string(vnic.ip6)};
 }
 
 void RandomPolicy::change_groups() {
     json& chosen = group();
-    const unsigned what = below(10);
+    const unsigned what = below(11);
+    if (what == 10) { chosen["arp_suppression"] = chance(50); }
     if (what == 0) {
         chosen["spoofguard"] = one_of(std::array{"manual", "auto", "auto", "off", "off", "off"});
         chosen["bindings"] = {{"arp", below(3)}, {"nd", below(4)}};
@@ -276,6 +286,7 @@ void RandomPolicy::refine() {
         return;
     }
     if (what == 9 && chance(5)) { return reset(); }
+    if (what == 9 && chance(30)) { return turn_addresses(port()); }
     json& sections = document_["dfw"]["sections"];
     if (what == 10 && !sections.empty()) {
         json& rules = sections[below(static_cast<unsigned>(sections.size()))]["rules"];

@@ -51,6 +51,7 @@ private:
     void change_rules();
     void change_ports();
     void change_groups();
+    void turn_addresses(nlohmann::json& port);
     void change_once();
     void refine_acl();
     void come_or_go();

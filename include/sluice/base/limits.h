@@ -98,6 +98,9 @@ inline constexpr std::size_t kTsoSegmentMax =
 inline constexpr std::uint32_t kLearnedMax = 1U << 24U;  ///< Rows of the host's learned table.
 inline constexpr std::uint32_t kLearnedCapacityDefault =
     1U << 20U;  ///< MACs, bindings and groups; memory is taken as they come.
+inline constexpr std::uint32_t kPendingPerPortMax =
+    256;  ///< Addresses that SpoofGuard refused a vNIC and that wait for a word on them.
+inline constexpr std::uint32_t kPendingAgeS = 86400;     ///< Without being tried again.
 inline constexpr std::uint32_t kGroupPerPortMax = 1024;  ///< Multicast groups that a port may join.
 inline constexpr std::size_t kGroupCacheSize = 64;       ///< Groups whose ports a worker keeps.
 inline constexpr std::size_t kMembershipRecordMax = 512;  ///< Group records read of one report.

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "sluice/base/ids.h"
+#include "sluice/iochain/address_table.h"
 #include "sluice/iochain/connection_table.h"
 #include "sluice/iochain/drop_reason.h"
 #include "sluice/iochain/flow_key.h"
@@ -71,20 +72,33 @@ struct ConnectionView {
     RuleId opener_rule{}, responder_rule{};  ///< If is_current.
 };
 
-/// What slot 1 may see of the addresses that the sending vNIC was seen to use: rows kBinding of
-/// (domain, ingress port). Read only.
+/// Ports of this host that hold the addresses of a key by what was learned: groups follow them.
+/// kNoPort: nobody, or the document gives the address to somebody.
+struct AddressHolders {
+    PortIndex source = kNoPort, destination = kNoPort;
+    /// Of the key that answers.
+    [[nodiscard]] AddressHolders turned() const noexcept { return {destination, source}; }
+};
+
+/// What slots may see of who has which address where the frame entered. Slot 1: rows kBinding, and
+/// what the document says. Slots 0 and 2: the holders. Read only.
 struct BindingView {
-    const LearnedTable* table = nullptr;  ///< nullptr: none are known.
-    DomainId domain;                      ///< That the frame entered.
-    std::uint64_t now_ns = 0;             ///< Monotonic.
+    const LearnedTable* table = nullptr;   ///< nullptr: none are known.
+    DomainId domain;                       ///< That the frame entered.
+    std::uint64_t now_ns = 0;              ///< Monotonic.
+    const AddressTable* owners = nullptr;  ///< Of the domain; nullptr: the document says nothing.
+    AddressHolders holders{};              ///< Of the key.
 };
 
 /// Addresses that a frame from the VM claims, for the runner to learn once the whole chain has let
-/// the frame pass.
+/// the frame pass; of a frame that slot 1 refused, those that it tried to use.
 struct BindingClaims {
     std::array<IpAddr, 2> ips;
     std::uint8_t count = 0;
     LearnedSource source = LearnedSource::kArp;
+    /// Somebody else holds one: the frame was dropped for it, the claim is remembered all the same
+    /// and waits.
+    bool is_contested = false;
 };
 
 /// What slot 2 of one vNIC said to a key, so that another one with the same policy need not look
@@ -99,7 +113,7 @@ struct DecideInput {
     const FlowKey& key;
     Direction direction;
     const ConnectionView* connection = nullptr;  ///< nullptr: none.
-    BindingView bindings{};                      ///< For kFromVm.
+    BindingView bindings{};                      ///< For both directions.
     Judgement* judgement = nullptr;  ///< Of `key` under the running snapshot; nullptr: not kept.
 };
 
@@ -123,7 +137,8 @@ struct Decision {
 /// `state` is the vNIC's for kFromVm; nullptr for kToVm, where no slot keeps state.
 /// @param related  for InspectKind::kIcmpError: the error quotes a live connection of this host
 /// (judge_icmp_error()).
-/// @param bindings, claims  for kFromVm: what is known, and what the frame would have learned.
+/// @param bindings  what is known
+/// @param claims  for kFromVm: what the frame would have learned.
 [[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame,
                                Direction direction, ChainState* state, bool related,
                                std::uint64_t now_ns, const BindingView& bindings = {},

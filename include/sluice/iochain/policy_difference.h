@@ -57,7 +57,11 @@ public:
     }
     /// True if a flow of `key` may be decided otherwise than before. A reply is judged by its own
     /// key or its opener's: both are asked. Any thread; tens of cycles if the answer is no.
-    [[nodiscard]] bool matches(const FlowKey& key, bool is_reply) const noexcept;
+    /// @param holders  of the addresses of `key` now; read if follows_ports()
+    [[nodiscard]] bool matches(const FlowKey& key, bool is_reply,
+                               const AddressHolders& holders = {}) const noexcept;
+    /// True if rules that changed follow learned addresses.
+    [[nodiscard]] bool follows_ports() const noexcept { return follows_ports_; }
     /// Rules and parts of rules that it holds.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
@@ -65,6 +69,7 @@ private:
     struct Classifier;
     PortSet ports_;
     std::size_t size_ = 0;
+    bool follows_ports_ = false;
     std::unique_ptr<const Classifier> classifier_;  // Null: everything matches.
 };
 

@@ -40,6 +40,7 @@ struct alignas(64) PortCounters {
     Counter cycles;  ///< TSC cycles that its bursts took, from parse to output queues.
     std::array<Counter, kDropReasonCount> drops;  ///< Charged where the frame entered.
     std::array<std::array<SlotCounters, 2>, kSlotCount> slots;  ///< [slot][Direction]
+    Counter answered;  ///< ARP and ND questions of the VM that the switch answered.
 };
 
 /// One rule's figures on one worker.

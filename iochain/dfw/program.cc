@@ -2,6 +2,7 @@
 // DfwProgram and the compiler that hands them out. Compile helper; judge() on workers.
 #include "iochain/dfw/program.h"
 
+#include <cstddef>
 #include <map>
 #include <utility>
 
@@ -13,17 +14,10 @@ namespace iochain {
 
 DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
                        std::span<const std::uint32_t> applied)
-    : table_(std::move(table)), applied_{DenseBits(table_->size()), DenseBits(table_->size())} {
+    : table_(std::move(table)), applied_(*table_, applied) {
     Fingerprint print;
     for (const std::uint32_t rule : applied) {
         SLUICE_ASSERT(rule < table_->size());
-        for (const Direction direction : {Direction::kFromVm, Direction::kToVm}) {
-            if (table_->applies(rule, direction)) {
-                applied_[static_cast<std::size_t>(direction)].set(rule);
-            } else {
-                is_symmetric_ = false;
-            }
-        }
         print.add(table_->fingerprint(rule));
     }
     print.add(applied.size());
@@ -35,12 +29,14 @@ DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
 
 const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family, Direction direction,
                                      Judgement* known) const noexcept {
-    const DenseBits& applied = applied_[is_symmetric_ ? 0 : static_cast<std::size_t>(direction)];
-    if (known != nullptr && known->policy == &applied) { return table_->outcome(known->rule); }
+    // What stands for this policy in this direction.
+    const auto* policy = reinterpret_cast<const std::byte*>(this) +
+                         (applied_.is_symmetric() ? 0 : static_cast<std::size_t>(direction));
+    if (known != nullptr && known->policy == policy) { return table_->outcome(known->rule); }
     const FlowQuery query{key.source_ip, key.destination_ip,     family,
                           key.protocol,  key.source_port.host(), key.destination_port.host()};
-    const std::uint32_t rule = table_->judge(applied, query);
-    if (known != nullptr) { *known = {&applied, rule}; }
+    const std::uint32_t rule = applied_.judge(direction, query);
+    if (known != nullptr) { *known = {policy, rule}; }
     return table_->outcome(rule);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DfwProgram: slot 2's policy for the vNICs that share one set of applied rules: the host's table
-// and a bit a rule, one mask for each direction. Made on the compile helper; immutable then:
-// workers read.
+// and those rules. Made on the compile helper; immutable then: workers read.
 #pragma once
 
 #include <array>
@@ -9,7 +8,7 @@
 #include <memory>
 #include <span>
 
-#include "iochain/dfw/rule_table.h"
+#include "iochain/dfw/applied_rules.h"
 
 namespace sluice::iochain {
 
@@ -31,8 +30,7 @@ public:
 
 private:
     std::shared_ptr<const RuleTable> table_;
-    std::array<DenseBits, 2> applied_;  // By Direction.
-    bool is_symmetric_ = true;          // Both are the same rules.
+    AppliedRules applied_;
     std::array<std::uint64_t, 2> fingerprint_{};
 };
 

@@ -17,16 +17,12 @@ namespace sluice::iochain {
 
 class AddressIndex {
 public:
-    /// A search that has begun.
+    /// A search that has begun, in one of both families.
     struct Search {
-        const AddressIndex* index;
-        NestedIndex<std::uint32_t>::Search v4;  // One of both.
+        NestedIndex<std::uint32_t>::Search v4;
         NestedIndex<Uint128>::Search v6;
         bool is_v4;
 
-        [[nodiscard]] const AtomClasses& classes() const noexcept {
-            return is_v4 ? index->v4_.classes() : index->v6_.classes();
-        }
         [[nodiscard]] std::uint32_t finish() const noexcept {
             return is_v4 ? v4.finish() : v6.finish();
         }
@@ -39,9 +35,13 @@ public:
     [[nodiscard]] Search begin(const std::uint8_t* wire, IpFamily family) const noexcept {
         const Uint128 value = wide(wire);
         if (family == IpFamily::kV4) {
-            return {this, v4_.begin(static_cast<std::uint32_t>(value)), {nullptr, 0}, true};
+            return {v4_.begin(static_cast<std::uint32_t>(value)), {nullptr, 0}, true};
         }
-        return {this, {nullptr, 0}, v6_.begin(value), false};
+        return {{nullptr, 0}, v6_.begin(value), false};
+    }
+
+    [[nodiscard]] const AtomClasses& classes(bool is_v4) const noexcept {
+        return is_v4 ? v4_.classes() : v6_.classes();
     }
 
 private:

@@ -191,9 +191,10 @@ std::uint32_t AppliedRules::first_match(std::uint32_t number, Direction directio
     return kNoRule;
 }
 
-std::uint32_t AppliedRules::judge(Direction direction, const FlowQuery& query) const noexcept {
+std::uint32_t AppliedRules::judge(Direction direction, const FlowQuery& query,
+                                  const Places& places) const noexcept {
     if (blocks_.empty()) { return table_.size(); }
-    const Atoms atoms = table_.locate(query);
+    const Atoms atoms = table_.atoms_at(places, query.family, query.more);
     std::uint64_t left = overview_.empty() ? 1 : candidates(overview_[0], direction, atoms);
     while (left != 0) {
         const std::uint32_t rule = first_match(take_lowest(left), direction, atoms, query);

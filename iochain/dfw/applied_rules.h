@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,10 +22,17 @@ public:
 
     /// The first rule that matches in this direction, as an index into the table; the default,
     /// its size(), if none does.
-    [[nodiscard]] std::uint32_t judge(Direction direction, const FlowQuery& query) const noexcept;
+    /// @param places  of the query, as the table gave them
+    [[nodiscard]] std::uint32_t judge(Direction direction, const FlowQuery& query,
+                                      const Places& places) const noexcept;
+    [[nodiscard]] std::uint32_t judge(Direction direction, const FlowQuery& query) const noexcept {
+        return judge(direction, query, table_.locate(query));
+    }
 
-    /// All rules apply in both directions.
-    [[nodiscard]] bool is_symmetric() const noexcept { return is_symmetric_; }
+    /// What stands for these rules in this direction: the same for both if they are the same.
+    [[nodiscard]] const void* policy(Direction direction) const noexcept {
+        return &sides_[is_symmetric_ ? 0 : static_cast<std::size_t>(direction)];
+    }
 
 private:
     using Atoms = std::array<LaneAtoms, kLaneCount>;
@@ -55,7 +63,8 @@ private:
     std::vector<Block> blocks_;
     // Of several blocks: the rules of a block, all together, are one word of this one.
     std::vector<Block> overview_;
-    bool is_symmetric_ = true;
+    bool is_symmetric_ = true;  // All rules apply in both directions.
+    std::array<std::byte, 2> sides_{};
 };
 
 }  // namespace sluice::iochain

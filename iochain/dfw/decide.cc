@@ -55,6 +55,11 @@ DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
     return conclude(dfw.judge(input.key, family, input.direction, input.judgement), decision);
 }
 
+void foresee_dfw(const SlotProgram& program, std::span<const FlowKey* const> keys,
+                 std::span<Judgement> out) noexcept {
+    static_cast<const DfwProgram&>(program).foresee(keys, out);
+}
+
 DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,
                        Decision& decision) noexcept {
     if (input.frame.inspect_kind != InspectKind::kIcmpError || input.related) {

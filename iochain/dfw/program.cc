@@ -2,15 +2,23 @@
 // DfwProgram and the compiler that hands them out. Compile helper; judge() on workers.
 #include "iochain/dfw/program.h"
 
-#include <cstddef>
 #include <map>
 #include <utility>
 
 #include "iochain/fingerprint.h"
 #include "sluice/base/assert.h"
+#include "sluice/base/limits.h"
 
 namespace sluice {
 namespace iochain {
+namespace {
+
+FlowQuery query_of(const FlowKey& key, IpFamily family) noexcept {
+    return {key.source_ip, key.destination_ip,     family,
+            key.protocol,  key.source_port.host(), key.destination_port.host()};
+}
+
+}  // namespace
 
 DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
                        std::span<const std::uint32_t> applied)
@@ -29,15 +37,27 @@ DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
 
 const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family, Direction direction,
                                      Judgement* known) const noexcept {
-    // What stands for this policy in this direction.
-    const auto* policy = reinterpret_cast<const std::byte*>(this) +
-                         (applied_.is_symmetric() ? 0 : static_cast<std::size_t>(direction));
+    const void* policy = applied_.policy(direction);
     if (known != nullptr && known->policy == policy) { return table_->outcome(known->rule); }
-    const FlowQuery query{key.source_ip, key.destination_ip,     family,
-                          key.protocol,  key.source_port.host(), key.destination_port.host()};
-    const std::uint32_t rule = applied_.judge(direction, query);
-    if (known != nullptr) { *known = {policy, rule}; }
+    const FlowQuery query = query_of(key, family);
+    const bool is_foreseen = known != nullptr && known->table == table_.get();
+    const Places places = is_foreseen ? known->places : table_->locate(query);
+    const std::uint32_t rule = applied_.judge(direction, query, places);
+    if (known != nullptr) {
+        *known = {policy, rule, table_.get(), places};
+    }
     return table_->outcome(rule);
+}
+
+void DfwProgram::foresee(std::span<const FlowKey* const> keys,
+                         std::span<Judgement> out) const noexcept {
+    std::array<RuleTable::Searches, kBurstMax> searches;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        searches[i] = table_->begin(query_of(*keys[i], keys[i]->family()));
+    }
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        out[i] = {nullptr, 0, table_.get(), table_->finish(searches[i])};
+    }
 }
 
 }  // namespace iochain

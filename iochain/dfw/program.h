@@ -23,6 +23,9 @@ public:
     [[nodiscard]] const RuleOutcome& judge(const FlowKey& key, IpFamily family, Direction direction,
                                            Judgement* known = nullptr) const noexcept;
 
+    /// Fills in what judge() will need to know of each key.
+    void foresee(std::span<const FlowKey* const> keys, std::span<Judgement> out) const noexcept;
+
     [[nodiscard]] std::array<std::uint64_t, 2> fingerprint() const noexcept override {
         return fingerprint_;
     }

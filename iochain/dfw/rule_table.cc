@@ -4,22 +4,32 @@
 
 namespace sluice::iochain {
 
-std::array<LaneAtoms, kLaneCount> RuleTable::locate(const FlowQuery& query) const noexcept {
+RuleTable::Searches RuleTable::begin(const FlowQuery& query) const noexcept {
     const bool has_ports = model::has_ports(query.protocol);
     const std::uint16_t low = has_ports ? query.destination_port : query.source_port;
-    // All searches begin before the first one waits for memory.
-    const auto destination = addresses_.begin(query.destination, query.family);
-    const auto source = addresses_.begin(query.source, query.family);
-    const auto service = destination_ports_.begin(service_point(query.protocol, low));
-    const auto source_port = source_ports_.begin(service_point(query.protocol, query.source_port));
-    const std::array<LaneAtoms, kLaneCount> out = {{
-        {&destination.classes(), destination.finish(), query.more_destination},
-        {&source.classes(), source.finish(), query.more_source},
-        {&destination_ports_.classes(), service.finish(), {}},
-        {&source_ports_.classes(), source_port.finish(), {}},
-    }};
-    for (const LaneAtoms& lane : out) { lane.classes->prefetch(lane.code); }
-    return out;
+    return {{addresses_.begin(query.destination, query.family),
+             addresses_.begin(query.source, query.family)},
+            {destination_ports_.begin(service_point(query.protocol, low)),
+             source_ports_.begin(service_point(query.protocol, query.source_port))}};
+}
+
+Places RuleTable::finish(const Searches& searches) const noexcept {
+    const Places places = {searches.addresses[0].finish(), searches.addresses[1].finish(),
+                           searches.services[0].finish(), searches.services[1].finish()};
+    for (std::size_t i = 0; i < 2; ++i) {
+        addresses_.classes(searches.addresses[i].is_v4).prefetch(places[i]);
+    }
+    destination_ports_.classes().prefetch(places[2]);
+    return places;
+}
+
+std::array<LaneAtoms, kLaneCount> RuleTable::atoms_at(const Places& places, IpFamily family,
+                                                      const MoreAtoms& more) const noexcept {
+    const AtomClasses& addresses = addresses_.classes(family == IpFamily::kV4);
+    return {{{&addresses, places[0], more.destination},
+             {&addresses, places[1], more.source},
+             {&destination_ports_.classes(), places[2], {}},
+             {&source_ports_.classes(), places[3], {}}}};
 }
 
 bool RuleTable::confirm(std::uint32_t rule, const FlowQuery& query) const noexcept {

@@ -18,6 +18,10 @@
 
 namespace sluice::iochain {
 
+struct MoreAtoms {
+    std::span<const std::uint32_t> source, destination;
+};
+
 /// What rules match on. Addresses are 16 wire bytes as in FlowKey.
 struct FlowQuery {
     const std::uint8_t* source;
@@ -28,8 +32,7 @@ struct FlowQuery {
     std::uint16_t destination_port;  ///< Host order.
     /// Atoms beside those of the addresses themselves, of expressions that this source or
     /// destination belongs to for another reason than being listed.
-    std::span<const std::uint32_t> more_source{};
-    std::span<const std::uint32_t> more_destination{};
+    MoreAtoms more{};
 };
 
 /// What a rule says.
@@ -44,6 +47,9 @@ struct RuleOutcome {
 
 enum class Lane : std::uint8_t { kDestination, kSource, kService, kSourcePort };
 inline constexpr std::size_t kLaneCount = 4;
+
+/// Where a packet lies in each lane: codes of classes of atoms.
+using Places = std::array<std::uint32_t, kLaneCount>;
 
 /// The atoms of a packet in one lane.
 struct LaneAtoms {
@@ -96,8 +102,19 @@ public:
         return lists_[static_cast<std::size_t>(lane)].atom_count;
     }
 
-    /// Where a packet lies in each lane.
-    [[nodiscard]] std::array<LaneAtoms, kLaneCount> locate(const FlowQuery& query) const noexcept;
+    /// The searches for a packet's places, begun: what ends them is on its way into the cache.
+    struct Searches {
+        std::array<AddressIndex::Search, 2> addresses;  // Destination, source.
+        std::array<NestedIndex<std::uint32_t>::Search, 2> services;
+    };
+    [[nodiscard]] Searches begin(const FlowQuery& query) const noexcept;
+    [[nodiscard]] Places finish(const Searches& searches) const noexcept;
+    [[nodiscard]] Places locate(const FlowQuery& query) const noexcept {
+        return finish(begin(query));
+    }
+    /// @param more  of the packet itself, for source and destination
+    [[nodiscard]] std::array<LaneAtoms, kLaneCount> atoms_at(const Places& places, IpFamily family,
+                                                             const MoreAtoms& more) const noexcept;
     /// False: of a rule that matches in every lane, no single service does.
     [[nodiscard]] bool confirm(std::uint32_t rule, const FlowQuery& query) const noexcept;
 

@@ -38,6 +38,7 @@ struct PacketAside {
     RuleId rule_from, rule_to;      ///< Of `state`.
     FragmentResult fragment;        ///< Of a fragment.
     TupleOfFrame tuple;             ///< Of a flow that foresee() has seen, prepared.
+    Judgement judgement;            ///< Of the same: what slot 2 has looked up.
     std::uint64_t foreseen_in = 0;  ///< WorkerContext::burst_number of that.
 };
 

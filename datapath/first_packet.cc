@@ -44,7 +44,9 @@ bool is_foreseen(const WorkerContext& context, const Packet& packet) noexcept {
 // One composition: the inputs and what comes of them.
 struct Composer {
     Composer(WorkerContext& c, Packet& p, const PortConfig& port) noexcept
-        : context(c), packet(p), in(port), key(p.frame.key) {}
+        : context(c), packet(p), in(port), key(p.frame.key) {
+        if (is_foreseen(context, packet)) { judgement = packet.aside->judgement; }
+    }
 
     WorkerContext& context;
     Packet& packet;
@@ -57,7 +59,7 @@ struct Composer {
     bool is_party = false;    // It runs between the two vNICs of the connection.
     bool is_direct = false;   // Its receiver is known to be the connection's other side.
     bool is_anybody = false;  // It answers an unknown unicast: its vNIC is one of several.
-    Judgement judgement;      // Of the key.
+    Judgement judgement;      // Of the key. May begin with what was foreseen.
     AddressHolders holders;   // Of the key.
     ConnectionView view{};    // Meaningful if has_connection, or from has_opened on.
     Program program;
@@ -500,10 +502,27 @@ void foresee(WorkerContext& context, Packet& packet) noexcept {
     const Domain& domain = context.snapshot->domains[index];
     packet.aside->tuple = tuple_of(key, domain.id);
     packet.aside->foreseen_in = context.burst_number;
+    packet.aside->judgement = Judgement{};
     context.connections.prepare(packet.aside->tuple);
     if ((packet.frame.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn && context.options.flow_cache) {
         foresee_reply(context, key, domain);
     }
+}
+
+void foresee_rules(WorkerContext& context, std::span<Packet> burst) noexcept {
+    std::array<const FlowKey*, kBurstMax> keys;
+    std::array<Packet*, kBurstMax> packets;
+    std::array<Judgement, kBurstMax> judgements;
+    std::size_t count = 0;
+    for (Packet& packet : burst) {
+        if (packet.flow != nullptr || !is_foreseen(context, packet)) { continue; }
+        keys[count] = &packet.frame.key;
+        packets[count++] = &packet;
+    }
+    if (count == 0) { return; }
+    foresee(*context.snapshot->port(keys[0]->port)->chain, std::span(keys).first(count),
+            std::span(judgements).first(count));
+    for (std::size_t i = 0; i < count; ++i) { packets[i]->aside->judgement = judgements[i]; }
 }
 
 void decide_packet(WorkerContext& context, Packet& packet) noexcept {

@@ -113,15 +113,18 @@ void hash_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
 // way. follow() looks again for the others, in order: a packet before may have made theirs.
 void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     for (Packet& packet : burst) { packet.index = context.flows.candidate(packet.hash); }
+    bool is_new = false;
     for (Packet& packet : burst) {
         packet.flow = nullptr;
         if (!context.flows.matches(packet.index, packet.frame.key)) [[unlikely]] {
             foresee(context, packet);
+            is_new = true;
             continue;
         }
         packet.flow = &context.flows.entry(packet.index).state;
         context.connections.prefetch(packet.flow->program.connection);
     }
+    if (is_new) [[unlikely]] { foresee_rules(context, burst); }
 }
 
 // A program that holds only while there is no connection.

@@ -34,6 +34,8 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept;
 /// Fetches what a packet will need that has no candidate in the flow table: so that the misses of a
 /// burst overlap.
 void foresee(WorkerContext& context, Packet& packet) noexcept;
+/// The same for what slot 2 of their vNIC will look up, once foresee() has seen the whole burst.
+void foresee_rules(WorkerContext& context, std::span<Packet> burst) noexcept;
 /// Copies what slot 2 needs of a live connection; false if it is gone.
 [[nodiscard]] bool view_connection(WorkerContext& context, ConnectionHandle handle,
                                    ConnectionSide side, ConnectionView& view) noexcept;

@@ -59,6 +59,12 @@ Decision decide(const ChainProgram& chain, const DecideInput& input) noexcept {
                 });
 }
 
+void foresee(const ChainProgram& chain, std::span<const FlowKey* const> keys,
+             std::span<Judgement> out) noexcept {
+    const SlotProgram* program = chain.slots[kSlotDfw].get();
+    if (program != nullptr) { iochain::foresee_dfw(*program, keys, out); }
+}
+
 Decision inspect(const ChainProgram& chain, const ParsedFrame& frame, Direction direction,
                  ChainState* state, bool related, std::uint64_t now_ns, const BindingView& bindings,
                  BindingClaims* claims) noexcept {

@@ -40,6 +40,10 @@ DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
 DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,
                        Decision& decision) noexcept;
 
+/// Slot 2's part of foresee().
+void foresee_dfw(const SlotProgram& program, std::span<const FlowKey* const> keys,
+                 std::span<Judgement> out) noexcept;
+
 /// Slot 1's limit on group frames from the VM.
 DropReason meter_swsec(const SlotProgram& program, const ParsedFrame& frame, ChainState& state,
                        std::uint64_t now_ns) noexcept;

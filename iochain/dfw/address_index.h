@@ -18,22 +18,31 @@ namespace sluice::iochain {
 
 class AddressIndex {
 public:
-    /// A place in one of the two trees.
-    struct Place {
-        const NestedTree* tree;
-        std::uint32_t node;
+    /// A search that has begun, in one of both families.
+    struct Search {
+        NestedIndex<std::uint32_t>::Search v4;
+        NestedIndex<Uint128>::Search v6;
+        bool is_v4;
+
+        [[nodiscard]] std::uint32_t finish() const noexcept {
+            return is_v4 ? v4.finish() : v6.finish();
+        }
     };
 
     AddressIndex() = default;
     explicit AddressIndex(const std::vector<const AddressExpression*>& expressions);
 
     /// @param wire  16 bytes as in FlowKey. Any thread.
-    [[nodiscard]] Place find(const std::uint8_t* wire, IpFamily family) const noexcept {
+    [[nodiscard]] Search begin(const std::uint8_t* wire, IpFamily family) const noexcept {
         const Uint128 value = wide(wire);
         if (family == IpFamily::kV4) {
-            return {&v4_.tree(), v4_.find(static_cast<std::uint32_t>(value))};
+            return {v4_.begin(static_cast<std::uint32_t>(value)), {nullptr, 0}, true};
         }
-        return {&v6_.tree(), v6_.find(value)};
+        return {{nullptr, 0}, v6_.begin(value), false};
+    }
+
+    [[nodiscard]] const AtomClasses& classes(bool is_v4) const noexcept {
+        return is_v4 ? v4_.classes() : v6_.classes();
     }
 
     /// Atoms of the expressions that follow what `port` is bound to; none for kNoPort. Any thread.

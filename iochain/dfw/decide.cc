@@ -58,6 +58,11 @@ DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
         decision);
 }
 
+void foresee_dfw(const SlotProgram& program, std::span<const FlowKey* const> keys,
+                 std::span<Judgement> out) noexcept {
+    static_cast<const DfwProgram&>(program).foresee(keys, out);
+}
+
 DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,
                        Decision& decision) noexcept {
     if (input.frame.inspect_kind != InspectKind::kIcmpError || input.related) {

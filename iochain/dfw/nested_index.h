@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// NestedIndex: which of many prefixes hold a value. Prefixes are nested or disjoint, so they form a
-// tree; the value's innermost prefix is found by binary search over elementary intervals, the
-// others are its ancestors. Memory is linear in the prefixes whatever their overlap (a list per
-// elementary interval would not be), and a path is at most key width + 1 long. Each prefix carries
-// atoms: small numbers for what named it (an expression, a service range). Built on the control
-// thread, then immutable: any thread reads.
+// NestedIndex: which of many prefixes hold a value. Prefixes are nested or disjoint, so they cut
+// the values into pieces, at most two a prefix, within which all values are in the same prefixes.
+// Each prefix carries an atom, each piece the class of its prefixes' atoms (atom_classes.h). Memory
+// is linear in the prefixes, whatever their overlap. Built on the compile helper, then immutable:
+// any thread reads.
 #pragma once
 
 #include <algorithm>
@@ -12,33 +11,10 @@
 #include <utility>
 #include <vector>
 
+#include "iochain/dfw/atom_classes.h"
+#include "iochain/dfw/range_map.h"
+
 namespace sluice::iochain {
-
-inline constexpr std::uint32_t kNoNode = 0xffffffffU;
-
-/// The prefixes as a tree. A node's atoms lie in one run of `atoms_`.
-class NestedTree {
-public:
-    /// Calls visit(atom) for the node and its ancestors.
-    template <typename Visit>
-    void for_each_atom(std::uint32_t node, Visit&& visit) const noexcept {
-        for (; node != kNoNode; node = nodes_[node].parent) {
-            const std::uint32_t end = nodes_[node + 1].atoms;
-            for (std::uint32_t i = nodes_[node].atoms; i < end; ++i) { visit(atoms_[i]); }
-        }
-    }
-
-private:
-    template <typename Key>
-    friend class NestedIndex;
-    struct Node {
-        std::uint32_t parent = kNoNode;
-        std::uint32_t atoms =
-            0;  // First of its run; the next node's first ends it (one node more at the end).
-    };
-    std::vector<Node> nodes_;
-    std::vector<std::uint32_t> atoms_;
-};
 
 /// Key: an unsigned integer type.
 template <typename Key>
@@ -55,80 +31,93 @@ public:
 
     /// Any order; any two items are nested, equal or disjoint.
     explicit NestedIndex(std::vector<Item> items) {
+        if (items.empty()) { return; }
         if (!std::is_sorted(items.begin(), items.end(), outer_first)) {
             std::sort(items.begin(), items.end(), outer_first);
         }
-        starts_.reserve(2 * items.size());
-        node_at_.reserve(2 * items.size());
-        std::vector<Open> open;
-        for (const Item& item : items) { add(item, open); }
-        close_before(open, nullptr);
-        tree_.nodes_.push_back({kNoNode, static_cast<std::uint32_t>(tree_.atoms_.size())});
-        starts_.shrink_to_fit();
-        node_at_.shrink_to_fit();
+        Builder builder;
+        builder.starts.reserve(2 * items.size() + 1);
+        builder.classes_at.reserve(2 * items.size() + 1);
+        builder.mark(0, kNoAtoms);
+        for (std::size_t i = 0; i < items.size();) { i = builder.add(items, i); }
+        builder.close_before(nullptr);
+        pieces_ = RangeMap<Key>(builder.starts, builder.classes_at);
+        classes_ = builder.classes.take();
     }
 
-    /// Innermost node that holds `value`, or kNoNode.
-    [[nodiscard]] std::uint32_t find(Key value) const noexcept {
-        const Key* base = starts_.data();
-        std::size_t count = starts_.size();
-        if (count == 0 || value < *base) { return kNoNode; }
-        while (count > 1) {  // Invariant: *base <= value. No branch on the comparison.
-            const std::size_t half = count / 2;
-            base = base[half] <= value ? base + half : base;
-            count -= half;
+    /// A search that has begun: its answer is on its way into the cache.
+    struct Search {
+        const typename RangeMap<Key>::Leaf* leaf;
+        Key value;
+        /// Code of the class of the prefixes that hold the value.
+        [[nodiscard]] std::uint32_t finish() const noexcept {
+            return leaf == nullptr ? kNoAtoms : leaf->find(value);
         }
-        return node_at_[static_cast<std::size_t>(base - starts_.data())];
+    };
+    [[nodiscard]] Search begin(Key value) const noexcept {
+        return {pieces_.is_empty() ? nullptr : pieces_.leaf_of(value), value};
     }
-    [[nodiscard]] const NestedTree& tree() const noexcept { return tree_; }
+    [[nodiscard]] const AtomClasses& classes() const noexcept { return classes_; }
 
 private:
-    struct Open {
-        Key first, last;
-        std::uint32_t node;
-    };
-
     static bool outer_first(const Item& a, const Item& b) noexcept {
         if (a.first != b.first) { return a.first < b.first; }
         return a.last != b.last ? a.last > b.last : a.atom < b.atom;
     }
 
-    void add(const Item& item, std::vector<Open>& open) {
-        close_before(open, &item.first);
-        const bool same =
-            !open.empty() && open.back().first == item.first && open.back().last == item.last;
-        if (!same) {
-            const auto node = static_cast<std::uint32_t>(tree_.nodes_.size());
-            tree_.nodes_.push_back({open.empty() ? kNoNode : open.back().node,
-                                    static_cast<std::uint32_t>(tree_.atoms_.size())});
-            open.push_back({item.first, item.last, node});
-            mark(item.first, node);
-        }
-        tree_.atoms_.push_back(item.atom);
-    }
+    struct Open {
+        Key last;
+        std::uint32_t code;
+    };
 
-    /// Ends the open prefixes that lie wholly before `first` (all of them if null).
-    void close_before(std::vector<Open>& open, const Key* first) {
-        while (!open.empty() && (first == nullptr || open.back().last < *first)) {
-            const Key next = static_cast<Key>(open.back().last + 1U);
-            open.pop_back();
-            if (next != 0) { mark(next, open.empty() ? kNoNode : open.back().node); }
-        }
-    }
+    struct Builder {
+        std::vector<Key> starts;
+        std::vector<std::uint32_t> classes_at;
+        AtomClassBuilder classes;
+        std::vector<Open> open;  // Prefixes around the current place, outer first.
+        std::vector<std::uint32_t> atoms;
 
-    /// From `start` on, `node` is the innermost.
-    void mark(Key start, std::uint32_t node) {
-        if (!starts_.empty() && starts_.back() == start) {
-            node_at_.back() = node;
-            return;
+        /// All items of one prefix, from number `i` on. Returns the first behind.
+        std::size_t add(const std::vector<Item>& items, std::size_t i) {
+            const Item& item = items[i];
+            close_before(&item.first);
+            atoms.clear();
+            for (; i < items.size() && items[i].first == item.first && items[i].last == item.last;
+                 ++i) {
+                atoms.push_back(items[i].atom);
+            }
+            open.push_back({item.last, classes.join(innermost(), atoms)});
+            mark(item.first, open.back().code);
+            return i;
         }
-        starts_.push_back(start);
-        node_at_.push_back(node);
-    }
 
-    std::vector<Key> starts_;
-    std::vector<std::uint32_t> node_at_;
-    NestedTree tree_;
+        [[nodiscard]] std::uint32_t innermost() const {
+            return open.empty() ? kNoAtoms : open.back().code;
+        }
+
+        /// Ends the open prefixes that lie wholly before `first` (all of them if null).
+        void close_before(const Key* first) {
+            while (!open.empty() && (first == nullptr || open.back().last < *first)) {
+                const Key next = static_cast<Key>(open.back().last + 1U);
+                open.pop_back();
+                if (next != 0) { mark(next, innermost()); }
+            }
+        }
+
+        /// From `start` on, values are of this class. Neighbours of one class are one piece.
+        void mark(Key start, std::uint32_t code) {
+            if (!starts.empty() && starts.back() == start) {
+                starts.pop_back();
+                classes_at.pop_back();
+            }
+            if (!starts.empty() && classes_at.back() == code) { return; }
+            starts.push_back(start);
+            classes_at.push_back(code);
+        }
+    };
+
+    RangeMap<Key> pieces_;
+    AtomClasses classes_;
 };
 
 }  // namespace sluice::iochain

@@ -3,9 +3,11 @@
 // into a RuleTable of its own, and asked behind a sieve. Compile helper; matches() on workers.
 #include "sluice/iochain/policy_difference.h"
 
+#include <numeric>
+
+#include "iochain/dfw/applied_rules.h"
 #include "iochain/dfw/changed_rules.h"
 #include "iochain/dfw/difference_sieve.h"
-#include "iochain/dfw/rule_table.h"
 #include "iochain/fingerprint.h"
 
 namespace sluice {
@@ -84,17 +86,21 @@ PolicyRule policy_rule(const DvfilterRule& rule, std::shared_ptr<const PortSet> 
 }
 
 struct PolicyDifference::Classifier {
-    explicit Classifier(DfwInput input) : sieve(input.rules), table(input), every(table.size()) {
-        for (std::uint32_t i = 0; i < table.size(); ++i) { every.set(i); }
-    }
+    explicit Classifier(const DfwInput& input)
+        : sieve(input.rules), table(input), every(table, all(table.size())) {}
     [[nodiscard]] bool matches(const iochain::FlowQuery& query) const noexcept {
-        return sieve.may_match(query) && table.judge(every, query) < table.size();
+        return sieve.may_match(query) && every.judge(Direction::kFromVm, query) < table.size();
+    }
+    static std::vector<std::uint32_t> all(std::uint32_t count) {
+        std::vector<std::uint32_t> out(count);
+        std::iota(out.begin(), out.end(), 0U);
+        return out;
     }
 
     iochain::DifferenceSieve sieve;
     iochain::RuleTable table;
-    iochain::DenseBits every;
-    bool beyond_ip = false;  // Frames that are not IP match.
+    iochain::AppliedRules every;  // Rules of a difference have no direction.
+    bool beyond_ip = false;       // Frames that are not IP match.
 };
 
 PolicyDifference::PolicyDifference(const PolicyImage& before, const PolicyImage& after,
@@ -105,7 +111,7 @@ PolicyDifference::PolicyDifference(const PolicyImage& before, const PolicyImage&
     if (size_ > kDifferenceRuleMax) { return; }
     DfwInput input;
     input.rules = std::move(changed.rules);
-    auto classifier = std::make_unique<Classifier>(std::move(input));
+    auto classifier = std::make_unique<Classifier>(input);
     classifier->beyond_ip = changed.beyond_ip;
     follows_ports_ = classifier->table.follows_ports();
     classifier_ = std::move(classifier);

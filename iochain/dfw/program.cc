@@ -7,23 +7,25 @@
 
 #include "iochain/fingerprint.h"
 #include "sluice/base/assert.h"
+#include "sluice/base/limits.h"
 
 namespace sluice {
 namespace iochain {
+namespace {
+
+FlowQuery query_of(const FlowKey& key, IpFamily family, const AddressHolders& holders) noexcept {
+    return {key.source_ip,          key.destination_ip,          family, key.protocol,
+            key.source_port.host(), key.destination_port.host(), holders};
+}
+
+}  // namespace
 
 DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
                        std::span<const std::uint32_t> applied)
-    : table_(std::move(table)), applied_{DenseBits(table_->size()), DenseBits(table_->size())} {
+    : table_(std::move(table)), applied_(*table_, applied) {
     Fingerprint print;
     for (const std::uint32_t rule : applied) {
         SLUICE_ASSERT(rule < table_->size());
-        for (const Direction direction : {Direction::kFromVm, Direction::kToVm}) {
-            if (table_->applies(rule, direction)) {
-                applied_[static_cast<std::size_t>(direction)].set(rule);
-            } else {
-                is_symmetric_ = false;
-            }
-        }
         print.add(table_->fingerprint(rule));
     }
     print.add(applied.size());
@@ -36,13 +38,25 @@ DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
 const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family, Direction direction,
                                      const AddressHolders& holders,
                                      Judgement* known) const noexcept {
-    const DenseBits& applied = applied_[is_symmetric_ ? 0 : static_cast<std::size_t>(direction)];
-    if (known != nullptr && known->policy == &applied) { return table_->outcome(known->rule); }
-    const FlowQuery query{key.source_ip,          key.destination_ip,          family, key.protocol,
-                          key.source_port.host(), key.destination_port.host(), holders};
-    const std::uint32_t rule = table_->judge(applied, query);
-    if (known != nullptr) { *known = {&applied, rule}; }
+    const void* policy = applied_.policy(direction);
+    if (known != nullptr && known->policy == policy) { return table_->outcome(known->rule); }
+    const FlowQuery query = query_of(key, family, holders);
+    const bool is_foreseen = known != nullptr && known->table == table_.get();
+    const Places places = is_foreseen ? known->places : table_->locate(query);
+    const std::uint32_t rule = applied_.judge(direction, query, places);
+    if (known != nullptr) { *known = {policy, rule, table_.get(), places}; }
     return table_->outcome(rule);
+}
+
+void DfwProgram::foresee(std::span<const FlowKey* const> keys,
+                         std::span<Judgement> out) const noexcept {
+    std::array<RuleTable::Searches, kBurstMax> searches;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        searches[i] = table_->begin(query_of(*keys[i], keys[i]->family(), {}));
+    }
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        out[i] = {nullptr, 0, table_.get(), table_->finish(searches[i])};
+    }
 }
 
 }  // namespace iochain

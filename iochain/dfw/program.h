@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DfwProgram: slot 2's policy for the vNICs that share one set of applied rules: the host's table
-// and a bit a rule, one mask for each direction. Made on the compile helper; immutable then:
-// workers read.
+// and those rules. Made on the compile helper; immutable then: workers read.
 #pragma once
 
 #include <array>
@@ -9,7 +8,7 @@
 #include <memory>
 #include <span>
 
-#include "iochain/dfw/rule_table.h"
+#include "iochain/dfw/applied_rules.h"
 
 namespace sluice::iochain {
 
@@ -26,6 +25,9 @@ public:
                                            const AddressHolders& holders,
                                            Judgement* known = nullptr) const noexcept;
 
+    /// Fills in what judge() will need to know of each key.
+    void foresee(std::span<const FlowKey* const> keys, std::span<Judgement> out) const noexcept;
+
     [[nodiscard]] std::array<std::uint64_t, 2> fingerprint() const noexcept override {
         return fingerprint_;
     }
@@ -33,8 +35,7 @@ public:
 
 private:
     std::shared_ptr<const RuleTable> table_;
-    std::array<DenseBits, 2> applied_;  // By Direction.
-    bool is_symmetric_ = true;          // Both are the same rules.
+    AppliedRules applied_;
     std::array<std::uint64_t, 2> fingerprint_{};
 };
 

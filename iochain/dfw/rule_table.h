@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// RuleTable: all firewall rules of the host, compiled once for every vNIC. Four lanes (service,
-// destination, source, source port) each give the rules that match in their dimension; the first
-// match is the lowest bit set in all lanes and in the caller's mask of applied rules. Cost follows
-// the depth of nesting around the packet, hardly the number of rules. Built on the compile helper;
-// immutable then: workers read.
+// RuleTable: what all firewall rules of the host name, compiled once for every vNIC: from an
+// address or a service to its atoms, and from a rule to the atoms in its lists. Which rules match
+// is AppliedRules' (applied_rules.h), a vNIC's policy at a time. Four lanes: destination, source,
+// service, source port. Built on the compile helper; immutable then: workers read.
 #pragma once
 
 #include <array>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "iochain/dfw/address_index.h"
+#include "iochain/dfw/atom_classes.h"
 #include "iochain/dfw/rule_bits.h"
 #include "iochain/dfw/service_index.h"
 #include "sluice/iochain/dfw.h"
@@ -26,7 +26,7 @@ struct FlowQuery {
     std::uint8_t protocol;
     std::uint16_t source_port;       ///< Host order; ICMP: type << 8 | code.
     std::uint16_t destination_port;  ///< Host order.
-    AddressHolders holders{};
+    AddressHolders holders{};        ///< Groups follow them.
 };
 
 /// What a rule says.
@@ -39,21 +39,37 @@ struct RuleOutcome {
     bool tcp_strict = true;
 };
 
+enum class Lane : std::uint8_t { kDestination, kSource, kService, kSourcePort };
+inline constexpr std::size_t kLaneCount = 4;
+
+/// Where a packet lies in each lane: codes of classes of atoms.
+using Places = std::array<std::uint32_t, kLaneCount>;
+
+/// The atoms of a packet in one lane.
+struct LaneAtoms {
+    const AtomClasses* classes;
+    std::uint32_t code;
+    std::span<const std::uint32_t> more;
+
+    template <typename Visit>
+    void for_each(Visit&& visit) const noexcept {
+        classes->for_each(code, visit);
+        for (const std::uint32_t atom : more) { visit(atom); }
+    }
+};
+
 class RuleTable {
 public:
     explicit RuleTable(const DfwInput& input);
 
-    /// The first rule of `applied` that matches; the default, size(), if none does.
-    [[nodiscard]] std::uint32_t judge(const DenseBits& applied,
-                                      const FlowQuery& query) const noexcept;
-    /// @param rule  at most size()
+    /// @param rule  at most size(), which is the default rule
     [[nodiscard]] const RuleOutcome& outcome(std::uint32_t rule) const noexcept {
         return outcomes_[rule];
     }
-
     [[nodiscard]] std::uint32_t size() const noexcept {
         return static_cast<std::uint32_t>(outcomes_.size() - 1);
     }
+    [[nodiscard]] const RuleOutcome& default_outcome() const noexcept { return outcomes_.back(); }
     [[nodiscard]] bool applies(std::uint32_t rule, Direction direction) const noexcept {
         return directions_[rule] == model::RuleDirection::kBoth ||
                (directions_[rule] == model::RuleDirection::kOut) ==
@@ -64,53 +80,77 @@ public:
         std::uint32_t rule) const noexcept {
         return fingerprints_[rule];
     }
-    [[nodiscard]] const RuleOutcome& default_outcome() const noexcept { return outcomes_.back(); }
-    /// True if some rule names what follows learned addresses: queries need their holders.
+    /// True if some rule names what follows learned addresses: queries need the holders' atoms.
     [[nodiscard]] bool follows_ports() const noexcept { return addresses_.follows_ports(); }
 
-private:
-    using Members =
-        std::vector<std::pair<std::uint32_t, std::uint32_t>>;  // (atom, rule), rules ascending.
+    /// The atoms that a rule's list names, in any order.
+    [[nodiscard]] std::span<const std::uint32_t> atoms(Lane lane,
+                                                       std::uint32_t rule) const noexcept {
+        const Lists& lists = lists_[static_cast<std::size_t>(lane)];
+        return {lists.atoms.data() + lists.first[rule],
+                lists.atoms.data() + lists.first[rule + 1U]};
+    }
+    /// The rule matches there what its list does not hold: it is empty, or negated.
+    [[nodiscard]] bool is_flipped(Lane lane, std::uint32_t rule) const noexcept {
+        return lists_[static_cast<std::size_t>(lane)].flips[rule];
+    }
+    [[nodiscard]] std::uint32_t atom_count(Lane lane) const noexcept {
+        return lists_[static_cast<std::size_t>(lane)].atom_count;
+    }
 
-    /// A rule matches in a lane if its list holds the packet's value, flipped for negated and empty
-    /// lists.
-    struct Lane {
-        RowSet rows;
-        DenseBits flip;
+    /// The searches for a packet's places, begun: what ends them is on its way into the cache.
+    struct Searches {
+        std::array<AddressIndex::Search, 2> addresses;  // Destination, source.
+        std::array<NestedIndex<std::uint32_t>::Search, 2> services;
     };
-    /// A lane at the place where the packet's value lies.
-    struct Cursor {
-        const Lane* lane;
-        const NestedTree* tree;
-        std::uint32_t node;
-        std::span<const std::uint32_t> held{};  // Atoms of the port that holds the address.
-        [[nodiscard]] std::uint64_t top() const noexcept;
-        [[nodiscard]] std::uint64_t summary(unsigned s) const noexcept;
-        [[nodiscard]] std::uint64_t word(unsigned s, unsigned w) const noexcept;
+    [[nodiscard]] Searches begin(const FlowQuery& query) const noexcept;
+    [[nodiscard]] Places finish(const Searches& searches) const noexcept;
+    [[nodiscard]] Places locate(const FlowQuery& query) const noexcept {
+        return finish(begin(query));
+    }
+    [[nodiscard]] std::array<LaneAtoms, kLaneCount> atoms_at(
+        const Places& places, IpFamily family, const AddressHolders& holders) const noexcept;
+    /// False: of a rule that matches in every lane, no single service does.
+    [[nodiscard]] bool confirm(std::uint32_t rule, const FlowQuery& query) const noexcept;
+
+private:
+    /// What the rules name in a lane.
+    struct Lists {
+        std::vector<std::uint32_t> first;  // By rule, one more at the end.
+        std::vector<std::uint32_t> atoms;
+        std::vector<bool> flips;  // By rule.
+        std::uint32_t atom_count = 0;
+
+        void start(bool is_flipped) {
+            first.push_back(static_cast<std::uint32_t>(atoms.size()));
+            flips.push_back(is_flipped);
+        }
+        void add(std::uint32_t atom) { atoms.push_back(atom); }
+        void finish(std::uint32_t count) {
+            first.push_back(static_cast<std::uint32_t>(atoms.size()));
+            atom_count = count;
+        }
     };
     struct Exact {
         ServiceRange destination, source;
     };
 
+    [[nodiscard]] Lists& lists(Lane lane) noexcept {
+        return lists_[static_cast<std::size_t>(lane)];
+    }
     void compile_addresses(const DfwInput& input);
     void compile_services(const DfwInput& input);
-    void compile_exact(const DfwRule& rule, std::uint32_t index);
-    [[nodiscard]] std::uint32_t first_match(const DenseBits& applied,
-                                            const FlowQuery& query) const noexcept;
-    [[nodiscard]] bool confirm(std::uint32_t rule, const FlowQuery& query) const noexcept;
+    void compile_exact(std::span<const model::Service> services);
 
     AddressIndex addresses_;
     NestedIndex<std::uint32_t> destination_ports_;
     NestedIndex<std::uint32_t> source_ports_;
-    Lane service_, destination_, source_, source_port_;
-    bool reads_source_ports_ = false;
+    std::array<Lists, kLaneCount> lists_;
     // Rules of several services of which some name source ports: the lanes are necessary there, not
     // sufficient.
-    DenseBits inexact_;
-    std::vector<std::uint32_t>
-        exact_first_;  // By rule, one more at the end; empty if no rule is inexact.
-    std::vector<Exact> exact_;
-    std::vector<RuleOutcome> outcomes_;  // By rule; the default is last.
+    std::vector<std::uint32_t> exact_first_;  // By rule, one more at the end.
+    std::vector<Exact> exact_;                // None if the lanes are sufficient.
+    std::vector<RuleOutcome> outcomes_;       // By rule; the default is last.
     std::vector<model::RuleDirection> directions_;
     std::vector<std::array<std::uint64_t, 2>> fingerprints_;
 };

@@ -68,64 +68,50 @@ RuleTable::RuleTable(const DfwInput& input) {
 }
 
 void RuleTable::compile_addresses(const DfwInput& input) {
-    const std::uint32_t count = size();
     ExpressionAtoms atoms;
-    Members sources, destinations;
-    source_.flip = DenseBits(count);
-    destination_.flip = DenseBits(count);
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const DfwRule& rule = input.rules[i];
-        for (const auto& expression : rule.source) {
-            sources.emplace_back(atoms.atom_of(*expression), i);
-        }
+    Lists& sources = lists(Lane::kSource);
+    Lists& destinations = lists(Lane::kDestination);
+    for (const DfwRule& rule : input.rules) {
+        sources.start(rule.source.empty() || rule.negate_source);
+        for (const auto& expression : rule.source) { sources.add(atoms.atom_of(*expression)); }
+        destinations.start(rule.destination.empty() || rule.negate_destination);
         for (const auto& expression : rule.destination) {
-            destinations.emplace_back(atoms.atom_of(*expression), i);
+            destinations.add(atoms.atom_of(*expression));
         }
-        if (rule.source.empty() || rule.negate_source) { source_.flip.set(i); }
-        if (rule.destination.empty() || rule.negate_destination) { destination_.flip.set(i); }
     }
     const auto atom_count = static_cast<std::uint32_t>(atoms.expressions().size());
-    source_.rows = RowSet(atom_count, sources);
-    destination_.rows = RowSet(atom_count, destinations);
+    sources.finish(atom_count);
+    destinations.finish(atom_count);
     addresses_ = AddressIndex(atoms.expressions());
 }
 
 void RuleTable::compile_services(const DfwInput& input) {
-    const std::uint32_t count = size();
     RangeAtoms destination_atoms, source_atoms;
-    Members destinations, sources;
-    service_.flip = DenseBits(count);
-    source_port_.flip = DenseBits(count);
-    inexact_ = DenseBits(count);
-    exact_first_.reserve(count + 1U);
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const auto services = services_of(input.rules[i]);
-        for (const model::Service& service : services) {
-            destinations.emplace_back(destination_atoms.atom_of(destination_range(service)), i);
-        }
-        if (services.empty()) { service_.flip.set(i); }
+    Lists& destinations = lists(Lane::kService);
+    Lists& sources = lists(Lane::kSourcePort);
+    exact_first_.reserve(input.rules.size() + 1U);
+    for (const DfwRule& rule : input.rules) {
+        const auto services = services_of(rule);
+        const bool names_sources = names_source_ports(services);
+        destinations.start(services.empty());
+        sources.start(!names_sources);
         exact_first_.push_back(static_cast<std::uint32_t>(exact_.size()));
-        if (!names_source_ports(services)) {
-            source_port_.flip.set(i);
-            continue;
-        }
-        reads_source_ports_ = true;
         for (const model::Service& service : services) {
-            sources.emplace_back(source_atoms.atom_of(source_range(service)), i);
+            destinations.add(destination_atoms.atom_of(destination_range(service)));
+            if (names_sources) { sources.add(source_atoms.atom_of(source_range(service))); }
         }
-        compile_exact(input.rules[i], i);
+        if (names_sources) { compile_exact(services); }
     }
     exact_first_.push_back(static_cast<std::uint32_t>(exact_.size()));
-    service_.rows = RowSet(destination_atoms.count(), destinations);
-    source_port_.rows = RowSet(source_atoms.count(), sources);
+    destinations.finish(destination_atoms.count());
+    sources.finish(source_atoms.count());
     destination_ports_ = destination_atoms.build();
     source_ports_ = source_atoms.build();
 }
 
-void RuleTable::compile_exact(const DfwRule& rule, std::uint32_t index) {
-    if (rule.services.size() < 2) { return; }  // One service: its lanes are exact.
-    inexact_.set(index);
-    for (const model::Service& service : rule.services) {
+void RuleTable::compile_exact(std::span<const model::Service> services) {
+    if (services.size() < 2) { return; }  // One service: its lanes are exact.
+    for (const model::Service& service : services) {
         exact_.push_back({destination_range(service), source_range(service)});
     }
 }

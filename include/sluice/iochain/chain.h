@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "sluice/base/ids.h"
 #include "sluice/iochain/address_table.h"
@@ -102,11 +103,13 @@ struct BindingClaims {
 };
 
 /// What slot 2 of one vNIC said to a key, so that another one with the same policy need not look
-/// for it again. Belongs to one key and one snapshot; whoever decides for both keeps it. Slot 2's
-/// own.
+/// for it again, and what foresee() has found out about the key. Belongs to one key and one
+/// snapshot; whoever decides for both keeps it. Slot 2's own.
 struct Judgement {
     const void* policy = nullptr;  ///< nullptr: nobody was asked yet.
     std::uint32_t rule = 0;
+    const void* table = nullptr;  ///< nullptr: nothing was foreseen.
+    std::array<std::uint32_t, 4> places{};
 };
 
 struct DecideInput {
@@ -132,6 +135,12 @@ struct Decision {
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is
 /// immutable.
 [[nodiscard]] Decision decide(const ChainProgram& chain, const DecideInput& input) noexcept;
+
+/// Looks ahead for first packets of a burst that decide() will see under the same snapshot: where
+/// their addresses and services lie, all searches waiting for memory together. Decides nothing.
+/// @param out  as many as `keys`, at most kBurstMax; DecideInput::judgement of each
+void foresee(const ChainProgram& chain, std::span<const FlowKey* const> keys,
+             std::span<Judgement> out) noexcept;
 
 /// Runs the chain over a frame that is a conversation with the switch (FrameClass::kInspect).
 /// `state` is the vNIC's for kFromVm; nullptr for kToVm, where no slot keeps state.

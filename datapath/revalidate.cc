@@ -27,13 +27,22 @@ bool changed_rules(const PolicyDifference& policy, const FlowKey& key,
     return policy.matches(key, program.side == ConnectionSide::kResponder);
 }
 
-bool changed_macs(const Difference& difference, const Domain& domain, const FlowKey& key) noexcept {
+// SpoofGuard asks for the owner of a source; an answer goes by its opener's.
+bool changed_addresses(const std::vector<IpAddr>& changed, const FlowKey& key) noexcept {
+    return !changed.empty() && key.is_ip() &&
+           (std::binary_search(changed.begin(), changed.end(), key.source()) ||
+            std::binary_search(changed.begin(), changed.end(), key.destination()));
+}
+
+bool changed_hosts(const Difference& difference, const Domain& domain,
+                   const FlowKey& key) noexcept {
     const auto at = std::lower_bound(
         difference.domains.begin(), difference.domains.end(), domain.id,
         [](const DomainDifference& each, DomainId id) { return each.domain < id; });
     if (at == difference.domains.end() || at->domain != domain.id) { return false; }
     return std::binary_search(at->macs.begin(), at->macs.end(), key.source_mac.number()) ||
-           std::binary_search(at->macs.begin(), at->macs.end(), key.destination_mac.number());
+           std::binary_search(at->macs.begin(), at->macs.end(), key.destination_mac.number()) ||
+           changed_addresses(at->addresses, key);
 }
 
 // Whether one of the changes since the program was made may concern it. Newest first: most programs
@@ -46,7 +55,7 @@ bool is_concerned(const Snapshot& snapshot, const Domain* domain, const FlowKey&
         if (difference.policy && changed_rules(*difference.policy, key, state.program)) {
             return true;
         }
-        if (domain != nullptr && changed_macs(difference, *domain, key)) { return true; }
+        if (domain != nullptr && changed_hosts(difference, *domain, key)) { return true; }
     }
     return false;
 }

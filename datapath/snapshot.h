@@ -3,9 +3,9 @@
 // and reclaimed when every worker has passed a quiescent state (rte_rcu_qsbr). Built on the control
 // thread by src/host/compile. Epochs: `generation` grows with every snapshot; policy_epoch and
 // Domain::epoch say at which generation that part last changed in a way that nothing describes.
-// What changed in rules and static MACs is described by the `differences` since then. A program
-// that is older than the snapshot, but not than its parts, and that no newer difference concerns,
-// still holds and is restamped (revalidate.cc).
+// What changed in rules, static MACs and owners of addresses is described by the `differences`
+// since then. A program that is older than the snapshot, but not than its parts, and that no newer
+// difference concerns, still holds and is restamped (revalidate.cc).
 #pragma once
 
 #include <algorithm>
@@ -20,6 +20,7 @@
 #include "datapath/port.h"
 #include "sluice/base/ids.h"
 #include "sluice/base/limits.h"
+#include "sluice/iochain/address_table.h"
 #include "sluice/iochain/chain.h"
 #include "sluice/iochain/policy_difference.h"
 #include "sluice/net/address.h"
@@ -67,6 +68,7 @@ struct Domain {
     std::uint16_t vlan = 0;   ///< 0 = untagged.
     std::uint32_t epoch = 0;  ///< See above.
     MacTable macs;
+    AddressTable owners;                 ///< Who has which address, by the document.
     std::vector<PortIndex> members;      ///< In document order.
     std::vector<PortIndex> promiscuous;  ///< Members that receive every frame.
     std::vector<PortIndex> flood;        ///< Members that receive unknown unicast: these, and
@@ -74,12 +76,18 @@ struct Domain {
     std::vector<PortIndex> learners;     ///< Ports that teach MACs, disabled ones included.
     PortIndex uplink = kNoPort;          ///< Where the rest of the domain is; not in `members`.
     DomainMulticast multicast;
+
+    /// Who has `ip` here by the document: before all that was learned. nullptr: it does not say.
+    [[nodiscard]] const AddressOwner* owner(const IpAddr& ip) const noexcept {
+        return owners.find(ip);
+    }
 };
 
-/// MACs of a domain that came, went or moved.
+/// MACs and addresses of a domain that came, went or moved.
 struct DomainDifference {
     DomainId domain;
     std::vector<std::uint64_t> macs;  ///< MacAddr::number(), ascending.
+    std::vector<IpAddr> addresses;    ///< Ascending.
 };
 
 /// What one snapshot changed of the one before, as far as flows can be told apart by it.

@@ -18,7 +18,7 @@
 namespace sluice {
 
 inline constexpr std::uint64_t kLearnedMagic = 0x534c434c45524e31ULL;  // "SLCLERN1"
-inline constexpr std::uint32_t kLearnedVersion = 1;
+inline constexpr std::uint32_t kLearnedVersion = 2;
 inline constexpr std::uint32_t kExpirySlots = 4096;  // Seconds, modulo.
 inline constexpr std::uint64_t kLearnedSecondNs = 1000000000;
 
@@ -37,12 +37,18 @@ struct LearnedRecord {
 };
 static_assert(sizeof(LearnedRecord) == 80);
 
-/// Counts that limits look at: MACs, IPv4 bindings, IPv6 bindings, groups, routers, queriers.
-inline constexpr unsigned kCountIpv6Binding = 5;
-inline constexpr unsigned kCountSlots = 6;
-[[nodiscard]] constexpr unsigned count_slot(LearnedKind kind, IpFamily family) noexcept {
-    const bool v6 = kind == LearnedKind::kBinding && family == IpFamily::kV6;
-    return v6 ? kCountIpv6Binding : static_cast<unsigned>(kind) - 1U;
+/// Counts that limits look at: one a kind (of bindings: those of IPv4 by first use), and the other
+/// bindings.
+inline constexpr unsigned kCountBinding = static_cast<unsigned>(LearnedKind::kBinding) - 1U;
+inline constexpr unsigned kCountIpv6Binding = kLearnedKindCount - 1U;
+inline constexpr unsigned kCountLease = kLearnedKindCount;
+inline constexpr unsigned kCountIpv6Lease = kLearnedKindCount + 1U;
+inline constexpr unsigned kCountSlots = kLearnedKindCount + 2U;
+[[nodiscard]] constexpr unsigned count_slot(const LearnedKey& key, LearnedSource source) noexcept {
+    if (key.kind != LearnedKind::kBinding) { return static_cast<unsigned>(key.kind) - 1U; }
+    const bool v6 = key.family == IpFamily::kV6;
+    if (source == LearnedSource::kDhcp) { return v6 ? kCountIpv6Lease : kCountLease; }
+    return v6 ? kCountIpv6Binding : kCountBinding;
 }
 
 /// What one port has learned.
@@ -50,8 +56,9 @@ struct LearnedPort {
     std::uint32_t count[kCountSlots];  // workers: rw, relaxed
     std::uint32_t total;               // workers: rw, relaxed
     std::uint32_t epoch;               // workers: rw under change_lock, ro relaxed. Of bindings.
+    std::uint32_t reserved;
 };
-static_assert(sizeof(LearnedPort) == 32);
+static_assert(sizeof(LearnedPort) == 48);
 
 struct alignas(64) LearnedArena {
     std::uint64_t magic;  // Written by the constructor, ro after.

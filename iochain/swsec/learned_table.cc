@@ -44,6 +44,21 @@ bool is_expired(const LearnedValue& value, std::uint64_t now_ns) noexcept {
     return value.expires_ns != 0 && now_ns >= value.expires_ns;
 }
 
+/// True if claim `a` to an address comes before claim `b`: a lease before first use, then the
+/// older; never both ways.
+bool comes_before(const LearnedRow& a, const LearnedRow& b) noexcept {
+    const bool leased = a.value.source == LearnedSource::kDhcp;
+    if (leased != (b.value.source == LearnedSource::kDhcp)) { return leased; }
+    if (a.value.first_seen_ns != b.value.first_seen_ns) {
+        return a.value.first_seen_ns < b.value.first_seen_ns;
+    }
+    return a.key.port < b.key.port;
+}
+
+bool is_lease(const LearnedRecord& record) noexcept {
+    return record.key.kind == LearnedKind::kBinding && record.value.source == LearnedSource::kDhcp;
+}
+
 std::uint64_t whole_seconds(std::uint64_t expires_ns) noexcept {
     return (expires_ns + kLearnedSecondNs - 1U) / kLearnedSecondNs * kLearnedSecondNs;
 }
@@ -129,12 +144,31 @@ void LearnedTable::walk(const LearnedKey& key, std::uint64_t now_ns, Visitor vis
     }
 }
 
-// A change is in force before epoch() says so: who loads the new epoch finds the new rows.
-void LearnedTable::changed(const LearnedKey& key) noexcept {
+PortIndex LearnedTable::holder(DomainId domain, const IpAddr& ip,
+                               std::uint64_t now_ns) const noexcept {
+    LearnedRow best;
+    best.key.port = kNoPort;
+    for_each_port(LearnedKey::binding(domain, PortIndex{0}, ip), now_ns,
+                  [&best](const LearnedRow& row) {
+                      if (best.key.port == kNoPort || comes_before(row, best)) { best = row; }
+                  });
+    return best.key.port;
+}
+
+// A change is in force before epoch() says so: who loads the new epoch finds the new rows. The
+// caller holds the bucket's lock.
+void LearnedTable::changed(std::uint32_t bucket, const LearnedKey& key) noexcept {
+    if (key.kind == LearnedKind::kDhcpClient) { return; }
     const ByteLock lock(arena_->change_lock, shared_);
     const std::uint32_t epoch = arena_->epoch + 1U;
-    if (key.kind == LearnedKind::kBinding && is_counted(key.port)) {
-        store_relaxed(arena_->ports[key.port.value].epoch, epoch);
+    const auto stamp = [&](PortIndex port) {
+        if (is_counted(port)) { store_relaxed(arena_->ports[port.value].epoch, epoch); }
+    };
+    if (key.kind == LearnedKind::kBinding) {
+        stamp(key.port);
+        for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = records_[ref - 1U].next) {
+            if (same_but_port(records_[ref - 1U].key, key)) { stamp(records_[ref - 1U].key.port); }
+        }
     }
     __atomic_store_n(&arena_->epoch, epoch, __ATOMIC_RELEASE);
 }
@@ -145,7 +179,7 @@ void LearnedTable::count_row(const LearnedRecord& record, bool present) noexcept
     const PortIndex owner = owner_of(record.key, record.value);
     if (!is_counted(owner)) { return; }
     LearnedPort& port = arena_->ports[owner.value];
-    add_count(port.count[count_slot(record.key.kind, record.key.family)], delta, shared_);
+    add_count(port.count[count_slot(record.key, record.value.source)], delta, shared_);
     add_count(port.total, delta, shared_);
 }
 
@@ -154,7 +188,7 @@ void LearnedTable::set_expiry(LearnedRecord& record, std::uint64_t expires_ns) n
     const std::uint64_t old = record.value.expires_ns;
     if (next == old) { return; }
     const auto count = [&](std::uint64_t expires, std::uint32_t delta) {
-        if (expires == 0) { return; }
+        if (expires == 0 || record.key.kind == LearnedKind::kDhcpClient) { return; }
         const std::size_t slot = expires / kLearnedSecondNs % kExpirySlots;
         add_count(arena_->expiring[slot], delta, shared_);
         if (record.key.kind != LearnedKind::kBinding) { return; }
@@ -165,13 +199,14 @@ void LearnedTable::set_expiry(LearnedRecord& record, std::uint64_t expires_ns) n
     store_relaxed(record.value.expires_ns, next);
 }
 
-LearnResult LearnedTable::refuse(PortIndex owner, const LearnedKey& key,
+LearnResult LearnedTable::refuse(const LearnedKey& key, const LearnedValue& value,
                                  std::uint32_t limit) const noexcept {
+    const PortIndex owner = owner_of(key, value);
     const std::uint32_t free = capacity_ - std::min(capacity_, load_relaxed(arena_->live));
     if (free == 0) { return LearnResult::kFull; }
     if (!is_counted(owner)) { return LearnResult::kNew; }
     const LearnedPort& port = arena_->ports[owner.value];
-    const unsigned slot = count_slot(key.kind, key.family);
+    const unsigned slot = count_slot(key, value.source);
     if (limit != 0 && load_relaxed(port.count[slot]) >= limit) { return LearnResult::kLimit; }
     return load_relaxed(port.total) >= free ? LearnResult::kFull : LearnResult::kNew;
 }
@@ -203,21 +238,29 @@ LearnResult LearnedTable::insert(std::uint32_t bucket, const LearnedKey& key,
     record.next = buckets_[bucket].head;
     buckets_[bucket].head = index + 1U;
     count_row(record, true);
-    changed(key);
+    changed(bucket, key);
     return LearnResult::kNew;
 }
 
-LearnResult LearnedTable::update(LearnedRecord& record, const LearnedValue& value,
-                                 std::uint32_t limit, std::uint64_t now_ns) noexcept {
+LearnResult LearnedTable::update(std::uint32_t bucket, LearnedRecord& record,
+                                 const LearnedValue& value, std::uint32_t limit,
+                                 std::uint64_t now_ns) noexcept {
+    if (is_lease(record) && value.source != LearnedSource::kDhcp) {
+        const Writing writing(record);
+        record.value.last_seen_ns = now_ns;
+        return LearnResult::kRefreshed;
+    }
     const PortIndex from = owner_of(record.key, record.value);
     const PortIndex to = owner_of(record.key, value);
-    if (from != to) {
-        const LearnResult refused = refuse(to, record.key, limit);
+    const bool is_recounted = from != to || count_slot(record.key, record.value.source) !=
+                                                count_slot(record.key, value.source);
+    if (is_recounted) {
+        const LearnResult refused = refuse(record.key, value, limit);
         if (refused != LearnResult::kNew) { return refused; }
     }
     const bool has_moved = from != to || record.value.mac != value.mac;
-    const bool counts = has_moved || record.value.flags != value.flags;
-    if (from != to) { count_row(record, false); }
+    const bool counts = has_moved || is_recounted || record.value.flags != value.flags;
+    if (is_recounted) { count_row(record, false); }
     {
         const Writing writing(record);
         record.value.mac = value.mac;
@@ -228,8 +271,8 @@ LearnResult LearnedTable::update(LearnedRecord& record, const LearnedValue& valu
         record.value.last_seen_ns = now_ns;
         set_expiry(record, value.expires_ns);
     }
-    if (from != to) { count_row(record, true); }
-    if (counts) { changed(record.key); }
+    if (is_recounted) { count_row(record, true); }
+    if (counts) { changed(bucket, record.key); }
     return has_moved ? LearnResult::kMoved : LearnResult::kRefreshed;
 }
 
@@ -240,10 +283,12 @@ LearnResult LearnedTable::learn(const LearnedKey& key, const LearnedValue& value
     const std::uint32_t ref = lookup(bucket, key);
     if (ref != 0) {
         LearnedRecord& record = records_[ref - 1U];
-        if (!is_expired(record.value, now_ns)) { return update(record, value, limit, now_ns); }
+        if (!is_expired(record.value, now_ns)) {
+            return update(bucket, record, value, limit, now_ns);
+        }
         remove(bucket, ref - 1U);
     }
-    const LearnResult refused = refuse(owner_of(key, value), key, limit);
+    const LearnResult refused = refuse(key, value, limit);
     return refused == LearnResult::kNew ? insert(bucket, key, value, now_ns) : refused;
 }
 
@@ -256,6 +301,7 @@ bool LearnedTable::touch(const LearnedKey& key, std::uint64_t seen_ns, std::uint
     LearnedRecord& record = records_[ref - 1U];
     const Writing writing(record);
     record.value.last_seen_ns = std::max(record.value.last_seen_ns, seen_ns);
+    if (is_lease(record)) { return true; }
     const std::uint64_t old = record.value.expires_ns;
     set_expiry(record, expires_ns == 0 ? 0 : std::max(expires_ns, old));
     return true;
@@ -279,7 +325,7 @@ void LearnedTable::remove(std::uint32_t bucket, std::uint32_t index) noexcept {
         record.next = arena_->free_head;
         arena_->free_head = index + 1U;
     }
-    changed(key);
+    changed(bucket, key);
 }
 
 bool LearnedTable::forget(const LearnedKey& key) noexcept {
@@ -401,9 +447,20 @@ std::uint32_t LearnedTable::count(PortIndex port, LearnedKind kind,
                                   IpFamily family) const noexcept {
     if (!is_counted(port) || kind == LearnedKind::kNone) { return 0; }
     const LearnedPort& counts = arena_->ports[port.value];
-    const std::uint32_t count = load_relaxed(counts.count[count_slot(kind, family)]);
-    const bool both = kind == LearnedKind::kBinding && family == IpFamily::kNone;
-    return both ? count + load_relaxed(counts.count[kCountIpv6Binding]) : count;
+    if (kind != LearnedKind::kBinding) {
+        return load_relaxed(counts.count[static_cast<unsigned>(kind) - 1U]);
+    }
+    const std::uint32_t v4 =
+        load_relaxed(counts.count[kCountBinding]) + load_relaxed(counts.count[kCountLease]);
+    const std::uint32_t v6 =
+        load_relaxed(counts.count[kCountIpv6Binding]) + load_relaxed(counts.count[kCountIpv6Lease]);
+    return (family == IpFamily::kV6 ? 0 : v4) + (family == IpFamily::kV4 ? 0 : v6);
+}
+
+std::uint32_t LearnedTable::first_use_count(PortIndex port, IpFamily family) const noexcept {
+    if (!is_counted(port)) { return 0; }
+    const bool v6 = family == IpFamily::kV6;
+    return load_relaxed(arena_->ports[port.value].count[v6 ? kCountIpv6Binding : kCountBinding]);
 }
 
 std::uint32_t LearnedTable::size() const noexcept { return load_relaxed(arena_->live); }

@@ -82,8 +82,8 @@ public:
         port.vlan.tagged_domains = std::move(domains);
     }
 
-    /// Gives the domains their MACs and epochs. Returns what describes the changed MACs of those
-    /// that keep their epoch.
+    /// Gives the domains their MACs, owners of addresses and epochs. Returns what describes the
+    /// changed ones of those domains that keep their epoch.
     [[nodiscard]] std::vector<datapath::DomainDifference> finish(const Snapshot& previous) {
         std::map<DomainId, const Domain*> old;
         for (const Domain& domain : previous.domains) { old.emplace(domain.id, &domain); }
@@ -91,12 +91,17 @@ public:
         for (std::size_t i = 0; i < snapshot_.domains.size(); ++i) {
             Domain& domain = snapshot_.domains[i];
             domain.macs = datapath::MacTable(std::move(macs_[i]));
+            domain.owners = AddressTable(std::move(owners_[i]));
             domain.epoch = snapshot_.generation;
             const auto at = old.find(domain.id);
             if (at == old.end() || !switch_alike(domain, *at->second)) { continue; }
             domain.epoch = at->second->epoch;
-            auto macs = changed_macs(domain.macs, at->second->macs);
-            if (!macs.empty()) { differences.push_back({domain.id, std::move(macs)}); }
+            datapath::DomainDifference difference{
+                domain.id, changed_macs(domain.macs, at->second->macs),
+                changed_addresses(domain.owners, at->second->owners)};
+            if (!difference.macs.empty() || !difference.addresses.empty()) {
+                differences.push_back(std::move(difference));
+            }
         }
         std::sort(differences.begin(), differences.end(),
                   [](const auto& a, const auto& b) { return a.domain < b.domain; });
@@ -116,10 +121,12 @@ private:
             domain.multicast = hearing.multicast;
             snapshot_.domains.push_back(std::move(domain));
             macs_.emplace_back();
+            owners_.emplace_back();
         }
         const PortConfig& port = *snapshot_.ports[index.value];
         Domain& domain = snapshot_.domains[at->second];
         macs_[at->second].push_back({port.mac, index});
+        for (const IpAddr& ip : port.ips) { owners_[at->second].push_back({ip, index, port.mac}); }
         if (port.is_enabled) {
             domain.members.push_back(index);
             if (hearing.is_promiscuous) { domain.promiscuous.push_back(index); }
@@ -151,10 +158,21 @@ private:
         return macs;
     }
 
+    static std::vector<IpAddr> changed_addresses(const AddressTable& a, const AddressTable& b) {
+        std::vector<AddressOwner> rows;
+        std::set_symmetric_difference(a.rows().begin(), a.rows().end(), b.rows().begin(),
+                                      b.rows().end(), std::back_inserter(rows));
+        std::vector<IpAddr> addresses;
+        for (const AddressOwner& row : rows) { addresses.push_back(row.ip); }
+        addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+        return addresses;
+    }
+
     Snapshot& snapshot_;
     DomainRegistry& registry_;
     std::map<DomainKey, std::uint16_t> by_key_;
     std::vector<std::vector<datapath::MacTable::Row>> macs_;
+    std::vector<std::vector<AddressOwner>> owners_;
 };
 
 /// A port keeps its worker for life; a new one goes to the worker with the fewest ports.

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "sluice/base/ids.h"
+#include "sluice/iochain/address_table.h"
 #include "sluice/iochain/connection_table.h"
 #include "sluice/iochain/drop_reason.h"
 #include "sluice/iochain/flow_key.h"
@@ -71,12 +72,13 @@ struct ConnectionView {
     RuleId opener_rule{}, responder_rule{};  ///< If is_current.
 };
 
-/// What slot 1 may see of the addresses that the sending vNIC was seen to use: rows kBinding of
-/// (domain, ingress port). Read only.
+/// What slot 1 may see of who has which address where the frame entered: rows kBinding, and what
+/// the document says. Read only.
 struct BindingView {
-    const LearnedTable* table = nullptr;  ///< nullptr: none are known.
-    DomainId domain;                      ///< That the frame entered.
-    std::uint64_t now_ns = 0;             ///< Monotonic.
+    const LearnedTable* table = nullptr;   ///< nullptr: none are known.
+    DomainId domain;                       ///< That the frame entered.
+    std::uint64_t now_ns = 0;              ///< Monotonic.
+    const AddressTable* owners = nullptr;  ///< Of the domain; nullptr: the document says nothing.
 };
 
 /// Addresses that a frame from the VM claims, for the runner to learn once the whole chain has let
@@ -85,6 +87,9 @@ struct BindingClaims {
     std::array<IpAddr, 2> ips;
     std::uint8_t count = 0;
     LearnedSource source = LearnedSource::kArp;
+    /// Somebody else holds one: the frame was dropped for it, the claim is remembered all the same
+    /// and waits.
+    bool is_contested = false;
 };
 
 /// What slot 2 of one vNIC said to a key, so that another one with the same policy need not look

@@ -8,7 +8,12 @@
 // Change stamps: whatever could alter a decision (a row new, moved, changed, gone, expired) makes
 // epoch() grow. Who loads epoch() before it looks rows up, and remembers it, may use what it found
 // until epoch() differs. Changes of a port's bindings set its port_epoch() to the same value: who
-// used only these asks has_changed() and need not look again if it says no.
+// used only these asks has_changed() and need not look again if it says no. Several ports may have
+// a binding of one address; only its holder()'s counts, the others are kept and wait. So a change
+// of one of them sets the port_epoch() of all.
+//
+// A binding by DHCP (a lease) is worth more than one by first use: a claim never replaces it, nor
+// its expiry, and it is counted apart.
 //
 // Expiry: whole seconds, rounded up. A row is not found from that moment on; pass_time() makes
 // epoch() grow when one may have gone, so that a cached decision notices at the same poll.
@@ -38,8 +43,10 @@ enum class LearnedKind : std::uint8_t {
     kGroupMember,  ///< (domain, port, group MAC): the port wants the group.
     kRouterPort,   ///< (domain, port): a multicast router is there.
     kQuerier,      ///< (domain): a querier of some family was heard at value.port.
+    kDhcpClient,   ///< (domain, port, client, transaction): the client waits for a DHCP server. No
+                   ///< decision reads it: it changes no epoch.
 };
-inline constexpr std::size_t kLearnedKindCount = 6;
+inline constexpr std::size_t kLearnedKindCount = 7;
 
 /// How a row became known.
 enum class LearnedSource : std::uint8_t { kData = 0, kArp, kNd, kDhcp, kIgmp, kMld };
@@ -48,11 +55,11 @@ using BindingSource = LearnedSource;
 /// Identity of a row, 32 bytes without padding. Fields that a kind lacks are zero.
 struct LearnedKey {
     DomainId domain;
-    PortIndex port{0};                      ///< kBinding, kGroupMember, kRouterPort.
+    PortIndex port{0};                      ///< kBinding, kGroupMember, kRouterPort, kDhcpClient.
     LearnedKind kind = LearnedKind::kNone;  //
-    IpFamily family = IpFamily::kNone;      ///< kBinding, kQuerier.
+    IpFamily family = IpFamily::kNone;      ///< kBinding, kQuerier, kDhcpClient.
     std::uint8_t address[16] = {};          ///< IP as in IpAddr, or a MAC in the first six bytes.
-    std::uint8_t reserved[8] = {};
+    std::uint8_t transaction[8] = {};       ///< kDhcpClient: its number.
 
     [[nodiscard]] bool operator==(const LearnedKey& other) const noexcept {
         return __builtin_memcmp(this, &other, sizeof *this) == 0;
@@ -76,6 +83,24 @@ struct LearnedKey {
     [[nodiscard]] static LearnedKey querier(DomainId domain, IpFamily family) noexcept {
         return LearnedKey{domain, PortIndex{0}, LearnedKind::kQuerier, family};
     }
+    /// A DHCPv4 client by its hardware address and `xid`, a number in wire order.
+    [[nodiscard]] static LearnedKey dhcp4_client(DomainId domain, PortIndex port,
+                                                 const MacAddr& client,
+                                                 std::uint32_t xid) noexcept {
+        LearnedKey key = with_mac(LearnedKind::kDhcpClient, domain, port, client);
+        key.family = IpFamily::kV4;
+        __builtin_memcpy(key.transaction, &xid, sizeof xid);
+        return key;
+    }
+    /// A DHCPv6 client by its address on the link and its transaction (24 bits).
+    [[nodiscard]] static LearnedKey dhcp6_client(DomainId domain, PortIndex port,
+                                                 const IpAddr& client,
+                                                 std::uint32_t transaction) noexcept {
+        LearnedKey key{domain, port, LearnedKind::kDhcpClient, IpFamily::kV6};
+        __builtin_memcpy(key.address, client.bytes.data(), sizeof key.address);
+        __builtin_memcpy(key.transaction, &transaction, sizeof transaction);
+        return key;
+    }
     /// The MAC of kMac and kGroupMember.
     [[nodiscard]] MacAddr mac_address() const noexcept {
         MacAddr mac;
@@ -92,7 +117,7 @@ struct LearnedKey {
     /// Whether rows of the kind belong to `port` of the key; else to value.port.
     [[nodiscard]] bool is_per_port() const noexcept {
         return kind == LearnedKind::kBinding || kind == LearnedKind::kGroupMember ||
-               kind == LearnedKind::kRouterPort;
+               kind == LearnedKind::kRouterPort || kind == LearnedKind::kDhcpClient;
     }
 
 private:
@@ -191,14 +216,19 @@ public:
             const_cast<void*>(static_cast<const void*>(&visit)));
     }
 
+    /// The port whose binding of `ip` counts in the domain: a lease before first use, then the
+    /// oldest. kNoPort if there is none. What the document says (AddressTable) comes before it.
+    [[nodiscard]] PortIndex holder(DomainId domain, const IpAddr& ip,
+                                   std::uint64_t now_ns) const noexcept;
+
     /// Learns or refreshes a row. A port may have as many rows (of all kinds) as are free in the
     /// whole table, so that none can crowd the others out; one that has more can only refresh.
-    /// @param limit  rows of the kind (of a binding: of its family) that the row's port may have;
-    /// 0 = none
+    /// @param limit  rows of the kind (of a binding: of its family, leases or others) that the
+    /// row's port may have; 0 = none
     LearnResult learn(const LearnedKey& key, const LearnedValue& value, std::uint32_t limit,
                       std::uint64_t now_ns) noexcept;
-    /// Defers last_seen and expiry (0 = never) of a live row, neither goes back. False if there is
-    /// no such row. Never changes an epoch.
+    /// Defers last_seen and expiry (0 = never; a lease keeps its own) of a live row, neither goes
+    /// back. False if there is no such row. Never changes an epoch.
     bool touch(const LearnedKey& key, std::uint64_t seen_ns, std::uint64_t expires_ns,
                std::uint64_t now_ns) noexcept;
     /// Removes a row. False if there was none.
@@ -241,6 +271,8 @@ public:
     /// Rows of a port, expired ones not yet swept included. Any thread.
     [[nodiscard]] std::uint32_t count(PortIndex port, LearnedKind kind,
                                       IpFamily family = IpFamily::kNone) const noexcept;
+    /// Those of its bindings that are not leases.
+    [[nodiscard]] std::uint32_t first_use_count(PortIndex port, IpFamily family) const noexcept;
     [[nodiscard]] std::uint32_t size() const noexcept;  ///< The same of all ports.
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
     /// Records that were ever in use: for_each() has nothing to show from there on.
@@ -254,12 +286,13 @@ private:
     void pass_second(std::uint64_t now_ns) noexcept;
     [[nodiscard]] std::uint32_t bucket_of(const LearnedKey& key) const noexcept;
     [[nodiscard]] std::uint32_t lookup(std::uint32_t bucket, const LearnedKey& key) const noexcept;
-    [[nodiscard]] LearnResult refuse(PortIndex owner, const LearnedKey& key,
+    [[nodiscard]] LearnResult refuse(const LearnedKey& key, const LearnedValue& value,
                                      std::uint32_t limit) const noexcept;
     LearnResult insert(std::uint32_t bucket, const LearnedKey& key, const LearnedValue& value,
                        std::uint64_t now_ns) noexcept;
-    [[nodiscard]] LearnResult update(LearnedRecord& record, const LearnedValue& value,
-                                     std::uint32_t limit, std::uint64_t now_ns) noexcept;
+    [[nodiscard]] LearnResult update(std::uint32_t bucket, LearnedRecord& record,
+                                     const LearnedValue& value, std::uint32_t limit,
+                                     std::uint64_t now_ns) noexcept;
     void set_expiry(LearnedRecord& record, std::uint64_t expires_ns) noexcept;
     /// Unlinks and frees a record; the caller holds the bucket's lock.
     void remove(std::uint32_t bucket, std::uint32_t index) noexcept;
@@ -268,7 +301,7 @@ private:
     [[nodiscard]] bool copy_live(std::uint32_t index, std::uint64_t now_ns,
                                  LearnedRow& out) const noexcept;
     void count_row(const LearnedRecord& record, bool present) noexcept;
-    void changed(const LearnedKey& key) noexcept;
+    void changed(std::uint32_t bucket, const LearnedKey& key) noexcept;
 
     LearnedArena* arena_;
     struct LearnedBucket* buckets_;

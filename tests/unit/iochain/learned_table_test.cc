@@ -170,6 +170,122 @@ TEST(LearnedTable, PortEpochsFollowTheBindingsOfThePortOnly) {
     EXPECT_TRUE(rig.table.has_changed(kA, seen));
 }
 
+PortIndex holder(const Rig& rig, std::uint64_t now_ns = kNow) {
+    return rig.table.holder(kDomain, IpAddr::v4(0x0a000001), now_ns);
+}
+
+LearnResult claim(Rig& rig, PortIndex port, LearnedSource source, std::uint64_t now_ns,
+                  std::uint64_t expires_ns = 0, std::uint32_t limit = 0) {
+    LearnedValue value;
+    value.source = source;
+    value.expires_ns = expires_ns;
+    return rig.table.learn(LearnedKey::binding(kDomain, port, IpAddr::v4(0x0a000001)), value, limit,
+                           now_ns);
+}
+
+TEST(LearnedTable, TheOldestClaimHoldsTheAddress) {
+    Rig rig;
+    EXPECT_EQ(holder(rig), kNoPort);
+    claim(rig, kB, LearnedSource::kArp, kNow);
+    claim(rig, kA, LearnedSource::kArp, kNow + 1);
+    claim(rig, kB, LearnedSource::kArp, kNow + 2);
+    EXPECT_EQ(holder(rig), kB);
+    EXPECT_EQ(rig.table.holder(kOther, IpAddr::v4(0x0a000001), kNow), kNoPort);
+    EXPECT_EQ(rig.table.holder(kDomain, IpAddr::v4(0x0a000002), kNow), kNoPort);
+}
+
+TEST(LearnedTable, ALeaseComesBeforeAnOlderClaim) {
+    Rig rig;
+    claim(rig, kB, LearnedSource::kArp, kNow);
+    claim(rig, kA, LearnedSource::kArp, kNow + 1);
+    const std::uint32_t seen = rig.table.epoch();
+    EXPECT_EQ(claim(rig, kA, LearnedSource::kDhcp, kNow + 2, kNow + 9 * kSecond),
+              LearnResult::kRefreshed);
+    EXPECT_EQ(holder(rig), kA);
+    EXPECT_TRUE(rig.table.has_changed(kB, seen)) << "who held it notices";
+    EXPECT_EQ(holder(rig, kNow + 10 * kSecond), kB) << "when the lease has ended";
+}
+
+TEST(LearnedTable, AWaitingPortNoticesThatTheHolderWent) {
+    Rig rig;
+    claim(rig, kA, LearnedSource::kArp, kNow);
+    claim(rig, kB, LearnedSource::kArp, kNow + 1);
+    std::uint32_t seen = rig.table.epoch();
+    rig.table.forget(LearnedKey::binding(kDomain, kA, IpAddr::v4(0x0a000001)));
+    EXPECT_EQ(holder(rig), kB);
+    EXPECT_TRUE(rig.table.has_changed(kB, seen));
+    claim(rig, kA, LearnedSource::kArp, kNow + 2);
+    seen = rig.table.epoch();
+    std::uint32_t cursor = 0;
+    rig.table.flush(LearnedFilter::of_port(kB), cursor, 100);
+    EXPECT_EQ(holder(rig), kA);
+    EXPECT_TRUE(rig.table.has_changed(kA, seen));
+}
+
+TEST(LearnedTable, AWaitingPortNoticesThatTheHolderExpired) {
+    Rig rig;
+    claim(rig, kA, LearnedSource::kArp, kNow, kNow + 2 * kSecond);
+    claim(rig, kB, LearnedSource::kArp, kNow + 1);
+    const std::uint32_t seen = rig.table.epoch();
+    rig.table.pass_time(kNow + 2 * kSecond);
+    EXPECT_EQ(holder(rig, kNow + 2 * kSecond), kB);
+    EXPECT_TRUE(rig.table.has_changed(kB, seen));
+}
+
+TEST(LearnedTable, AClaimLeavesALeaseAsItIs) {
+    Rig rig;
+    claim(rig, kA, LearnedSource::kDhcp, kNow, kNow + 5 * kSecond);
+    const LearnedKey key = LearnedKey::binding(kDomain, kA, IpAddr::v4(0x0a000001));
+    const std::uint32_t epoch = rig.table.epoch();
+    EXPECT_EQ(claim(rig, kA, LearnedSource::kArp, kNow + 1), LearnResult::kRefreshed);
+    EXPECT_TRUE(rig.table.touch(key, kNow + 2, kNow + 90 * kSecond, kNow + 2));
+    const auto row = rig.table.find(key, kNow);
+    ASSERT_TRUE(row);
+    EXPECT_EQ(row->source, LearnedSource::kDhcp);
+    EXPECT_EQ(row->expires_ns, kNow + 5 * kSecond);
+    EXPECT_EQ(row->last_seen_ns, kNow + 2);
+    EXPECT_EQ(rig.table.epoch(), epoch);
+}
+
+TEST(LearnedTable, LeasesDoNotCountAsFirstUse) {
+    Rig rig;
+    claim(rig, kA, LearnedSource::kDhcp, kNow, 0, 1);
+    EXPECT_EQ(rig.table.first_use_count(kA, IpFamily::kV4), 0u);
+    EXPECT_EQ(rig.table.count(kA, LearnedKind::kBinding, IpFamily::kV4), 1u);
+    EXPECT_EQ(bind(rig.table, kA, IpAddr::v4(7), 1, 1), LearnResult::kNew);
+    EXPECT_EQ(bind(rig.table, kA, IpAddr::v4(8), 1, 1), LearnResult::kLimit);
+    EXPECT_EQ(rig.table.first_use_count(kA, IpFamily::kV4), 1u);
+    rig.table.forget(LearnedKey::binding(kDomain, kA, IpAddr::v4(0x0a000001)));
+    EXPECT_EQ(rig.table.count(kA, LearnedKind::kBinding, IpFamily::kV4), 1u);
+}
+
+TEST(LearnedTable, AClaimThatBecomesALeaseMakesRoomForAnother) {
+    Rig rig;
+    claim(rig, kA, LearnedSource::kArp, kNow, 0, 1);
+    EXPECT_EQ(bind(rig.table, kA, IpAddr::v4(8), 1, 1), LearnResult::kLimit);
+    claim(rig, kA, LearnedSource::kDhcp, kNow);
+    EXPECT_EQ(bind(rig.table, kA, IpAddr::v4(8), 1, 1), LearnResult::kNew);
+    EXPECT_EQ(rig.table.count(kA, LearnedKind::kBinding), 2u);
+}
+
+TEST(LearnedTable, ADhcpClientChangesNoEpoch) {
+    Rig rig;
+    const LearnedKey key = LearnedKey::dhcp4_client(kDomain, kA, Rig::address(1), 0x12345678);
+    LearnedValue value;
+    value.expires_ns = kNow + kSecond;
+    const std::uint32_t epoch = rig.table.epoch();
+    EXPECT_EQ(rig.table.learn(key, value, 1, kNow), LearnResult::kNew);
+    EXPECT_EQ(
+        rig.table.learn(LearnedKey::dhcp4_client(kDomain, kA, Rig::address(1), 2), value, 1, kNow),
+        LearnResult::kLimit);
+    EXPECT_TRUE(rig.table.find(key, kNow));
+    rig.table.pass_time(kNow + 2 * kSecond);
+    EXPECT_FALSE(rig.table.find(key, kNow + 2 * kSecond));
+    EXPECT_EQ(rig.table.sweep(10, kNow + 2 * kSecond), 1u);
+    EXPECT_EQ(rig.table.epoch(), epoch);
+    EXPECT_EQ(rig.table.count(kA, LearnedKind::kDhcpClient), 0u);
+}
+
 TEST(LearnedTable, AnExpiredRowIsNotFoundAndTheEpochSaysSoAtOnce) {
     Rig rig;
     rig.mac(1, kA, 0, kNow + 5 * kSecond - 1);

@@ -106,7 +106,7 @@ private:
         return {key,
                 direction,
                 is_party ? &view : nullptr,
-                {&context.learned, domain->id, context.now_ns},
+                {&context.learned, domain->id, context.now_ns, &domain->owners},
                 &judgement};
     }
 };

@@ -51,8 +51,8 @@ bool judge_reply(const WorkerContext& context, const FlowKey& reply, const Conne
                  const PortConfig& in, FlowPair& pair) noexcept {
     const Program& opening = pair.opening;
     const PortConfig& out = *context.snapshot->port(opening.output);
-    const DomainId domain = context.snapshot->domains[opening.domain].id;
-    const BindingView bindings{&context.learned, domain, context.now_ns};
+    const Domain& domain = context.snapshot->domains[opening.domain];
+    const BindingView bindings{&context.learned, domain.id, context.now_ns, &domain.owners};
     const Decision from = decide(*out.chain, {reply, Direction::kFromVm, &view, bindings});
     if (from.verdict == Verdict::kDrop) { return false; }
     const Decision to = decide(*in.chain, {reply, Direction::kToVm, &view, bindings});

@@ -136,6 +136,7 @@ DropReason inspect_swsec(const SlotProgram& program, const InspectInput& input,
     BindingClaims claims;
     if (const DropReason reason = judge_conversation(who, input.frame, claims);
         reason != DropReason::kNone) {
+        if (input.claims != nullptr) { *input.claims = who.contested(claims); }
         return reason;
     }
     if (input.claims != nullptr) { *input.claims = who.new_or_learned(claims); }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "controller-agent/check_bindings.h"
 #include "controller-agent/json_fields.h"
 #include "sluice/base/limits.h"
 #include "sluice/net/address_text.h"
@@ -59,6 +60,7 @@ public:
         check_macs();
         check_acls();
         check_dfw();
+        check_bindings(document_, fault_);
         if (fault_.any()) { return fault_.error(); }
         return Ok{};
     }

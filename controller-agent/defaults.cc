@@ -40,9 +40,11 @@ const Meanings& network_meanings() {
          "unknown unicast is flooded to the vNIC; with `enabled` only"},
         {"port_groups[].mac_learning.age_s", "seconds until an idle MAC is forgotten, 0 = never"},
         {"port_groups[].spoofguard", "off, auto or manual"},
-        {"port_groups[].bindings.arp", "IPv4 addresses a vNIC may be seen to own, 0 = no limit"},
-        {"port_groups[].bindings.nd", "IPv6 addresses a vNIC may be seen to own, 0 = no limit"},
-        {"port_groups[].bindings.age_s", "seconds until an idle binding is forgotten, 0 = never"},
+        {"port_groups[].bindings.arp",
+         "IPv4 addresses a vNIC may claim by first use, 1..256, 0 = no limit; leases don't count"},
+        {"port_groups[].bindings.nd", "the same of IPv6"},
+        {"port_groups[].bindings.age_s",
+         "seconds until an idle claim is forgotten, 0 = never; leases end when they end"},
         {"port_groups[].guards.bpdu", "drops spanning-tree frames from the VM"},
         {"port_groups[].guards.dhcp_server", "drops DHCP answers from the VM"},
         {"port_groups[].guards.dhcp_client", "drops DHCP requests from the VM"},
@@ -73,6 +75,10 @@ const Meanings& network_meanings() {
 
 const Meanings& policy_meanings() {
     static const Meanings kMeanings{
+        {"bindings[].port_group", "the only port group, if there is one only"},
+        {"bindings[].mac", "a vNIC of that network: the address is its own; else a host elsewhere"},
+        {"bindings[].ip", "who has it; once in a network"},
+        {"bindings[].vlan", "of a trunk group: the VLAN"},
         {"address_sets[].members", "addresses and prefixes; none = matches nothing"},
         {"groups[].tags", "tags that a member carries; none = no member"},
         {"acls[].applied_to", "groups, port groups, ports"},
@@ -152,6 +158,8 @@ private:
     /// Defaults that depend on other parts of the document.
     static std::string computed(const std::string& key, const Json& value) {
         if (key == "ports[].mac") { return "from the name"; }
+        if (key == "bindings[].mac" || key == "bindings[].ip") { return "none, needed"; }
+        if (key == "bindings[].port_group") { return "see right"; }
         if (key == "ports[].interface") { return "the port's name"; }
         if (key == "uplinks[].device") { return "none"; }
         if (key == "ports[].socket") { return model::default_socket("NAME"); }
@@ -181,6 +189,8 @@ std::vector<DefaultRow> defaults() {
     table.add_object("groups[]", to_json_value(model::Group{}, Detail::kAll));
     table.add_object("acls[]", to_json_value(model::Acl{}, Detail::kAll));
     table.add_object("acls[].rules[]", to_json_value(model::AclRule{}, Detail::kAll));
+    table.add_object("bindings[]", to_json_value(model::Binding{}, Detail::kAll));
+    table.add("bindings[].vlan", "none, a trunk needs one");
     table.add_object("dfw", to_json_value(model::Dfw{}, Detail::kAll));
     table.add_object("dfw.sections[]", to_json_value(model::Section{}, Detail::kAll));
     table.add_object("dfw.sections[].rules[]", to_json_value(model::Rule{}, Detail::kAll));

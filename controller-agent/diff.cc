@@ -181,6 +181,7 @@ std::vector<Change> diff(const model::Document& desired, const model::Document& 
     }
     diff_with_rules("acl", "acl_rule", desired.acls, actual.acls, out);
     diff_dfw(desired.dfw, actual.dfw, out);
+    diff_list("binding", "", desired.bindings, actual.bindings, out);
     return out;
 }
 

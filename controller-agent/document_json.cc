@@ -17,6 +17,7 @@ Result<model::Document> read_document(const nlohmann::json& value, const CheckOp
     model::Document document;
     read_network(root, fault, document);
     read_policy(root, fault, document);
+    read_static_bindings(root, fault, document);
     read_unsupported(root, fault);
     root.finish();
     if (fault.any()) { return fault.error(); }

@@ -18,6 +18,7 @@ namespace sluice::agent {
 
 void read_network(Fields& root, Fault& fault, model::Document& document);  // host .. ports
 void read_policy(Fields& root, Fault& fault, model::Document& document);   // address_sets .. dfw
+void read_static_bindings(Fields& root, Fault& fault, model::Document& document);  // bindings
 void read_unsupported(Fields& root, Fault& fault);  // nouns of later versions
 
 /// The `tags` object of a port or group.

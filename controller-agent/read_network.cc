@@ -107,8 +107,8 @@ void read_mac_learning(Fields fields, model::MacLearning& learning) {
 }
 
 void read_bindings(Fields fields, model::BindingLimits& bindings) {
-    fields.number("arp", bindings.arp, 0, kBindingPerPortMax);
-    fields.number("nd", bindings.nd, 0, kBindingPerPortMax);
+    fields.number("arp", bindings.arp, 0, kBindingLimitMax);
+    fields.number("nd", bindings.nd, 0, kBindingLimitMax);
     fields.number("age_s", bindings.age_s, 0, kBindingAgeMaxS);
     fields.finish();
 }

@@ -29,7 +29,6 @@ void read_unsupported(Fields& root, Fault& fault) {
     refuse_list(root, fault, "vteps", "vtep");
     refuse_list(root, fault, "service_chains", "service_chain");
     refuse_list(root, fault, "routers", "router");
-    refuse_list(root, fault, "bindings", "binding");
     Fields encryption(root.take("encryption"), "encryption", "", fault);
     refuse_list(encryption, fault, "key_policies", "encryption key_policy");
     refuse_list(encryption, fault, "rules", "encryption rule");

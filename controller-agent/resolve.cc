@@ -3,6 +3,7 @@
 #include "sluice/model/resolve.h"
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "sluice/net/address_text.h"
@@ -48,6 +49,47 @@ struct Resolver::Index {
             by_port_group[port.port_group].push_back(i);
             for (const auto& [key, value] : port.tags) { by_tag[tag_key(key, value)].push_back(i); }
         }
+        index_bindings();
+    }
+
+    /// Bindings of ports' MACs in domains that the ports are in.
+    void index_bindings() {
+        if (document.bindings.empty()) { return; }
+        std::map<std::pair<std::string_view, MacAddr>, PortIndices> by_mac;
+        for (std::size_t i = 0; i < document.ports.size(); ++i) {
+            const PortGroup* group = find(port_groups, document.ports[i].port_group);
+            if (group == nullptr) { continue; }
+            by_mac[{group->switch_name, document.ports[i].mac}].push_back(i);
+        }
+        for (const Binding& binding : document.bindings) {
+            const PortGroup* group = find(port_groups, binding.port_group);
+            if (group == nullptr) { continue; }
+            const auto at = by_mac.find({group->switch_name, binding.mac});
+            if (at == by_mac.end()) { continue; }
+            for (const std::size_t i : at->second) {
+                const Port& port = document.ports[i];
+                const Vlan& vlan = effective_vlan(port, *find(port_groups, port.port_group));
+                if (carries(vlan, vlan_of(binding, *group))) { bound[i].push_back(binding.ip); }
+            }
+        }
+    }
+
+    static bool carries(const Vlan& vlan, std::uint16_t id) {
+        if (vlan.mode != VlanMode::kTrunk) {
+            return id == (vlan.mode == VlanMode::kAccess ? vlan.id : 0);
+        }
+        return std::any_of(vlan.ranges.begin(), vlan.ranges.end(), [id](const VlanRange& range) {
+            return range.first <= id && id <= range.last;
+        });
+    }
+
+    [[nodiscard]] std::vector<IpAddr> addresses_of(std::size_t port) const {
+        std::vector<IpAddr> all = own_ips(document.ports[port]);
+        const auto found = bound.find(port);
+        if (found != bound.end()) {
+            all.insert(all.end(), found->second.begin(), found->second.end());
+        }
+        return all;
     }
 
     /// Lengths first, so that no two pairs share a key.
@@ -81,6 +123,7 @@ struct Resolver::Index {
     std::unordered_map<std::string_view, std::size_t> ports;
     std::unordered_map<std::string_view, PortIndices> by_port_group;
     std::unordered_map<std::string, PortIndices> by_tag;
+    std::unordered_map<std::size_t, std::vector<IpAddr>> bound;
 };
 
 Resolver::Resolver(const Document& document) : index_(std::make_unique<Index>(document)) {}
@@ -94,7 +137,7 @@ Addresses Resolver::addresses(std::string_view item) const {
     if (const AddressSet* set = address_set(item)) { return Addresses{false, set->members}; }
     Addresses result;
     for (const std::size_t i : ports(item)) {
-        for (const IpAddr& ip : own_ips(index_->document.ports[i])) {
+        for (const IpAddr& ip : index_->addresses_of(i)) {
             const std::uint8_t width = ip.is_v4() ? 32 : 128;
             result.prefixes.push_back(IpPrefix{ip, width});
         }

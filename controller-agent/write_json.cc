@@ -320,6 +320,15 @@ Json to_json_value(const model::Dfw& dfw, Detail detail) {
     return std::move(out).take();
 }
 
+Json to_json_value(const model::Binding& binding, Detail detail) {
+    Writer out(detail);
+    out.always("port_group", binding.port_group);
+    out.always("mac", to_string(binding.mac));
+    out.always("ip", to_string(binding.ip));
+    if (binding.vlan) { out.always("vlan", *binding.vlan); }
+    return std::move(out).take();
+}
+
 Json to_json_value(const model::Document& document, Detail detail) {
     Writer out(detail);
     out.part("host", to_json_value(document.host, detail));
@@ -331,6 +340,7 @@ Json to_json_value(const model::Document& document, Detail detail) {
     out.part("groups", objects(document.groups, detail));
     out.part("acls", objects(document.acls, detail));
     out.part("dfw", to_json_value(document.dfw, detail));
+    out.part("bindings", objects(document.bindings, detail));
     return std::move(out).take();
 }
 

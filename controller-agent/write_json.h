@@ -30,6 +30,7 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json to_json_value(const model::Rule& rule, Detail detail);
 [[nodiscard]] Json to_json_value(const model::Section& section, Detail detail);
 [[nodiscard]] Json to_json_value(const model::Dfw& dfw, Detail detail);
+[[nodiscard]] Json to_json_value(const model::Binding& binding, Detail detail);
 [[nodiscard]] Json to_json_value(const model::Document& document, Detail detail);
 
 /// Words of the interface for the model's choices.

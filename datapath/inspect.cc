@@ -32,20 +32,22 @@ bool admit_source(WorkerContext& context, Packet& packet, const PortConfig& in,
     return false;
 }
 
-// What is dropped teaches nothing.
+// What is dropped teaches nothing, but a claim that waits for the address's holder to go.
 bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
                   std::uint16_t domain_index) noexcept {
     const PortIndex index = packet.frame.key.port;
-    const DomainId domain = context.snapshot->domains[domain_index].id;
+    const Domain& domain = context.snapshot->domains[domain_index];
     const BindingView bindings = view_bindings(context, domain_index, packet.frame.key);
     BindingClaims claims;
     const Decision decision =
         inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
                 packet.is_related, context.now_ns, bindings, &claims);
-    if (is_spoof(decision.reason)) { note_refused(context, packet.frame.key, domain, claims); }
+    if (is_spoof(decision.reason)) { note_refused(context, packet.frame.key, domain.id, claims); }
+    if (claims.is_contested) { learn_claims(context, packet.frame.key, domain.id, claims); }
     if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
     if (!admit_source(context, packet, in, domain_index)) { return false; }
-    learn_claims(context, packet.frame.key, domain, claims);
+    learn_claims(context, packet.frame.key, domain.id, claims);
+    snoop_dhcp(context, packet.frame, in, domain);
     return true;
 }
 

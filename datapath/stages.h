@@ -146,6 +146,13 @@ void keep_binding(WorkerContext& context, const FlowKey& key, std::uint32_t used
 void note_refused(WorkerContext& context, const FlowKey& key, DomainId domain,
                   const BindingClaims& tried) noexcept;
 
+// dhcp_snooping.cc
+/// Learns from a DHCP message that the whole chain of `in` let pass: who asks, which address a
+/// server lends him, and that he gives it back. Before the frame is switched. Other frames: no
+/// effect.
+void snoop_dhcp(WorkerContext& context, const ParsedFrame& frame, const PortConfig& in,
+                const Domain& domain) noexcept;
+
 // inspect.cc
 /// Takes a frame that is a conversation with the switch through the source's chain, and learns from
 /// it. False: dropped.

@@ -15,9 +15,11 @@ public:
     [[nodiscard]] const SwsecProgram& program() const noexcept { return program_; }
     [[nodiscard]] const SwsecInput& config() const noexcept { return program_.config(); }
 
-    /// True if `ip` is the vNIC's: given by the document, or bound to it by first use under `auto`.
+    /// True if `ip` is the vNIC's: given by the document or, under `auto`, bound to it by a lease
+    /// or by first use, and nobody comes before it.
     [[nodiscard]] bool owns(const IpAddr& ip) const noexcept {
-        return program_.owns(ip) || (config().first_use && is_bound(ip));
+        return program_.owns(ip) || is_given_here(ip) ||
+               (config().first_use && holder(ip) == Holder::kSelf);
     }
     /// True if SpoofGuard is off or `ip` is the vNIC's.
     [[nodiscard]] bool may_use(const IpAddr& ip) const noexcept {
@@ -28,7 +30,7 @@ public:
         return !config().spoofguard || mac == config().mac;
     }
     /// True if the vNIC may say that all of these are its own: they are, or there is room for what
-    /// is new.
+    /// is new and nobody's.
     [[nodiscard]] bool may_claim(const BindingClaims& claims) const noexcept;
     [[nodiscard]] bool may_claim(const IpAddr& ip) const noexcept {
         return may_claim(BindingClaims{{ip}, 1, LearnedSource::kArp});
@@ -37,8 +39,18 @@ public:
     /// What of `claims` is to be learned: not what the document gives the vNIC anyway.
     [[nodiscard]] BindingClaims new_or_learned(const BindingClaims& claims) const noexcept;
 
+    /// Those of `claims` that the vNIC could make if nobody else had the address: to be remembered
+    /// although the frame is refused. None unless `auto`.
+    [[nodiscard]] BindingClaims contested(const BindingClaims& claims) const noexcept;
+
 private:
-    [[nodiscard]] bool is_bound(const IpAddr& ip) const noexcept;
+    /// Who has an address here, before any question of limits.
+    enum class Holder : std::uint8_t { kNobody, kSelf, kOther };
+    [[nodiscard]] Holder holder(const IpAddr& ip) const noexcept;
+    /// True if the document makes `ip` the vNIC's in this domain.
+    [[nodiscard]] bool is_given_here(const IpAddr& ip) const noexcept {
+        return bindings_.owners != nullptr && bindings_.owners->owns(port_, ip);
+    }
     /// True if `count` more addresses of the family fit into the vNIC's limit.
     [[nodiscard]] bool has_room(IpFamily family, std::uint32_t count) const noexcept;
 

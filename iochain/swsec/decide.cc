@@ -150,7 +150,8 @@ DropReason inspect_swsec(const SlotProgram& program, const InspectInput& input,
     if (const DropReason reason = judge_conversation(who, input.frame, claims);
         reason != DropReason::kNone) {
         if (input.claims != nullptr) {
-            *input.claims = refused_of(who, input.frame, reason, claims);
+            *input.claims = who.config().first_use ? who.contested(claims)
+                                                   : refused_of(who, input.frame, reason, claims);
         }
         return reason;
     }

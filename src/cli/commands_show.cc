@@ -94,7 +94,9 @@ constexpr std::array kBindingFields{
     Field{"PORT", "port", as_text},
     Field{"MAC", "mac", as_text},
     Field{"IP", "ip", as_text},
+    Field{"VLAN", "vlan", as_text, kRight},
     Field{"SOURCE", "source", as_text},
+    Field{"STATE", "state", as_text},
     Field{"SEEN", "age_s", as_duration, kRight},
     Field{"EXPIRES", "expires_s", as_duration, kRight},
 };
@@ -103,6 +105,7 @@ constexpr std::array kArpFields{
     Field{"SWITCH", "switch", as_text}, Field{"VLAN", "vlan", as_text, kRight},
     Field{"IP", "ip", as_text},         Field{"MAC", "mac", as_text},
     Field{"PORT", "port", as_text},     Field{"SOURCE", "source", as_text},
+    Field{"STATE", "state", as_text},   Field{"EXPIRES", "expires_s", as_duration, kRight},
 };
 
 // "10: 3, 20: 1": VLANs and how many ports are in them; 0 is untagged.
@@ -224,7 +227,8 @@ std::vector<Command> show_commands() {
          {"show flows --top 10"},
          render_flows},
         {"show bindings",
-         "addresses of each port: from the document, and seen in ARP and neighbour discovery",
+         "addresses of each port: from the document, from DHCP, and seen in ARP and neighbour "
+         "discovery; a `seen` one waits for who holds the address",
          {any_port},
          {"show bindings", "show bindings vm1"},
          render_bindings},

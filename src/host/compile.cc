@@ -82,6 +82,13 @@ public:
         port.vlan.tagged_domains = std::move(domains);
     }
 
+    /// Puts a binding of the document into its domain, if a port has entered it. After the ports.
+    void bind(const model::Binding& binding, const model::PortGroup& group) {
+        const auto at = by_key_.find({group.switch_name, model::vlan_of(binding, group)});
+        if (at == by_key_.end()) { return; }
+        owners_[at->second].push_back({binding.ip, kNoPort, binding.mac});
+    }
+
     /// Gives the domains their MACs, owners of addresses and epochs. Returns what describes the
     /// changed ones of those domains that keep their epoch.
     [[nodiscard]] std::vector<datapath::DomainDifference> finish(const Snapshot& previous) {
@@ -91,6 +98,9 @@ public:
         for (std::size_t i = 0; i < snapshot_.domains.size(); ++i) {
             Domain& domain = snapshot_.domains[i];
             domain.macs = datapath::MacTable(std::move(macs_[i]));
+            for (AddressOwner& owner : owners_[i]) {
+                if (owner.port == kNoPort) { owner.port = domain.macs.find(owner.mac); }
+            }
             domain.owners = AddressTable(std::move(owners_[i]));
             domain.epoch = snapshot_.generation;
             const auto at = old.find(domain.id);
@@ -434,6 +444,9 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
                              std::to_string(kDomainMax) + " layer-2 domains",
                          "port " + port.name};
         }
+    }
+    for (const model::Binding& binding : document.bindings) {
+        switching.bind(binding, *resolver.port_group(binding.port_group));
     }
     const PortSet described = set_policy_epochs(document, indices, previous, next);
     if (uplinks) {

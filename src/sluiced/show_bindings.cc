@@ -2,6 +2,7 @@
 // show bindings, show arps, flush bindings. The table of what workers learned is read in slices,
 // with a breath of the control loop between them, beside workers that go on.
 #include <algorithm>
+#include <string_view>
 #include <tuple>
 
 #include "sluice/net/address_text.h"
@@ -39,12 +40,17 @@ const Domain* domain_of(const Snapshot& snapshot, DomainId id) {
     return nullptr;
 }
 
-json row_of(const PortConfig& port, const MacAddr& mac, const IpAddr& ip, const char* source) {
-    return {{"port", port.name},     {"port_group", port.port_group},
-            {"mac", to_string(mac)}, {"ip", to_string(ip)},
-            {"source", source},      {"switch", nullptr},
-            {"vlan", nullptr},       {"age_s", nullptr},
-            {"expires_s", nullptr}};
+/// @param port  nullptr: a host elsewhere
+json row_of(const PortConfig* port, const MacAddr& mac, const IpAddr& ip, const char* source) {
+    json row = {{"port", nullptr},     {"port_group", nullptr}, {"mac", to_string(mac)},
+                {"ip", to_string(ip)}, {"source", source},      {"state", "active"},
+                {"switch", nullptr},   {"vlan", nullptr},       {"age_s", nullptr},
+                {"expires_s", nullptr}};
+    if (port != nullptr) {
+        row["port"] = port->name;
+        row["port_group"] = port->port_group;
+    }
+    return row;
 }
 
 void set_domain(json& row, const Domain* domain) {
@@ -53,26 +59,59 @@ void set_domain(json& row, const Domain* domain) {
     row["vlan"] = domain->vlan;
 }
 
-/// What the document gives a port. A trunk's addresses belong to none of its VLANs.
+/// The `ips` of a port. A trunk's belong to none of its VLANs.
 void add_static(const Snapshot& snapshot, const PortConfig& port, json& rows) {
     const std::uint16_t index = port.vlan.untagged_domain;
     for (const IpAddr& ip : port.ips) {
-        json row = row_of(port, port.mac, ip, "static");
+        json row = row_of(&port, port.mac, ip, "static");
         if (index != datapath::kNoDomain) { set_domain(row, &snapshot.domains[index]); }
         rows.push_back(std::move(row));
     }
 }
 
-json learned_row(const Snapshot& snapshot, const PortConfig& port, const LearnedRow& learned,
+/// The `bindings` of the document. What one of them adds to a port's own `ips` is none.
+void add_bindings(const Snapshot& snapshot, PortIndex wanted, json& rows) {
+    for (const Domain& domain : snapshot.domains) {
+        for (const AddressOwner& owner : domain.owners.rows()) {
+            if (wanted != kNoPort && owner.port != wanted) { continue; }
+            const PortConfig* port = snapshot.port(owner.port);
+            if (port != nullptr && std::count(port->ips.begin(), port->ips.end(), owner.ip) > 0) {
+                continue;
+            }
+            json row = row_of(port, owner.mac, owner.ip, "static");
+            set_domain(row, &domain);
+            rows.push_back(std::move(row));
+        }
+    }
+}
+
+/// Whether a learned row counts, or waits for whoever comes before it.
+bool is_active(const LearnedTable& table, const Domain* domain, const LearnedKey& key,
+               std::uint64_t now) {
+    const IpAddr ip = key.ip_address();
+    if (domain != nullptr && domain->owner(ip) != nullptr) {
+        return domain->owners.owns(key.port, ip);
+    }
+    return table.holder(key.domain, ip, now) == key.port;
+}
+
+json learned_row(const Snapshot& snapshot, const LearnedTable& table, const LearnedRow& learned,
                  std::uint64_t now) {
     const LearnedValue& value = learned.value;
-    json row = row_of(port, value.mac, learned.key.ip_address(), source_text(value.source));
-    set_domain(row, domain_of(snapshot, learned.key.domain));
+    json row = row_of(snapshot.port(learned.key.port), value.mac, learned.key.ip_address(),
+                      source_text(value.source));
+    const Domain* domain = domain_of(snapshot, learned.key.domain);
+    set_domain(row, domain);
+    if (!is_active(table, domain, learned.key, now)) { row["state"] = "seen"; }
     row["age_s"] = (now - std::min(now, value.last_seen_ns)) / kNsPerSecond;
     if (value.expires_ns != 0) {
         row["expires_s"] = (value.expires_ns - std::min(value.expires_ns, now)) / kNsPerSecond;
     }
     return row;
+}
+
+std::string_view port_of(const json& row) {
+    return row["port"].is_null() ? std::string_view() : row["port"].get_ref<const std::string&>();
 }
 
 using Place = std::tuple<std::string, unsigned, std::string>;
@@ -101,20 +140,20 @@ AnswerLater ShowService::bindings(std::string port) {
         }
     };
     add_given(dataplane_.snapshot());
+    add_bindings(dataplane_.snapshot(), wanted, rows);
     const std::uint64_t now = worker_now_ns();
     for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kSlice) {
         dataplane_.learned().for_each(at, kSlice, now, [&](const LearnedRow& learned) {
             if (learned.key.kind != LearnedKind::kBinding) { return; }
             if (wanted != kNoPort && learned.key.port != wanted) { return; }
             const Snapshot& snapshot = dataplane_.snapshot();
-            const PortConfig* config = snapshot.port(learned.key.port);
-            if (config != nullptr) { rows.push_back(learned_row(snapshot, *config, learned, now)); }
+            if (snapshot.port(learned.key.port) == nullptr) { return; }
+            rows.push_back(learned_row(snapshot, dataplane_.learned(), learned, now));
         });
         co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
     }
-    std::stable_sort(rows.begin(), rows.end(), [](const json& a, const json& b) {
-        return a["port"].get_ref<const std::string&>() < b["port"].get_ref<const std::string&>();
-    });
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const json& a, const json& b) { return port_of(a) < port_of(b); });
     co_return rows;
 }
 

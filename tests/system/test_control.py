@@ -91,7 +91,7 @@ def test_what_is_no_document_is_refused(scene, text):
     assert_refused(scene, scene.daemon.apply_error(text), generation, "")
 
 
-@pytest.mark.parametrize("noun", ["routers", "service_chains", "bindings", "vteps"])
+@pytest.mark.parametrize("noun", ["routers", "service_chains", "vteps"])
 def test_nouns_of_later_are_refused(scene, noun):
     generation = scene.daemon.cli("status")["generation"]
     error = scene.daemon.apply_error(scene.document(**{noun: [{"name": "x1"}]}))

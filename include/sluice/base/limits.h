@@ -40,7 +40,11 @@ inline constexpr std::uint32_t kRateMaxPps = 100000000;
 inline constexpr std::uint32_t kConnectionMax = 64000000;
 inline constexpr std::uint32_t kFlowMax =
     64000000;  ///< Flow-table entries a port group may ask for, a vNIC.
-inline constexpr std::uint32_t kBindingPerPortMax = 4096;
+inline constexpr std::uint32_t kBindingLimitMax =
+    256;  ///< Addresses of a family that a port group may let a vNIC claim by first use.
+inline constexpr std::uint32_t kBindingPerPortMax =
+    4096;  ///< The same where there is no limit, and leases: what is remembered of a vNIC.
+inline constexpr std::size_t kStaticBindingMax = 1000000;  ///< `bindings` of the document.
 inline constexpr std::uint32_t kBindingAgeMaxS = 30U * 86400U;
 inline constexpr std::uint32_t kMacLearningMax = 65536;
 inline constexpr std::uint32_t kQuerierIntervalMaxS = 18000;  ///< Seconds between general queries.
@@ -100,7 +104,12 @@ inline constexpr std::uint32_t kLearnedCapacityDefault =
     1U << 20U;  ///< MACs, bindings and groups; memory is taken as they come.
 inline constexpr std::uint32_t kPendingPerPortMax =
     256;  ///< Addresses that SpoofGuard refused a vNIC and that wait for a word on them.
-inline constexpr std::uint32_t kPendingAgeS = 86400;     ///< Without being tried again.
+inline constexpr std::uint32_t kPendingAgeS = 86400;  ///< Without being tried again.
+inline constexpr std::uint32_t kDhcpClientPerPortMax =
+    256;  ///< DHCP transactions of one vNIC that wait for a server.
+inline constexpr std::uint32_t kDhcpClientSeconds = 120;  ///< How long one is waited for.
+inline constexpr std::size_t kDhcp6LeaseMax = 32;         ///< Addresses of one DHCPv6 message.
+inline constexpr std::uint8_t kDhcp6RelayMax = 8;  ///< Nested relays (RFC 8415 HOP_COUNT_LIMIT).
 inline constexpr std::uint32_t kGroupPerPortMax = 1024;  ///< Multicast groups that a port may join.
 inline constexpr std::size_t kGroupCacheSize = 64;       ///< Groups whose ports a worker keeps.
 inline constexpr std::size_t kMembershipRecordMax = 512;  ///< Group records read of one report.

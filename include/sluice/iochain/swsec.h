@@ -18,8 +18,8 @@ struct SwsecInput {
     std::vector<IpAddr> ips;  ///< The vNIC's own addresses, any order.
     bool spoofguard = false;  ///< SpoofGuard is on. `manual`: only `mac` and `ips`; without `ips`,
                               ///< the EUI-64 link-local.
-    bool first_use = false;   ///< With spoofguard, `auto`: `ips`, and what was first used within
-                              ///< `bindings`.
+    bool first_use = false;   ///< With spoofguard, `auto`: `ips`, and leases, and what was first
+                              ///< used within `bindings`.
     model::BindingLimits bindings;
     bool forged_transmits = false;  ///< Foreign source MACs pass, be it to forge, to learn them or
                                     ///< because the vNIC may change its own.

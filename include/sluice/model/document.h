@@ -7,6 +7,7 @@
 
 #include "sluice/model/acl.h"
 #include "sluice/model/address_set.h"
+#include "sluice/model/binding.h"
 #include "sluice/model/dfw.h"
 #include "sluice/model/group.h"
 #include "sluice/model/host.h"
@@ -29,6 +30,7 @@ struct Document {
     std::vector<Group> groups;
     std::vector<Acl> acls;
     Dfw dfw;
+    std::vector<Binding> bindings;
 
     bool operator==(const Document&) const = default;
 };

@@ -35,8 +35,9 @@ public:
     Resolver(Resolver&&) noexcept;
     Resolver& operator=(Resolver&&) noexcept;
 
-    /// Addresses of one item: an address or prefix, an address set, or the `ips` of the ports
-    /// behind a group, a port group or a port. `any` is any. A name that does not exist gives
+    /// Addresses of one item: an address or prefix, an address set, or the own addresses of
+    /// the ports behind a group, a port group or a port: their `ips` and what `bindings` gives
+    /// their MACs. `any` is any. A name that does not exist gives
     /// nothing.
     [[nodiscard]] Addresses addresses(std::string_view item) const;
 

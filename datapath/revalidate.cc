@@ -18,12 +18,14 @@ bool receivers_hold(const Snapshot& snapshot, const Domain& domain,
     });
 }
 
-bool changed_rules(const PolicyDifference& policy, const FlowKey& key,
+bool changed_rules(const WorkerContext& context, const PolicyDifference& policy, const FlowKey& key,
                    const Program& program) noexcept {
     const bool is_flooded = (program.flags & kProgramFlood) != 0;  // To more ports than `output`.
     if (!policy.concerns(key.port) && !policy.concerns(program.output) && !is_flooded) {
         return false;
     }
+    // Judged by the key of the connection that announced it.
+    if (program.tracked && context.connections.is_related(program.connection)) { return true; }
     return policy.matches(key, program.side == ConnectionSide::kResponder);
 }
 
@@ -38,12 +40,13 @@ bool changed_macs(const Difference& difference, const Domain& domain, const Flow
 
 // Whether one of the changes since the program was made may concern it. Newest first: most programs
 // lack that one only.
-bool is_concerned(const Snapshot& snapshot, const Domain* domain, const FlowKey& key,
+bool is_concerned(const WorkerContext& context, const Domain* domain, const FlowKey& key,
                   const FlowState& state) noexcept {
+    const Snapshot& snapshot = *context.snapshot;
     for (auto at = snapshot.differences.rbegin(); at != snapshot.differences.rend(); ++at) {
         const Difference& difference = **at;
         if (difference.generation <= state.generation) { return false; }
-        if (difference.policy && changed_rules(*difference.policy, key, state.program)) {
+        if (difference.policy && changed_rules(context, *difference.policy, key, state.program)) {
             return true;
         }
         if (domain != nullptr && changed_macs(difference, *domain, key)) { return true; }
@@ -67,7 +70,7 @@ bool revalidate(const WorkerContext& context, const FlowKey& key, FlowState& sta
         (domain->epoch > state.generation || !receivers_hold(snapshot, *domain, state))) {
         return false;
     }
-    if (is_concerned(snapshot, domain, key, state)) { return false; }
+    if (is_concerned(context, domain, key, state)) { return false; }
     if (state.learned != static_cast<std::uint32_t>(context.stamp >> 32U) &&
         !learned_holds(context, *in, index, key, state)) {
         return false;

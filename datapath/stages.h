@@ -94,6 +94,11 @@ void end_flows(WorkerContext& context, const Packet& packet) noexcept;
 /// @return kNone if packet.flow says how the frame ends.
 [[nodiscard]] DropReason resolve_fragment(WorkerContext& context, Packet& packet) noexcept;
 
+// alg.cc
+/// The connection step let `packet` through and its payload is for the connection's ALG.
+/// @param is_first  of TrackOutcome
+void read_payload(WorkerContext& context, const Packet& packet, bool is_first) noexcept;
+
 // steps.cc
 /// Runs the VLAN steps of a program on a frame that nobody shares. False: no room (the frame must
 /// be dropped).

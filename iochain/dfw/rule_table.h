@@ -35,6 +35,7 @@ struct RuleOutcome {
     bool log = false;
     bool stateful = true;
     bool tcp_strict = true;
+    model::Alg alg = model::Alg::kNone;
 };
 
 class RuleTable {

@@ -13,7 +13,8 @@
 namespace sluice::datapath {
 namespace {
 
-void fill_view(const Connection& record, ConnectionSide side, ConnectionView& view) noexcept {
+void fill_view(WorkerContext& context, const Connection& record, ConnectionSide side,
+               FlowKey& parent_key, ConnectionView& view) noexcept {
     const ConnectionTuple& tuple = record.tuple;
     const std::uint8_t flags = record.flags;
     const bool opener_is_a = (flags & kConnOpenerIsA) != 0;
@@ -34,6 +35,10 @@ void fill_view(const Connection& record, ConnectionSide side, ConnectionView& vi
         tuple.protocol ==
             58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
         std::swap(key.source_port, key.destination_port);
+    }
+    if ((flags & kConnRelated) != 0 &&
+        context.connections.expectations().parent_of(key, tuple.domain, parent_key)) {
+        view.parent_key = &parent_key;
     }
 }
 
@@ -194,12 +199,8 @@ void Composer::find_connection() noexcept {
     Connection record;
     has_connection = context.connections.snapshot(program.connection, record);
     if (!has_connection) { return; }
-    fill_view(record, program.side, view);
+    fill_view(context, record, program.side, parent_key, view);
     is_party = runs_between(record);
-    if ((record.flags & kConnRelated) != 0 &&
-        context.connections.expectations().parent_of(view.opener_key, domain->id, parent_key)) {
-        view.parent_key = &parent_key;
-    }
     // What the document says of both ends has not changed since it was asked; who answers an
     // unknown unicast was not.
     view.is_current = is_party && is_direct && record.responder_port != kNoPort &&
@@ -502,10 +503,10 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
 }  // namespace
 
 bool view_connection(WorkerContext& context, ConnectionHandle handle, ConnectionSide side,
-                     ConnectionView& view) noexcept {
+                     FlowKey& parent_key, ConnectionView& view) noexcept {
     Connection record;
     if (!context.connections.snapshot(handle, record)) { return false; }
-    fill_view(record, side, view);
+    fill_view(context, record, side, parent_key, view);
     return true;
 }
 

@@ -35,8 +35,10 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept;
 /// burst overlap.
 void foresee(WorkerContext& context, Packet& packet) noexcept;
 /// Copies what slot 2 needs of a live connection; false if it is gone.
+/// @param parent_key  what view.parent_key points to, if the connection was announced
 [[nodiscard]] bool view_connection(WorkerContext& context, ConnectionHandle handle,
-                                   ConnectionSide side, ConnectionView& view) noexcept;
+                                   ConnectionSide side, FlowKey& parent_key,
+                                   ConnectionView& view) noexcept;
 
 // revalidate.cc
 /// still_holds() for a program of an older stamp.

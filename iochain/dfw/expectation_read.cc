@@ -71,10 +71,11 @@ void ExpectationTable::read_lines(const AlgPayload& payload, std::uint64_t now_n
         line.restart(payload.sequence, false);
         at = 0;
     }
+    std::uint32_t left = kExpectationPerConnection;  // A segment full of them costs no more.
     for (; at < payload.bytes.size(); ++at) {
         const char c = static_cast<char>(payload.bytes[at]);
         if (c == '\n') {
-            if (!line.skips) { take_line(*session, line, payload, now_ns); }
+            if (!line.skips && left > 0 && take_line(*session, line, payload, now_ns)) { --left; }
             line.size = 0;
             line.skips = false;
         } else if (line.size == line.text.size()) {
@@ -87,20 +88,22 @@ void ExpectationTable::read_lines(const AlgPayload& payload, std::uint64_t now_n
     line.next = end;
 }
 
-void ExpectationTable::take_line(Session& session, Line& line, const AlgPayload& payload,
+bool ExpectationTable::take_line(Session& session, const Line& line, const AlgPayload& payload,
                                  std::uint64_t now_ns) noexcept {
     std::string_view text = line.view();
     if (!text.empty() && text.back() == '\r') { text.remove_suffix(1); }
     const bool from_client = payload.side == ConnectionSide::kOpener;
     if (from_client && iochain::is_epsv_all(text)) { session.epsv_all = true; }
     const auto endpoint = iochain::ftp_endpoint(text, from_client);
-    if (!endpoint) { return; }
+    if (!endpoint) { return false; }
     const bool is_extended = endpoint->address.family == IpFamily::kNone;
     const bool is_own = is_extended || endpoint->address == payload.key.source();
     if (!is_own || !may_listen(endpoint->port) || (session.epsv_all && !is_extended)) {
-        return refuse();  // A bounce (RFC 2577 §3), or a promise broken (RFC 2428 §4).
+        refuse();  // A bounce (RFC 2577 §3), or a promise broken (RFC 2428 §4).
+        return true;
     }
     expect(payload, endpoint->port, now_ns);
+    return true;
 }
 
 }  // namespace sluice

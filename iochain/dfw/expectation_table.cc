@@ -46,11 +46,34 @@ void fill_parent_key(const Entry& entry, FlowKey& key) noexcept {
 }
 
 template <typename Entry>
+bool same_way(const Entry& entry, const std::uint8_t* source,
+              const std::uint8_t* destination) noexcept {
+    return std::memcmp(entry.source_ip, source, 16) == 0 &&
+           std::memcmp(entry.destination_ip, destination, 16) == 0;
+}
+
+template <typename Entry>
 bool is_between(const Entry& entry, const FlowKey& key, DomainId domain) noexcept {
     return entry.domain == domain && entry.protocol == key.protocol &&
            entry.destination_port == key.destination_port && entry.family == key.family() &&
-           std::memcmp(entry.source_ip, key.source_ip, 16) == 0 &&
-           std::memcmp(entry.destination_ip, key.destination_ip, 16) == 0;
+           same_way(entry, key.source_ip, key.destination_ip);
+}
+
+// Announced by the same connection, and pending.
+template <typename Entry>
+bool is_sibling(const Entry& entry, const Entry& wanted) noexcept {
+    return entry.state == ExpectationState::kPending && entry.domain == wanted.domain &&
+           entry.protocol == wanted.protocol &&
+           entry.parent_source_port == wanted.parent_source_port &&
+           entry.parent_destination_port == wanted.parent_destination_port &&
+           (same_way(entry, wanted.source_ip, wanted.destination_ip) ||
+            same_way(entry, wanted.destination_ip, wanted.source_ip));
+}
+
+template <typename Entry>
+bool is_same(const Entry& entry, const Entry& wanted) noexcept {
+    return entry.destination_port == wanted.destination_port &&
+           same_way(entry, wanted.source_ip, wanted.destination_ip);
 }
 
 void count(std::uint64_t& counter) noexcept { __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED); }
@@ -155,31 +178,29 @@ bool ExpectationTable::parent_of(const FlowKey& opener_key, DomainId domain,
     return true;
 }
 
-// Of one parent few may be open at once, the oldest of them gives way; so does what is over. Live
-// connections keep theirs.
+// Where `wanted` may be written: where it stands already, over the oldest of its parent's if those
+// are too many, or in a free place. What is over is looked for only if there is none: that asks the
+// connection table. Live connections keep theirs.
 ExpectationTable::Entry* ExpectationTable::place_for(Bucket& bucket, const Entry& wanted,
                                                      std::uint64_t now_ns) noexcept {
     Entry* free = nullptr;
     Entry* oldest = nullptr;
     unsigned siblings = 0;
     for (Entry& entry : bucket.entries) {
-        if (entry.state != ExpectationState::kFree && is_over(entry, now_ns)) { release(entry); }
         if (entry.state == ExpectationState::kFree) { free = &entry; }
-        const bool is_sibling = entry.state == ExpectationState::kPending &&
-                                entry.domain == wanted.domain &&
-                                entry.parent_source_port == wanted.parent_source_port &&
-                                entry.parent_destination_port == wanted.parent_destination_port &&
-                                entry.protocol == wanted.protocol;
-        if (!is_sibling) { continue; }
+        if (!is_sibling(entry, wanted)) { continue; }
+        if (is_same(entry, wanted)) { return &entry; }
         ++siblings;
         if (oldest == nullptr || entry.expires_ns < oldest->expires_ns) { oldest = &entry; }
-        if (entry.destination_port == wanted.destination_port &&
-            std::memcmp(entry.destination_ip, wanted.destination_ip, 16) == 0 &&
-            std::memcmp(entry.source_ip, wanted.source_ip, 16) == 0) {
-            return &entry;  // Said again.
-        }
     }
-    return siblings >= kExpectationPerConnection ? oldest : free;
+    if (siblings >= kExpectationPerConnection) { return oldest; }
+    for (Entry& entry : bucket.entries) {
+        if (free != nullptr) { break; }
+        if (!is_over(entry, now_ns)) { continue; }
+        release(entry);
+        free = &entry;
+    }
+    return free;
 }
 
 void ExpectationTable::expect(const AlgPayload& from, std::uint16_t port,

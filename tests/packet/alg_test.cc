@@ -243,6 +243,32 @@ TEST_P(FtpAlg, KeepsTheNewestFewOfAConnection) {
     EXPECT_TRUE(ftp.opens_to_client(40006));
 }
 
+TEST_P(FtpAlg, ReadsFewAnnouncementsOfASegment) {
+    Ftp ftp(p);
+    std::string lines;
+    for (unsigned port = 1; port <= 6; ++port) {
+        lines += "PORT 10,0,0,1,156," + std::to_string(64 + port) + "\r\n";
+    }
+    ftp.client(lines);
+    EXPECT_EQ(ftp.expectations().counts().made, kExpectationPerConnection);
+    ftp.client("PORT 10,0,0,1,156,99\r\n");
+    EXPECT_TRUE(ftp.opens_to_client(40035)) << "the next segment is read again";
+}
+
+TEST_P(FtpAlg, HasRoomForSixteenDataConnectionsOfTwoHosts) {
+    Ftp ftp(p);
+    unsigned opened = 0;
+    for (unsigned port = 1; port <= 20; ++port) {
+        ftp.client("PORT 10,0,0,1,156," + std::to_string(64 + port) + "\r\n");
+        opened += ftp.opens_to_client(static_cast<std::uint16_t>(40000 + port)) ? 1U : 0U;
+    }
+    EXPECT_EQ(opened, 16u);
+    EXPECT_EQ(ftp.expectations().counts().refused, 4u);
+    p.advance(121 * kSecond);  // Nobody answered: they are gone, and their places free.
+    ftp.client("PORT 10,0,0,1,156,99\r\n");
+    EXPECT_TRUE(ftp.opens_to_client(40035));
+}
+
 TEST_P(FtpAlg, TheDataConnectionFollowsTheParentsRule) {
     Ftp ftp(p);
     ftp.client("PORT 10,0,0,1,156,65\r\n");

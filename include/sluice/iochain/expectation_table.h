@@ -68,7 +68,6 @@ public:
 private:
     struct Entry;
     struct Bucket;
-    struct Announced;
     struct Line;
     struct Session;
     struct SessionBucket;
@@ -89,7 +88,8 @@ private:
     void read_lines(const AlgPayload& payload, std::uint64_t now_ns) noexcept;
     [[nodiscard]] Session* session_of(SessionBucket& bucket, const ConnectionTuple& tuple,
                                       std::uint64_t now_ns) noexcept;
-    void take_line(Session& session, Line& line, const AlgPayload& payload,
+    /// True if the line announces something, wanted or not.
+    bool take_line(Session& session, const Line& line, const AlgPayload& payload,
                    std::uint64_t now_ns) noexcept;
 
     ConnectionTable& connections_;

@@ -341,6 +341,29 @@ private:
         }
     }
 
+    /// What announces connections has to be tracked, and of the protocol that the ALG reads.
+    void check_alg(const std::string& object, const model::Rule& rule,
+                   const model::Section& section) {
+        if (rule.alg == model::Alg::kNone) { return; }
+        const bool is_ftp = rule.alg == model::Alg::kFtp;
+        const std::uint8_t protocol = is_ftp ? model::kProtocolTcp : model::kProtocolUdp;
+        const bool fits = !rule.services.empty() &&
+                          std::all_of(rule.services.begin(), rule.services.end(),
+                                      [protocol](const model::Service& service) {
+                                          return !service.any && service.protocol == protocol;
+                                      });
+        const std::string alg = is_ftp ? "alg ftp" : "alg tftp";
+        if (rule.action != model::DfwAction::kAllow) {
+            fault_.refuse(Errc::kInvalid, object, alg + " needs action allow");
+        } else if (!section.stateful) {
+            fault_.refuse(Errc::kInvalid, object, alg + " needs a section that is stateful");
+        } else if (!fits) {
+            fault_.refuse(Errc::kInvalid, object,
+                          alg + (is_ftp ? " needs services that are all tcp, like tcp/21"
+                                        : " needs services that are all udp, like udp/69"));
+        }
+    }
+
     void count_rules(const std::string& object, std::size_t count) {
         rules_ += count;
         if (rules_ > kRuleMax) {
@@ -371,6 +394,7 @@ private:
             count_rules(object, section.rules.size());
             for (const model::Rule& rule : section.rules) {
                 check_rule(object + " rule " + rule.name, rule);
+                check_alg(object + " rule " + rule.name, rule, section);
             }
         }
         check_targets("dfw", "exclude", document_.dfw.exclude);

@@ -65,4 +65,13 @@ const char* to_text(model::RuleDirection direction) {
     return "both";
 }
 
+const char* to_text(model::Alg alg) {
+    switch (alg) {
+        case model::Alg::kNone: return "none";
+        case model::Alg::kFtp: return "ftp";
+        case model::Alg::kTftp: return "tftp";
+    }
+    return "none";
+}
+
 }  // namespace sluice::agent

@@ -102,6 +102,10 @@ const Meanings& policy_meanings() {
         {"dfw.sections[].rules[].negate_destination", "matches all but `destination`"},
         {"dfw.sections[].rules[].services", "protocols and ports"},
         {"dfw.sections[].rules[].applied_to", "groups, port groups, ports"},
+        {"dfw.grace_s",
+         "seconds after the start in which any TCP segment with ACK may begin a connection"},
+        {"dfw.sections[].rules[].alg",
+         "none, ftp or tftp: connections that the allowed ones announce are allowed, too"},
         {"dfw.sections[].rules[].log", "each new connection and refused flow is logged"},
         {"dfw.timeouts.tcp_syn_sent_s", "seconds after a SYN"},
         {"dfw.timeouts.tcp_syn_received_s", "seconds after a SYN and its SYN/ACK"},
@@ -118,7 +122,8 @@ const Meanings& policy_meanings() {
         {"dfw.timeouts.fragment_v4_s", "seconds that an IPv4 datagram may take to be complete"},
         {"dfw.timeouts.fragment_v6_s", "seconds that an IPv6 datagram may take to be complete"},
         {"dfw.limits.connections_per_port", "connections of a vNIC, 0 = no limit"},
-        {"dfw.limits.half_open_per_port", "half-open TCP connections of a vNIC, 0 = no limit"},
+        {"dfw.limits.half_open_per_port",
+         "half-open TCP connections of a vNIC, the oldest gives way; 0 = no limit"},
         {"dfw.limits.connections", "connections of the host, 0 = no limit"},
     };
     return kMeanings;

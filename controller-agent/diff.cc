@@ -152,10 +152,10 @@ void diff_with_rules(const std::string& kind, const std::string& rule_kind,
 }
 
 void diff_dfw(const model::Dfw& after, const model::Dfw& before, std::vector<Change>& out) {
-    const model::Dfw bare_after{
-        after.default_action, {}, after.exclude, after.timeouts, after.limits};
+    const model::Dfw bare_after{after.default_action, {},           after.exclude,
+                                after.timeouts,       after.limits, after.grace_s};
     const model::Dfw bare_before{
-        before.default_action, {}, before.exclude, before.timeouts, before.limits};
+        before.default_action, {}, before.exclude, before.timeouts, before.limits, before.grace_s};
     std::vector<std::string> fields = fields_of(bare_after, bare_before);
     if (reordered(after.sections, before.sections)) { fields.emplace_back("order of sections"); }
     if (!fields.empty()) { out.push_back({ChangeOp::kModify, "dfw", "", fields}); }

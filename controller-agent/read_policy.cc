@@ -11,6 +11,7 @@ namespace sluice::agent {
 namespace {
 
 using model::AclAction;
+using model::Alg;
 using model::DfwAction;
 using model::RuleDirection;
 
@@ -144,7 +145,8 @@ void read_rule(Fields& fields, std::string name, model::Section& section) {
     fields.flag("negate_destination", rule.negate_destination);
     read_services(fields, rule.services);
     read_items(fields, "applied_to", rule.applied_to);
-    fields.unsupported("alg", nullptr);
+    fields.choice("alg", rule.alg,
+                  {{"none", Alg::kNone}, {"ftp", Alg::kFtp}, {"tftp", Alg::kTftp}});
     fields.flag("log", rule.log);
     section.rules.push_back(std::move(rule));
 }
@@ -192,6 +194,7 @@ void read_dfw(Fields fields, Fault& fault, model::Dfw& dfw) {
     each_named(fields, "sections", "dfw section", kSectionMax, fault,
                [&](Fields& f, std::string name) { read_section(f, std::move(name), fault, dfw); });
     fields.texts("exclude", dfw.exclude, kRuleItemMax);
+    fields.number("grace_s", dfw.grace_s, 0, kGraceMaxS);
     read_timeouts(fields.nested("timeouts"), dfw.timeouts);
     read_dfw_limits(fields.nested("limits"), dfw.limits);
     fields.finish();

@@ -296,6 +296,7 @@ Json to_json_value(const model::Rule& rule, Detail detail) {
     out.put("negate_destination", rule.negate_destination, standard.negate_destination);
     out.part("services", services_or_any(rule.services, detail));
     out.part("applied_to", names_or_any(rule.applied_to, detail));
+    out.word("alg", rule.alg, standard.alg);
     out.put("log", rule.log, standard.log);
     return std::move(out).take();
 }
@@ -315,6 +316,7 @@ Json to_json_value(const model::Dfw& dfw, Detail detail) {
     out.word("default", dfw.default_action, model::DfwAction::kAllow);
     out.part("sections", objects(dfw.sections, detail));
     out.part("exclude", Json(dfw.exclude));
+    out.put("grace_s", dfw.grace_s, model::Dfw{}.grace_s);
     out.part("timeouts", json_of(dfw.timeouts, detail));
     out.part("limits", json_of(dfw.limits, detail));
     return std::move(out).take();

@@ -41,5 +41,6 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] const char* to_text(model::AclAction action);
 [[nodiscard]] const char* to_text(model::DfwAction action);
 [[nodiscard]] const char* to_text(model::RuleDirection direction);
+[[nodiscard]] const char* to_text(model::Alg alg);
 
 }  // namespace sluice::agent

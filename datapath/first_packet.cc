@@ -8,11 +8,13 @@
 #include "datapath/checksum.h"
 #include "datapath/stages.h"
 #include "sluice/base/assert.h"
+#include "sluice/iochain/expectation_table.h"
 
 namespace sluice::datapath {
 namespace {
 
-void fill_view(const Connection& record, ConnectionSide side, ConnectionView& view) noexcept {
+void fill_view(WorkerContext& context, const Connection& record, ConnectionSide side,
+               FlowKey& parent_key, ConnectionView& view) noexcept {
     const ConnectionTuple& tuple = record.tuple;
     const std::uint8_t flags = record.flags;
     const bool opener_is_a = (flags & kConnOpenerIsA) != 0;
@@ -34,6 +36,15 @@ void fill_view(const Connection& record, ConnectionSide side, ConnectionView& vi
             58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
         std::swap(key.source_port, key.destination_port);
     }
+    if ((flags & kConnRelated) != 0 &&
+        context.connections.expectations().parent_of(key, tuple.domain, parent_key)) {
+        view.parent_key = &parent_key;
+    }
+}
+
+// A rule of either side wants the payload read.
+bool wants_alg(const Decision& from, const Decision& to) noexcept {
+    return from.alg != model::Alg::kNone || to.alg != model::Alg::kNone;
 }
 
 // Whether foresee() has seen it.
@@ -56,12 +67,14 @@ struct Composer {
     TupleOfFrame tuple;
     bool may_track = false;  // Unicast IP: the kinds of frame that connections are made of.
     bool has_connection = false;
-    bool is_party = false;    // It runs between the two vNICs of the connection.
-    bool is_direct = false;   // Its receiver is known to be the connection's other side.
-    bool is_anybody = false;  // It answers an unknown unicast: its vNIC is one of several.
-    Judgement judgement;      // Of the key. May begin with what was foreseen.
-    AddressHolders holders;   // Of the key.
-    ConnectionView view{};    // Meaningful if has_connection, or from has_opened on.
+    bool is_party = false;      // It runs between the two vNICs of the connection.
+    bool is_direct = false;     // Its receiver is known to be the connection's other side.
+    bool is_anybody = false;    // It answers an unknown unicast: its vNIC is one of several.
+    bool is_announced = false;  // There is none, and another connection announced this one.
+    FlowKey parent_key;         // Of that one; also of the connection's, if it was announced.
+    Judgement judgement;        // Of the key. May begin with what was foreseen.
+    AddressHolders holders;     // Of the key.
+    ConnectionView view{};      // Meaningful if has_connection, or from has_opened on.
     Program program;
     bool has_opened = false;  // The connection is this packet's.
     RuleId rule_from, rule_to;
@@ -71,6 +84,7 @@ struct Composer {
 private:
     bool compose() noexcept;
     void find_connection() noexcept;
+    void find_announcement() noexcept;
     void set_drop(DropReason reason) noexcept;
     bool set_chain_drop(const Decision& decision, Direction direction) noexcept;
     [[nodiscard]] bool is_from_here() noexcept;
@@ -114,7 +128,7 @@ private:
     [[nodiscard]] DecideInput input(Direction direction) noexcept {
         return {key,
                 direction,
-                is_party ? &view : nullptr,
+                is_party || is_announced ? &view : nullptr,
                 {&context.learned, domain->id, context.now_ns, &domain->owners, holders},
                 &judgement};
     }
@@ -189,12 +203,12 @@ void Composer::find_connection() noexcept {
     tuple = is_foreseen(context, packet) ? packet.aside->tuple : tuple_of(key, domain->id);
     if (tuple.hash == 0) { context.connections.prepare(tuple); }
     program.connection = context.connections.find(tuple, context.now_ns);
-    if (!program.connection.is_set()) { return; }
+    if (!program.connection.is_set()) { return find_announcement(); }
     program.side = context.connections.side_of(program.connection, tuple);
     Connection record;
     has_connection = context.connections.snapshot(program.connection, record);
     if (!has_connection) { return; }
-    fill_view(record, program.side, view);
+    fill_view(context, record, program.side, parent_key, view);
     is_party = runs_between(record);
     // What the document says of both ends has not changed since it was asked; who answers an
     // unknown unicast was not.
@@ -204,6 +218,13 @@ void Composer::find_connection() noexcept {
     view.opener_rule = record.opener_rule;
     view.responder_rule = record.responder_rule;
     is_anybody = program.side == ConnectionSide::kResponder && record.responder_port == kNoPort;
+}
+
+void Composer::find_announcement() noexcept {
+    ExpectationTable& expectations = context.connections.expectations();
+    if (expectations.is_empty()) [[likely]] { return; }
+    is_announced = expectations.find(key, domain->id, context.now_ns, parent_key);
+    if (is_announced) { view.parent_key = &parent_key; }
 }
 
 // Whether the frame goes from one side's vNIC to the other's. Who answers an unknown unicast is not
@@ -385,6 +406,7 @@ void Composer::rejudge_connection(const Decision& from, const Decision& to) noex
     request.responder_rule = to.rule;
     request.opener_stateful = from.stateful;
     request.responder_stateful = to.stateful;
+    request.alg = wants_alg(from, to) && view.parent_key == nullptr;
     request.judged_generation = judged_by(responder());
     program.connection = context.connections.rejudge(program.connection, request);
 }
@@ -421,18 +443,31 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     request.opener_stateful = from.stateful;
     request.responder_stateful = to.stateful;
     request.tcp_strict = (!from.stateful || from.tcp_strict) && (!to.stateful || to.tcp_strict);
+    request.related = is_announced;
+    request.alg = wants_alg(from, to) && !is_announced;
     request.judged_generation = judged_by(responder());
     const OpenResult opened =
         context.connections.open(context.options.index, request, *opening, context.now_ns);
     if (!opened.handle.is_set()) { return refuse_open(opened.reason, from); }
+    if (is_announced && opened.opened &&
+        !context.connections.expectations().take(key, domain->id, context.now_ns)) {
+        context.connections.close(context.options.index, opened.handle);
+        return refuse_open(DropReason::kDfwDeny, from);  // Another worker's packet was first.
+    }
     program.connection = opened.handle;
     program.side = context.connections.side_of(opened.handle, tuple);
     count_hit(from.rule);
     if (to.rule != from.rule) { count_hit(to.rule); }
     has_opened = opened.opened;
     if (!opened.opened) { return; }
-    view = ConnectionView{
-        ConnectionSide::kResponder, key, from.stateful, to.stateful, true, from.rule, to.rule};
+    view = ConnectionView{ConnectionSide::kResponder,
+                          key,
+                          from.stateful,
+                          to.stateful,
+                          true,
+                          from.rule,
+                          to.rule,
+                          is_announced ? &parent_key : nullptr};
     log_passage(FirewallEventKind::kOpen, from, to);
 }
 
@@ -485,10 +520,10 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
 }  // namespace
 
 bool view_connection(WorkerContext& context, ConnectionHandle handle, ConnectionSide side,
-                     ConnectionView& view) noexcept {
+                     FlowKey& parent_key, ConnectionView& view) noexcept {
     Connection record;
     if (!context.connections.snapshot(handle, record)) { return false; }
-    fill_view(record, side, view);
+    fill_view(context, record, side, parent_key, view);
     return true;
 }
 

@@ -11,6 +11,7 @@
 #include "datapath/parse.h"
 #include "datapath/parse_plain.h"
 #include "datapath/stages.h"
+#include "sluice/iochain/expectation_table.h"
 
 namespace sluice::datapath {
 namespace {
@@ -127,12 +128,16 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     if (is_new) [[unlikely]] { foresee_rules(context, burst); }
 }
 
-// A program that holds only while there is no connection.
+// A program that holds only while there is no connection, nor one announced.
 [[gnu::noinline]] bool has_connection(WorkerContext& context, const Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     if (program.domain == kNoDomain) { return false; }
     const DomainId domain = context.snapshot->domains[program.domain].id;
-    return context.connections.find(tuple_of(packet.frame.key, domain), context.now_ns).is_set();
+    const FlowKey& key = packet.frame.key;
+    if (context.connections.find(tuple_of(key, domain), context.now_ns).is_set()) { return true; }
+    ExpectationTable& expectations = context.connections.expectations();
+    FlowKey parent_key;
+    return !expectations.is_empty() && expectations.find(key, domain, context.now_ns, parent_key);
 }
 
 // An entry that match_burst() did not find, or that a packet before this one removed.
@@ -278,6 +283,9 @@ template <bool kCaptured>
         return drop_untracked(context, packet, outcome.reason);
     }
     if constexpr (kCaptured) { capture_program(context, packet); }
+    if (outcome.result == TrackResult::kPassRead) {
+        read_payload(context, packet, outcome.is_first);
+    }
     finish(context, packet);
     if (outcome.result == TrackResult::kPassLast) { end_flows(context, packet); }
 }

@@ -125,8 +125,10 @@ std::size_t replicate(WorkerContext& context, const Packet& packet, const Progra
     const bool is_group = program.ending == Ending::kReplicate;
     if (is_group && only == nullptr) { only = wanted_ports(context, packet, program.domain); }
     ConnectionView view{};
-    const bool has_view = program.tracked && (program.flags & kProgramForeign) == 0 &&
-                          view_connection(context, program.connection, program.side, view);
+    FlowKey parent_key;
+    const bool has_view =
+        program.tracked && (program.flags & kProgramForeign) == 0 &&
+        view_connection(context, program.connection, program.side, parent_key, view);
     const bool may_cache =
         context.options.flow_cache && !has_view && packet.frame.frame_class == FrameClass::kFlow;
     std::size_t count = 0;

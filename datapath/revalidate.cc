@@ -24,6 +24,8 @@ bool changed_rules(const WorkerContext& context, const PolicyDifference& policy,
     if (!policy.concerns(key.port) && !policy.concerns(program.output) && !is_flooded) {
         return false;
     }
+    // Judged by the key of the connection that announced it.
+    if (program.tracked && context.connections.is_related(program.connection)) { return true; }
     const AddressHolders holders =
         policy.follows_ports() ? find_holders(context, domain, key) : AddressHolders{};
     return policy.matches(key, program.side == ConnectionSide::kResponder, holders);

@@ -37,8 +37,10 @@ void foresee(WorkerContext& context, Packet& packet) noexcept;
 /// The same for what slot 2 of their vNIC will look up, once foresee() has seen the whole burst.
 void foresee_rules(WorkerContext& context, std::span<Packet> burst) noexcept;
 /// Copies what slot 2 needs of a live connection; false if it is gone.
+/// @param parent_key  what view.parent_key points to, if the connection was announced
 [[nodiscard]] bool view_connection(WorkerContext& context, ConnectionHandle handle,
-                                   ConnectionSide side, ConnectionView& view) noexcept;
+                                   ConnectionSide side, FlowKey& parent_key,
+                                   ConnectionView& view) noexcept;
 
 // revalidate.cc
 /// still_holds() for a program of an older stamp.
@@ -117,6 +119,11 @@ void end_flows(WorkerContext& context, const Packet& packet) noexcept;
 /// when it is whole.
 /// @return kNone if packet.flow says how the frame ends.
 [[nodiscard]] DropReason resolve_fragment(WorkerContext& context, Packet& packet) noexcept;
+
+// alg.cc
+/// The connection step let `packet` through and its payload is for the connection's ALG.
+/// @param is_first  of TrackOutcome
+void read_payload(WorkerContext& context, const Packet& packet, bool is_first) noexcept;
 
 // steps.cc
 /// Runs the VLAN steps of a program on a frame that nobody shares. False: no room (the frame must

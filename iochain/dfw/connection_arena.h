@@ -2,6 +2,7 @@
 // Layout of the connection table's arena, and the byte locks in it. Private to slot 2.
 //
 //   [ConnectionArena header][buckets: capacity / 5 + 1 cache lines][records: capacity * 128 bytes]
+//   [links of half-open records: capacity * 8 bytes]
 //
 // Indexes only, no pointers: the arena may be mapped elsewhere by the next process. All zero is a
 // valid empty table, so that untouched pages stay untouched; references are therefore index + 1. Of
@@ -21,7 +22,7 @@
 namespace sluice {
 
 inline constexpr std::uint64_t kConnectionMagic = 0x534c43434f4e4e31ULL;  // "SLCCONN1"
-inline constexpr std::uint32_t kConnectionVersion = 2;
+inline constexpr std::uint32_t kConnectionVersion = 3;
 inline constexpr std::uint32_t kBucketLoad = 5;     // Mean connections of a bucket in a full table.
 inline constexpr unsigned kBucketSlots = 11;        // Of which a full table overfills 0.6 %.
 inline constexpr std::uint32_t kBucketsMin = 1024;  // In use from the start.
@@ -38,10 +39,21 @@ struct alignas(64) ConnectionBucket {
 };
 static_assert(sizeof(ConnectionBucket) == 64);
 
-/// Connections of one vNIC, by the side that opened them.
+/// Connections of one vNIC, by the side that opened them. The half-open ones form a list, oldest
+/// first: references are index + 1, 0 = none.
 struct PortCount {
     std::uint32_t live;       // workers: rw, relaxed
     std::uint32_t half_open;  // workers: rw, relaxed
+    std::uint32_t oldest;     // workers: rw under lock, ro relaxed
+    std::uint32_t newest;     // workers: rw under lock
+    std::uint8_t lock;        // workers: rw, atomic. The last one that is taken.
+};
+
+/// Place of a half-open record in its vNIC's list; of others it means nothing. workers: rw under
+/// the vNIC's lock.
+struct HalfOpenLink {
+    std::uint32_t older;
+    std::uint32_t newer;
 };
 
 /// What a worker keeps for itself.
@@ -49,6 +61,7 @@ struct alignas(64) ConnectionWorker {
     std::uint32_t live;  // worker: rw; others: ro, relaxed. Opened minus closed here, modulo 2^32.
     std::uint32_t free_count;           // worker: rw
     std::uint32_t free[kFreeCacheMax];  // worker: rw. Record indexes, last in first out.
+    std::uint64_t early_drops;          // worker: rw; others: ro, relaxed
 };
 static_assert(sizeof(ConnectionWorker) == 256);
 
@@ -79,6 +92,9 @@ struct alignas(64) ConnectionArena {
 }
 [[nodiscard]] constexpr std::size_t records_offset(std::uint32_t capacity) noexcept {
     return buckets_offset() + page_aligned(sizeof(ConnectionBucket) * bucket_count_of(capacity));
+}
+[[nodiscard]] constexpr std::size_t links_offset(std::uint32_t capacity) noexcept {
+    return records_offset(capacity) + page_aligned(sizeof(Connection) * capacity);
 }
 
 /// Records of connections that one worker saw close, oldest first: a ring of ConnectionTable's

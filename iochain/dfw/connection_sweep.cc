@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "iochain/dfw/connection_arena.h"
+#include "sluice/iochain/expectation_table.h"
 
 namespace sluice {
 
@@ -49,6 +50,34 @@ bool ConnectionTable::reclaim_closed(unsigned worker) noexcept {
     return false;
 }
 
+bool ConnectionTable::drop_oldest_half_open(unsigned worker, PortIndex opener) noexcept {
+    constexpr unsigned kTries = 4;  // The oldest may be another one by the time it is looked at.
+    if (opener.value >= kPortMax) { return false; }
+    for (unsigned i = 0; i < kTries; ++i) {
+        const std::uint32_t oldest = load_relaxed(arena_->ports[opener.value].oldest);
+        if (oldest == 0) { return false; }
+        const bool dropped = close_if(worker, oldest - 1U, [opener](const Connection& r) {
+            return (r.flags & kConnHalfOpen) != 0 && r.opener_port == opener;
+        });
+        if (!dropped) { continue; }
+        ConnectionWorker& own = arena_->workers[worker];
+        store_relaxed(own.early_drops, own.early_drops + 1U);
+        return true;
+    }
+    return false;
+}
+
+void ConnectionTable::make_room(unsigned worker, const OpenRequest& request) noexcept {
+    if (needs_room(worker) && !reclaim_closed(worker)) [[unlikely]] {
+        drop_oldest_half_open(worker, request.opener_port);
+        return;
+    }
+    const bool is_tcp = request.tuple.tuple.protocol == 6;
+    if (over_limit(request.opener_port, is_tcp) != DropReason::kNone) [[unlikely]] {
+        drop_oldest_half_open(worker, request.opener_port);
+    }
+}
+
 // What the next ones to be reclaimed need: first the record, then the line of the index that its
 // tuple says. Another worker may be writing the record: then the wrong line is fetched.
 [[gnu::no_sanitize("thread")]] void ConnectionTable::prefetch_closed(
@@ -84,6 +113,8 @@ void ConnectionTable::note_closed(unsigned worker, ConnectionHandle handle) noex
 
 std::uint32_t ConnectionTable::sweep(unsigned worker, std::uint32_t budget,
                                      std::uint64_t now_ns) noexcept {
+    if (load_relaxed(started_ns_) == 0) [[unlikely]] { store_relaxed(started_ns_, now_ns); }
+    expectations_->sweep(now_ns);
     const std::uint32_t used = used_count();
     const std::uint32_t count = std::min(budget, used);
     if (count == 0) { return 0; }

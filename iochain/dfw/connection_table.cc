@@ -11,6 +11,7 @@
 #include "iochain/dfw/connection_timer.h"
 #include "iochain/dfw/tcp_tracker.h"
 #include "sluice/base/assert.h"
+#include "sluice/iochain/expectation_table.h"
 
 namespace sluice {
 namespace {
@@ -51,15 +52,6 @@ std::uint64_t next_key(std::uint64_t& state) noexcept {
     return z ^ (z >> 31U);
 }
 
-DropReason may_open(const OpenRequest& request, const ParsedFrame& frame) noexcept {
-    if (!request.tuple.may_open) { return DropReason::kIcmpNoConnection; }
-    if (request.tuple.tuple.protocol != kProtocolTcp) { return DropReason::kNone; }
-    const bool pure_syn = (frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpFin | kTcpRst)) == kTcpSyn;
-    const bool picked_up = !request.tcp_strict && (frame.tcp_flags & kTcpRst) == 0;
-    const bool opens = has_tcp_header(frame) && (pure_syn || picked_up);
-    return opens ? DropReason::kNone : DropReason::kTcpNoConnection;
-}
-
 ConnectionState first_state(std::uint8_t protocol, IpFamily family) noexcept {
     if (protocol == kProtocolUdp) { return ConnectionState::kUdpOneWay; }
     const std::uint8_t icmp = family == IpFamily::kV4 ? kProtocolIcmp : kProtocolIcmp6;
@@ -73,7 +65,8 @@ unsigned stateful_flags(bool opener, bool responder) noexcept {
 }
 
 unsigned flags_of(const OpenRequest& request) noexcept {
-    return when(request.tuple.from_a, kConnOpenerIsA) | when(request.tcp_strict, kConnTcpStrict) |
+    return when(request.tuple.from_a, kConnOpenerIsA) | when(request.related, kConnRelated) |
+           when(request.alg, kConnAlg) |
            stateful_flags(request.opener_stateful, request.responder_stateful);
 }
 
@@ -87,7 +80,7 @@ bool is_counted(PortIndex port) noexcept { return port.value < kPortMax; }
 }  // namespace
 
 std::size_t ConnectionTable::arena_bytes(std::uint32_t capacity) noexcept {
-    return page_aligned(records_offset(capacity) + sizeof(Connection) * capacity);
+    return page_aligned(links_offset(capacity) + sizeof(HalfOpenLink) * capacity);
 }
 
 ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
@@ -97,6 +90,8 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
           reinterpret_cast<ConnectionBucket*>(static_cast<std::byte*>(arena) + buckets_offset())),
       records_(
           reinterpret_cast<Connection*>(static_cast<std::byte*>(arena) + records_offset(capacity))),
+      links_(
+          reinterpret_cast<HalfOpenLink*>(static_cast<std::byte*>(arena) + links_offset(capacity))),
       capacity_(capacity),
       bucket_count_(bucket_count_of(capacity)),
       batch_count_(std::clamp(capacity / (worker_count * 16U), 1U, kFreeCacheMax / 2U)),
@@ -105,7 +100,8 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
       closed_max_(std::clamp(capacity / 2U, 1U, kClosedConnectionMax) / worker_count + 1U),
       closed_(std::make_unique<ClosedQueue[]>(worker_count)),
       timeout_ns_{},
-      limits_{} {
+      limits_{},
+      expectations_(std::make_unique<ExpectationTable>(*this, worker_count > 1, hash_seed)) {
     SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
     SLUICE_ASSERT(capacity > 0 && capacity <= kConnectionMax && worker_count > 0 &&
                   worker_count <= kWorkerMax);
@@ -134,6 +130,24 @@ ConnectionHandle ConnectionTable::find(const TupleOfFrame& tuple, std::uint64_t 
     const std::uint32_t ref = lookup(lock.bucket(), tuple.tuple, hash);
     if (ref == 0 || !is_live(records_[ref - 1U], now_ns)) { return {}; }
     return {ref - 1U, load_relaxed(records_[ref - 1U].generation)};
+}
+
+bool ConnectionTable::in_grace(std::uint64_t now_ns) const noexcept {
+    const std::uint64_t grace_ns = load_relaxed(limits_.grace_ns);
+    return grace_ns != 0 && now_ns - load_relaxed(started_ns_) < grace_ns;
+}
+
+DropReason ConnectionTable::may_open(const OpenRequest& request, const ParsedFrame& frame,
+                                     std::uint64_t now_ns) const noexcept {
+    if (!request.tuple.may_open) { return DropReason::kIcmpNoConnection; }
+    if (request.tuple.tuple.protocol != kProtocolTcp) { return DropReason::kNone; }
+    if (!has_tcp_header(frame)) { return DropReason::kTcpNoConnection; }
+    constexpr std::uint8_t kJudged = kTcpSyn | kTcpAck | kTcpFin | kTcpRst;
+    if ((frame.tcp_flags & kJudged) == kTcpSyn) { return DropReason::kNone; }
+    // Mid-stream: neither an end, which is soon over, nor the answer to a SYN that nobody saw.
+    const bool picked_up =
+        (frame.tcp_flags & kJudged) == kTcpAck && (!request.tcp_strict || in_grace(now_ns));
+    return picked_up ? DropReason::kNone : DropReason::kTcpNoConnection;
 }
 
 bool ConnectionTable::over_total() const noexcept {
@@ -181,10 +195,10 @@ void ConnectionTable::begin(Connection& record, const OpenRequest& request,
 
 OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
                                  const ParsedFrame& frame, std::uint64_t now_ns) noexcept {
-    if (const DropReason reason = may_open(request, frame); reason != DropReason::kNone) {
+    if (const DropReason reason = may_open(request, frame, now_ns); reason != DropReason::kNone) {
         return {{}, reason, false};
     }
-    if (needs_room(worker)) [[unlikely]] { reclaim_closed(worker); }
+    make_room(worker, request);
     if (wants_growth()) [[unlikely]] { grow(); }
     const std::uint64_t hash = hash_for(request.tuple);
     const BucketLock lock(*this, hash);
@@ -220,6 +234,12 @@ void ConnectionTable::set_half_open(Connection& record, bool half_open) noexcept
     store_relaxed(record.flags, static_cast<std::uint8_t>(record.flags ^ kConnHalfOpen));
     if (!is_counted(record.opener_port)) { return; }
     add_count(arena_->ports[record.opener_port.value].half_open, half_open ? 1U : ~0U, shared_);
+    const auto index = static_cast<std::uint32_t>(&record - records_);
+    if (half_open) {
+        append_half_open(record.opener_port, index);
+    } else {
+        remove_half_open(record.opener_port, index);
+    }
 }
 
 void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket,
@@ -274,9 +294,14 @@ ConnectionHandle ConnectionTable::rejudge(ConnectionHandle handle,
     record->opener_rule = request.opener_rule;
     record->responder_rule = request.responder_rule;
     store_relaxed(record->judged_generation, request.judged_generation);
-    const unsigned kept = record->flags & ~unsigned{kConnOpenerStateful | kConnResponderStateful};
-    const unsigned flags =
-        kept | stateful_flags(request.opener_stateful, request.responder_stateful);
+    const bool begins_alg = request.alg && (record->flags & kConnAlg) == 0;
+    const unsigned kept =
+        record->flags & ~unsigned{kConnOpenerStateful | kConnResponderStateful | kConnAlg};
+    const unsigned flags = kept | when(request.alg, kConnAlg) |
+                           stateful_flags(request.opener_stateful, request.responder_stateful);
+    if (begins_alg) {  // Nobody knows what it has sent before.
+        for (TcpPeer& peer : record->peer) { peer.flags |= kTcpPeerData; }
+    }
     if (flags == record->flags) { return handle; }
     store_relaxed(record->flags, static_cast<std::uint8_t>(flags));
     store_relaxed(record->generation, generation_after(record->generation));
@@ -301,6 +326,7 @@ void ConnectionTable::configure(const ConnectionTimeouts& timeouts,
     store_relaxed(limits_.per_port, limits.per_port);
     store_relaxed(limits_.half_open_per_port, limits.half_open_per_port);
     store_relaxed(limits_.total, limits.total);
+    store_relaxed(limits_.grace_ns, limits.grace_ns);
 }
 
 std::uint32_t ConnectionTable::size() const noexcept {
@@ -315,6 +341,21 @@ std::uint32_t ConnectionTable::size_of_port(PortIndex opener) const noexcept {
 
 std::uint32_t ConnectionTable::half_open_of_port(PortIndex opener) const noexcept {
     return is_counted(opener) ? load_relaxed(arena_->ports[opener.value].half_open) : 0;
+}
+
+std::uint64_t ConnectionTable::early_drops() const noexcept {
+    std::uint64_t sum = 0;
+    for (unsigned i = 0; i < worker_count_; ++i) {
+        sum += load_relaxed(arena_->workers[i].early_drops);
+    }
+    return sum;
+}
+
+bool ConnectionTable::is_related(ConnectionHandle handle) const noexcept {
+    if (handle.index >= capacity_) { return false; }
+    const Connection& record = records_[handle.index];
+    return load_relaxed(record.generation) == handle.generation &&
+           (load_relaxed(record.flags) & kConnRelated) != 0;
 }
 
 std::uint32_t ConnectionTable::used_count() const noexcept { return load_relaxed(arena_->used); }

@@ -10,7 +10,7 @@ namespace sluice {
 namespace {
 
 constexpr std::uint8_t kPlainMask = kTcpSyn | kTcpFin | kTcpRst | kTcpAck;
-constexpr std::uint8_t kUnusualMask = kConnSynNoted | kConnLiberal;
+constexpr std::uint8_t kUnusualMask = kConnSynNoted | kConnLiberal | kConnAlg;
 
 // Plain data or acknowledgement, in the window of an established connection. False: the slow half
 // judges it.
@@ -25,6 +25,7 @@ constexpr std::uint8_t kUnusualMask = kConnSynNoted | kConnLiberal;
     TcpPeer& receiver = record.peer[from ^ 1U];
     const std::uint32_t end = segment.sequence + segment.data_size;
     if (!in_window(sender, receiver, segment.sequence, end, segment.ack)) { return false; }
+    if (may_hold_sack(frame)) [[unlikely]] { return false; }
     advance(sender, receiver, segment, end);
     return true;
 }
@@ -40,6 +41,16 @@ bool begins_anew(const ParsedFrame& frame, ConnectionSide side) noexcept {
            (frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpRst)) == kTcpSyn;
 }
 
+// A segment whose payload the connection's ALG wants to see.
+bool is_for_alg(const Connection& record, const ParsedFrame& frame) noexcept {
+    return (record.flags & kConnAlg) != 0 && has_tcp_header(frame) &&
+           frame.l4_size > frame.tcp_header_size && (frame.tcp_flags & (kTcpSyn | kTcpRst)) == 0;
+}
+
+bool begins_stream(const TcpPeer& sender, const ParsedFrame& frame) noexcept {
+    return (sender.flags & kTcpPeerData) == 0 && tcp_segment_of(frame).sequence == sender.end;
+}
+
 // True for a datagram of a live connection whose state and timer stay as they are: nothing is
 // written, so no lock is needed. The generation is read last: what was read before it is of the
 // handle's connection, because a record's generation grows before anything else of it is rewritten.
@@ -48,6 +59,7 @@ bool changes_nothing(const Connection& record, ConnectionHandle handle, Connecti
                      std::uint64_t now_ns, const TimerOf& timer_of) noexcept {
     const ConnectionState state = load_relaxed(record.state);
     if (state <= ConnectionState::kTcpClose) { return false; }
+    if ((load_relaxed(record.flags) & kConnAlg) != 0) { return false; }
     if (side == ConnectionSide::kResponder && is_one_way(state)) { return false; }
     const std::uint64_t expires_ns = load_relaxed(record.expires_ns);
     const auto timer = timer_of(state);
@@ -65,9 +77,14 @@ TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedF
                                                ConnectionSide side, std::uint64_t now_ns) noexcept {
     const ConnectionState before = record.state;
     if (is_closed(before) && begins_anew(frame, side)) {
-        const DropReason reason = over_limit(record.opener_port, true);
-        if (reason != DropReason::kNone) { return {TrackResult::kDrop, reason}; }
+        // It needs room like any new one: open() makes it, or says why not.
+        if (over_limit(record.opener_port, true) != DropReason::kNone) {
+            store_relaxed(record.expires_ns, 0);
+            return {TrackResult::kStale};
+        }
     }
+    const bool is_read = is_for_alg(record, frame);
+    const bool is_first = is_read && begins_stream(record.peer[static_cast<unsigned>(side)], frame);
     const TcpOutcome outcome = track_tcp(record, frame, side);
     if (outcome.stale) {
         store_relaxed(record.expires_ns, 0);  // Dead for every handle; open() or sweep() frees it.
@@ -87,8 +104,13 @@ TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedF
         }
     }
     if (outcome.reason != DropReason::kNone) { return {TrackResult::kDrop, outcome.reason}; }
-    const bool closes = is_closed(record.state) && !is_closed(before);
-    return {closes ? TrackResult::kPassLast : TrackResult::kPass};
+    if (is_closed(record.state)) {
+        return {is_closed(before) ? TrackResult::kPass : TrackResult::kPassLast};
+    }
+    if (!is_read) { return {}; }
+    TcpPeer& sender = record.peer[static_cast<unsigned>(side)];
+    sender.flags |= kTcpPeerData;
+    return {TrackResult::kPassRead, DropReason::kNone, is_first};
 }
 
 [[gnu::always_inline]] inline void ConnectionTable::track_datagram(Connection& record,
@@ -120,7 +142,7 @@ TrackOutcome ConnectionTable::track(const ParsedFrame& frame, ConnectionHandle h
     }
     if (record.state > ConnectionState::kTcpClose) {
         track_datagram(record, side, now_ns);
-        return {};
+        return {(record.flags & kConnAlg) == 0 ? TrackResult::kPass : TrackResult::kPassRead};
     }
     if (!track_established(record, frame, static_cast<unsigned>(side))) [[unlikely]] {
         return track_tcp_slowly(record, frame, side, now_ns);

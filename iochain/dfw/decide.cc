@@ -3,6 +3,8 @@
 // changes; a reply is judged by the key of the packet that opened its connection (table in
 // README.md). inspect(): frames that are conversations with the switch pass here (slot 1 judges
 // them), ICMP errors only with the connection they quote. Workers.
+#include <cstring>
+
 #include "iochain/dfw/program.h"
 #include "iochain/slot_entry.h"
 
@@ -14,6 +16,7 @@ DropReason conclude(const RuleOutcome& outcome, Decision& decision) noexcept {
     decision.stateful = outcome.stateful;
     decision.tcp_strict = outcome.tcp_strict;
     decision.log = outcome.log;
+    decision.alg = outcome.alg;
     if (outcome.allow) { return DropReason::kNone; }
     return outcome.reject ? DropReason::kDfwReject : DropReason::kDfwDeny;
 }
@@ -39,6 +42,21 @@ DropReason conclude_again(const DecideInput& input, Decision& decision) noexcept
     return DropReason::kNone;
 }
 
+/// The rule that lets the parent of an announced connection through on this side, if it asks for an
+/// ALG; nullptr: the packet is judged like any other.
+const RuleOutcome* announcing_rule(const DfwProgram& dfw, const DecideInput& input,
+                                   IpFamily family) noexcept {
+    const FlowKey* parent = input.connection != nullptr ? input.connection->parent_key : nullptr;
+    if (parent == nullptr) { return nullptr; }
+    const bool same_way =
+        std::memcmp(parent->source_ip, input.key.source_ip, sizeof parent->source_ip) == 0;
+    const AddressHolders& holders = input.bindings.holders;
+    const RuleOutcome& outcome =
+        same_way ? dfw.judge(*parent, family, input.direction, holders)
+                 : dfw.judge(*parent, family, opposite(input.direction), holders.turned());
+    return outcome.allow && outcome.alg != model::Alg::kNone ? &outcome : nullptr;
+}
+
 }  // namespace
 
 DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
@@ -46,6 +64,9 @@ DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
     if (!input.key.is_ip()) { return DropReason::kNone; }
     const auto& dfw = static_cast<const DfwProgram&>(program);
     const IpFamily family = input.key.family();
+    if (const RuleOutcome* announcing = announcing_rule(dfw, input, family)) [[unlikely]] {
+        return conclude(*announcing, decision);
+    }
     if (is_stateful_reply(input)) {
         if (input.connection->is_current) { return conclude_again(input, decision); }
         const RuleOutcome& opening =

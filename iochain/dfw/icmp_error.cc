@@ -7,6 +7,7 @@
 
 #include "iochain/dfw/tcp_tracker.h"
 #include "sluice/iochain/chain.h"
+#include "sluice/model/service.h"
 
 namespace sluice {
 namespace {
@@ -97,10 +98,6 @@ std::optional<Quote> quoted_v6(Bytes bytes) noexcept {
     return quote;
 }
 
-bool has_ports(std::uint8_t protocol) noexcept {
-    return protocol == 6 || protocol == 17 || protocol == 33 || protocol == 132 || protocol == 136;
-}
-
 // Completes the key from the quoted transport header. False for an error about an error (RFC 1122
 // §3.2.2, RFC 4443 §2.4).
 bool complete(Quote& quote) noexcept {
@@ -114,7 +111,7 @@ bool complete(Quote& quote) noexcept {
         key.source_port = quote.l4.be16(0);
         key.destination_port = quote.l4.be16(4);
         key.flags |= kKeyPorts;
-    } else if (has_ports(key.protocol)) {
+    } else if (model::has_ports(key.protocol)) {  // As parse has them: others go by addresses.
         key.source_port = quote.l4.be16(0);
         key.destination_port = quote.l4.be16(2);
         key.flags |= kKeyPorts;

@@ -53,7 +53,8 @@ PolicyRule policy_rule(const DfwRule& rule, std::shared_ptr<const PortSet> ports
     out.id = rule.id;
     iochain::Fingerprint print;
     print.add((rule.allow ? 1U : 0U) | (rule.reject ? 2U : 0U) | (rule.log ? 4U : 0U) |
-              (rule.stateful ? 8U : 0U) | (rule.tcp_strict ? 16U : 0U));
+              (rule.stateful ? 8U : 0U) | (rule.tcp_strict ? 16U : 0U) |
+              (static_cast<unsigned>(rule.alg) << 8U));
     print.add(static_cast<std::uint64_t>(rule.direction));
     out.rest = print.value();
     out.source = rule.source;

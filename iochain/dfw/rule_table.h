@@ -37,6 +37,7 @@ struct RuleOutcome {
     bool log = false;
     bool stateful = true;
     bool tcp_strict = true;
+    model::Alg alg = model::Alg::kNone;
 };
 
 enum class Lane : std::uint8_t { kDestination, kSource, kService, kSourcePort };

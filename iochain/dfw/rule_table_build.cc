@@ -41,6 +41,7 @@ std::array<std::uint64_t, 2> fingerprint_of(const DfwRule& rule) noexcept {
     print.add((rule.allow ? 1U : 0U) | (rule.stateful ? 2U : 0U) |
               (rule.stateful && rule.tcp_strict ? 4U : 0U) |
               (!rule.allow && rule.reject ? 8U : 0U) | (rule.log ? 64U : 0U) |
+              (static_cast<unsigned>(rule.alg) << 8U) |
               (static_cast<unsigned>(rule.direction) << 4U));
     add(print, rule.source, rule.negate_source);
     add(print, rule.destination, rule.negate_destination);
@@ -57,12 +58,13 @@ RuleTable::RuleTable(const DfwInput& input) {
     outcomes_.reserve(input.rules.size() + 1);
     for (const DfwRule& rule : input.rules) {
         outcomes_.push_back({rule.id, rule.allow, !rule.allow && rule.reject, rule.log,
-                             rule.stateful, rule.stateful && rule.tcp_strict});
+                             rule.stateful, rule.stateful && rule.tcp_strict, rule.alg});
         directions_.push_back(rule.direction);
         fingerprints_.push_back(fingerprint_of(rule));
     }
     outcomes_.push_back({input.default_rule, input.default_allow,
-                         !input.default_allow && input.default_reject, false, true, true});
+                         !input.default_allow && input.default_reject, false, true, true,
+                         model::Alg::kNone});
     compile_addresses(input);
     compile_services(input);
 }

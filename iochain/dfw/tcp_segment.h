@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TcpSegment: the fields of one TCP header that tracking needs, in host order, and the window scale
-// of a SYN. Reads only bytes that parse found inside the frame. Any thread.
+// TcpSegment: the fields of one TCP header that tracking needs, in host order, and the options that
+// it reads: window scale and SACK. Reads only bytes that parse found inside the frame. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -41,9 +41,10 @@ struct TcpSegment {
     }
 };
 
-/// Window scale option of a SYN.
-struct TcpScale {
-    bool present = false;
+/// Options of a SYN.
+struct TcpOffer {
+    bool scales = false;
+    bool permits_sack = false;
     std::uint8_t shift = 0;  ///< 0..14
 };
 
@@ -67,9 +68,21 @@ struct TcpScale {
                       frame.tcp_flags};
 }
 
-/// Finds the window scale option (kind 3) of a SYN. Stops at the first malformed option.
+/// True unless the header has no options, or timestamps alone as every stack lays them out
+/// (RFC 7323 appendix A).
 /// @pre has_tcp_header(frame)
-[[nodiscard]] inline TcpScale tcp_scale_of(const ParsedFrame& frame) noexcept {
+[[nodiscard]] inline bool may_hold_sack(const ParsedFrame& frame) noexcept {
+    if (frame.tcp_header_size == kTcpHeaderSizeMin) { return false; }
+    std::uint32_t first = 0;
+    std::memcpy(&first, frame.data + frame.l4_offset + kTcpHeaderSizeMin, sizeof first);
+    return frame.tcp_header_size != kTcpHeaderSizeMin + 12 || first != 0x0a080101U;
+}
+
+/// Calls visit(kind, value, size of value) for each option but padding, until it returns true.
+/// Stops at the first malformed option.
+/// @pre has_tcp_header(frame)
+template <typename Visit>
+inline void for_each_tcp_option(const ParsedFrame& frame, Visit&& visit) noexcept {
     const std::uint8_t* header = frame.data + frame.l4_offset;
     unsigned at = kTcpHeaderSizeMin;
     while (at < frame.tcp_header_size) {
@@ -82,13 +95,45 @@ struct TcpScale {
         if (at + 1U >= frame.tcp_header_size) { break; }
         const std::uint8_t size = header[at + 1U];
         if (size < 2 || at + size > frame.tcp_header_size) { break; }
-        if (kind == 3 && size == 3) {
-            const std::uint8_t shift = header[at + 2U];
-            return TcpScale{true, shift > kTcpScaleMax ? kTcpScaleMax : shift};
-        }
+        if (visit(kind, header + at + 2U, size - 2U)) { break; }
         at += size;
     }
-    return {};
+}
+
+/// What a SYN offers: the window scale option (kind 3) and SACK-permitted (kind 4).
+/// @pre has_tcp_header(frame)
+[[nodiscard]] inline TcpOffer tcp_offer_of(const ParsedFrame& frame) noexcept {
+    TcpOffer offer;
+    for_each_tcp_option(frame, [&](std::uint8_t kind, const std::uint8_t* value, unsigned size) {
+        if (kind == 3 && size == 1 && !offer.scales) {
+            offer.scales = true;
+            offer.shift = value[0] > kTcpScaleMax ? kTcpScaleMax : value[0];
+        }
+        if (kind == 4 && size == 0) { offer.permits_sack = true; }
+        return false;
+    });
+    return offer;
+}
+
+/// The highest sequence number that a segment acknowledges: its acknowledgement, or the right edge
+/// of a SACK block (kind 5, RFC 2018 §3) beyond it. An option that is no whole number of blocks,
+/// and a block that is empty or inside out, say nothing.
+/// @pre has_tcp_header(frame)
+[[nodiscard]] inline std::uint32_t highest_acknowledged(const ParsedFrame& frame,
+                                                        std::uint32_t ack) noexcept {
+    std::uint32_t highest = ack;
+    for_each_tcp_option(frame, [&](std::uint8_t kind, const std::uint8_t* value, unsigned size) {
+        if (kind != 5 || size == 0 || size % 8U != 0) { return false; }
+        for (unsigned at = 0; at < size; at += 8U) {
+            std::uint32_t edge[2];
+            std::memcpy(edge, value + at, sizeof edge);
+            const std::uint32_t left = __builtin_bswap32(edge[0]);
+            const std::uint32_t right = __builtin_bswap32(edge[1]);
+            if (sequence_after(right, left) && sequence_after(right, highest)) { highest = right; }
+        }
+        return false;
+    });
+    return highest;
 }
 
 }  // namespace sluice

@@ -55,12 +55,14 @@ void set_syn_window(TcpPeer& peer, std::uint16_t window) noexcept {
 
 // What a SYN or SYN/ACK says of its sender.
 void offer(TcpPeer& peer, const Step& step) noexcept {
-    const TcpScale scale = tcp_scale_of(step.frame);
+    const TcpOffer offered = tcp_offer_of(step.frame);
     peer = TcpPeer{};
     peer.end = step.segment.end();
     peer.max_end = step.segment.sequence + 1U;
-    peer.scale = scale.shift;
-    peer.flags = static_cast<std::uint8_t>(when(scale.present, kTcpPeerScales));
+    peer.scale = offered.shift;
+    peer.flags = static_cast<std::uint8_t>(when(offered.scales, kTcpPeerScales) |
+                                           when(offered.permits_sack, kTcpPeerSack) |
+                                           when(step.segment.data_size > 0, kTcpPeerData));
     set_syn_window(peer, step.segment.window);
 }
 
@@ -122,7 +124,7 @@ TcpOutcome accept_reborn(const Step& step) noexcept {
     TcpPeer& opener = step.receiver;
     opener.end = step.segment.ack;
     opener.max_ack = 0;
-    opener.flags &= kTcpPeerScales;
+    opener.flags &= kTcpPeerScales | kTcpPeerSack;
     set_flag(step.record, kConnSynNoted, false);
     return accept_syn_ack(step);
 }
@@ -154,9 +156,16 @@ ConnectionState settled(const Connection& record) noexcept {
     return acked == 2 ? ConnectionState::kTcpTimeWait : ConnectionState::kTcpLastAck;
 }
 
+// A SACK block of what was never sent is as wrong as an acknowledgement of it.
+bool sack_fits(const Step& step) noexcept {
+    if (!has(step.sender, kTcpPeerSack) || !has(step.receiver, kTcpPeerSack)) { return true; }
+    return !sequence_after(highest_acknowledged(step.frame, step.segment.ack), step.receiver.end);
+}
+
 bool fits(const Step& step, std::uint32_t end) noexcept {
-    return has(step.record, kConnLiberal) ||
-           in_window(step.sender, step.receiver, step.segment.sequence, end, step.segment.ack);
+    if (has(step.record, kConnLiberal)) { return true; }
+    return in_window(step.sender, step.receiver, step.segment.sequence, end, step.segment.ack) &&
+           sack_fits(step);
 }
 
 // Window, then bookkeeping, for a segment with ACK and without SYN and RST.
@@ -349,12 +358,11 @@ void begin_midstream(Connection& record, const TcpSegment& segment) noexcept {
     opener.end = opener.max_end = segment.end();
     opener.max_ack = segment.ack;
     opener.max_window = std::max<std::uint16_t>(segment.window, 1);
-    opener.flags =
-        static_cast<std::uint8_t>(kTcpPeerAckedSyn | when(segment.has(kTcpSyn), kTcpPeerSynAck));
+    opener.flags = kTcpPeerAckedSyn | kTcpPeerData;
     responder.end = responder.max_end = segment.ack;
     responder.max_ack = segment.sequence;
     responder.max_window = 1;
-    responder.flags = kTcpPeerAckedSyn;
+    responder.flags = kTcpPeerAckedSyn | kTcpPeerData;
     set_flag(record, kConnLiberal, true);
     set_state(record, ConnectionState::kTcpEstablished);
 }

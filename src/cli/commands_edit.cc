@@ -97,6 +97,7 @@ Noun rule() {
              flag("--negate-destination", "negate_destination", "anything but the destinations"),
              texts("--service", "services", "tcp/80, udp/53, icmp/8, ip/47, ..."),
              texts("--applied-to", "applied_to", "group, port group or port"),
+             text("--alg", "alg", "ftp or tftp: allow what its connections announce"),
              flag("--log", "log", "write each connection to the log")},
             "rule add app web-in --action allow --direction in --service tcp/80,tcp/443 "
             "--destination web-vms --before deny",

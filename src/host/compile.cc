@@ -406,7 +406,7 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
     next.worker_ports.resize(worker_count);
     next.timeouts = timeouts_of(document.dfw.timeouts);
     next.limits = {document.dfw.limits.connections_per_port, document.dfw.limits.half_open_per_port,
-                   document.dfw.limits.connections};
+                   document.dfw.limits.connections, document.dfw.grace_s * kSecond};
 
     const model::Resolver resolver(document);
     std::vector<PortIndex> indices;

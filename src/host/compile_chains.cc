@@ -180,6 +180,7 @@ std::vector<std::shared_ptr<const SlotProgram>> Compiler::compile_firewall() {
             out.services = rule.services;
             out.stateful = section.stateful;
             out.tcp_strict = section.tcp_strict;
+            out.alg = rule.alg;
             const auto index = static_cast<std::uint32_t>(input.rules.size());
             const Target& target = targets.of(rule.applied_to);
             for (const std::size_t port : target.ports) { applied[port].push_back(index); }

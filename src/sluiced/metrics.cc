@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 
+#include "sluice/iochain/expectation_table.h"
 #include "sluice/net/address_text.h"
 #include "src/host/compile_chains.h"
 #include "src/sluiced/books.h"
@@ -288,6 +289,11 @@ void Metrics::write_tables(MetricsText& out) const {
     out.single(Metric::kConnections, connections.size());
     out.single(Metric::kConnectionsLimit,
                limit == 0 ? connections.capacity() : std::min(limit, connections.capacity()));
+    const ExpectationTable& expectations = connections.expectations();
+    out.single(Metric::kConnectionsEarlyDrops, connections.early_drops());
+    out.single(Metric::kExpectations, expectations.pending());
+    out.single(Metric::kExpectationsTaken, expectations.counts().taken);
+    out.single(Metric::kExpectationsRefused, expectations.counts().refused);
     const rte_mempool* pool = std::as_const(dataplane_).worker(0).context().options.pool;
     out.single(Metric::kBuffers, pool->size);
     out.single(Metric::kBuffersInUse, pool->size - rte_mempool_avail_count(pool));

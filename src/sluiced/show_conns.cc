@@ -3,6 +3,7 @@
 // what else there is between two of them.
 #include <boost/asio/post.hpp>
 
+#include "sluice/model/service.h"
 #include "sluice/net/address_text.h"
 #include "src/host/compile_chains.h"
 #include "src/host/connection_walk.h"
@@ -20,17 +21,24 @@ constexpr std::uint64_t kPageRowMax = 10000;
 constexpr std::chrono::milliseconds kPageTime{
     500};  // An answer that took so long is given as it is.
 
+constexpr std::uint8_t kOfAlg = kConnAlg | kConnRelated;
+
 json row_of(const Connection& connection, const host::ConnectionView& view, std::uint64_t now_ns) {
-    return {{"proto", host::protocol_text(connection.tuple.protocol)},
-            {"src", to_string(view.source)},
-            {"sport", view.source_port},
-            {"dst", to_string(view.destination)},
-            {"dport", view.destination_port},
-            {"initiator", view.opened_by_port ? "out" : "in"},
-            {"state", host::to_text(connection.state)},
-            {"packets", connection.packets},
-            {"bytes", connection.bytes},
-            {"expires_s", (connection.expires_ns - now_ns) / 1000000000U}};
+    json row = {{"proto", host::protocol_text(connection.tuple.protocol)},
+                {"src", to_string(view.source)},
+                {"sport", view.source_port},
+                {"dst", to_string(view.destination)},
+                {"dport", view.destination_port},
+                {"initiator", view.opened_by_port ? "out" : "in"},
+                {"state", host::to_text(connection.state)},
+                {"packets", connection.packets},
+                {"bytes", connection.bytes},
+                {"expires_s", (connection.expires_ns - now_ns) / 1000000000U}};
+    if ((connection.flags & kOfAlg) != 0) {
+        row["alg"] = connection.tuple.protocol == model::kProtocolTcp ? "ftp" : "tftp";
+        row["announced"] = (connection.flags & kConnRelated) != 0;
+    }
+    return row;
 }
 
 }  // namespace

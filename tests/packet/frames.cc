@@ -185,19 +185,26 @@ Bytes tcp(const Path& path, std::uint16_t source, std::uint16_t destination,
     add16(l4, fields.window);
     add32(l4, 0);
     if (fields.scale >= 0) { append(l4, Bytes{3, 3, static_cast<std::uint8_t>(fields.scale), 1}); }
-    add_payload(l4, fields.payload_size);
+    if (fields.text.empty()) { add_payload(l4, fields.payload_size); }
+    append(l4, Bytes(fields.text.begin(), fields.text.end()));
     seal(l4, 16, kTcp, path);
     return packet(path, kTcp, l4);
 }
 
 Bytes udp(const Path& path, std::uint16_t source, std::uint16_t destination,
           std::size_t payload_size) {
+    Bytes payload;
+    add_payload(payload, payload_size);
+    return udp(path, source, destination, payload);
+}
+
+Bytes udp(const Path& path, std::uint16_t source, std::uint16_t destination, const Bytes& payload) {
     Bytes l4;
     add16(l4, source);
     add16(l4, destination);
-    add16(l4, static_cast<unsigned>(8 + payload_size));
+    add16(l4, static_cast<unsigned>(8 + payload.size()));
     add16(l4, 0);
-    add_payload(l4, payload_size);
+    append(l4, payload);
     seal(l4, 6, kUdp, path);
     return packet(path, kUdp, l4);
 }

@@ -46,7 +46,8 @@ struct TcpFields {
     std::uint32_t sequence = 0, ack = 0;
     std::uint16_t window = 65535;
     std::size_t payload_size = 0;
-    int scale = -1;  ///< Window scale option; negative = none.
+    int scale = -1;              ///< Window scale option; negative = none.
+    std::string_view text = {};  ///< The payload, if there is to be a certain one.
 };
 
 [[nodiscard]] Bytes ethernet(const MacAddr& from, const MacAddr& to, std::uint16_t ethertype,
@@ -58,6 +59,8 @@ struct TcpFields {
                         const TcpFields& fields);
 [[nodiscard]] Bytes udp(const Path& path, std::uint16_t source, std::uint16_t destination,
                         std::size_t payload_size = 18);
+[[nodiscard]] Bytes udp(const Path& path, std::uint16_t source, std::uint16_t destination,
+                        const Bytes& payload);
 /// ICMP or ICMPv6 query or answer.
 [[nodiscard]] Bytes icmp(const Path& path, std::uint8_t type, std::uint16_t id,
                          std::size_t payload_size = 16);

@@ -63,20 +63,51 @@ TEST(ConnectionLimit, OfAVnicStopsNewConnectionsOnly) {
     EXPECT_EQ(p.sent("vm1").size(), 1u) << "another vNIC has its own share";
 }
 
-TEST(ConnectionLimit, OfHalfOpenOnesCountsHandshakesThatAreNotDone) {
+TEST(ConnectionLimit, OfHalfOpenOnesClosesTheOldestHandshakeThatIsNotDone) {
     nlohmann::json document = two_vms();
     document["dfw"] = json_of(R"({"limits": {"half_open_per_port": 2}})");
     Pipeline p(document);
     TcpTalk a(v4(kVm1, kVm2), 1), b(v4(kVm1, kVm2), 2), c(v4(kVm1, kVm2), 3), d(v4(kVm1, kVm2), 4);
-    p.send("vm1", a.syn()).send("vm1", b.syn()).send("vm1", c.syn()).step();
-    EXPECT_EQ(p.drops("vm1", DropReason::kHalfOpenLimit), 1u);
-    p.send("vm2", a.syn_ack())
-        .step()
-        .send("vm1", a.ack(TcpTalk::kClient))
-        .step()
-        .send("vm1", d.syn())
-        .step();
-    EXPECT_EQ(p.drops("vm1", DropReason::kHalfOpenLimit), 1u);
+    p.send("vm1", a.syn()).send("vm1", b.syn()).step();
+    p.send("vm2", a.syn_ack()).step().send("vm1", a.ack(TcpTalk::kClient)).step();
+    p.send("vm1", c.syn()).send("vm1", d.syn()).step();
+    EXPECT_EQ(p.sent("vm2").size(), 5u) << "no SYN is refused";
+    EXPECT_EQ(p.drops(), 0u);
+    EXPECT_EQ(p.dataplane().connections().early_drops(), 1u);
+    EXPECT_EQ(p.connections().size(), 3u);
+    p.send("vm1", a.data(TcpTalk::kClient)).step();
+    EXPECT_EQ(p.sent("vm2").size(), 1u) << "what is established stays";
+    p.send("vm2", c.syn_ack()).send("vm2", d.syn_ack()).step();
+    EXPECT_EQ(p.drops(), 0u);
+    p.send("vm1", b.syn()).step().send("vm2", b.syn_ack()).step();
+    EXPECT_EQ(p.drops(), 0u) << "its SYN again opens anew";
+    EXPECT_TRUE(p.packets_conserved());
+}
+
+TEST(ConnectionLimit, AFloodOfSynsCostsTheFlooderItsOldest) {
+    nlohmann::json document = two_vms();
+    document["dfw"] =
+        json_of(R"({"limits": {"half_open_per_port": 100, "connections_per_port": 500}})");
+    for (const bool flow_cache : {true, false}) {
+        PipelineOptions options;
+        options.flow_cache = flow_cache;
+        Pipeline p(document, options);
+        TcpTalk talk(v4(kVm1, kVm2), 7);
+        p.send("vm1", talk.syn()).step().send("vm2", talk.syn_ack()).step();
+        p.send("vm1", talk.ack(TcpTalk::kClient)).step();
+        for (std::uint32_t port = 1000; port < 6000; ++port) {
+            TcpTalk flood(v4(kVm1, kVm2), static_cast<std::uint16_t>(port));
+            p.send("vm1", flood.syn());
+        }
+        p.step();
+        EXPECT_EQ(p.drops(DropReason::kHalfOpenLimit) + p.drops(DropReason::kConnectionLimit), 0u);
+        EXPECT_EQ(p.connections().size(), 101u);
+        EXPECT_EQ(p.dataplane().connections().early_drops(), 4900u);
+        (void)p.sent("vm2");
+        p.send("vm1", talk.data(TcpTalk::kClient)).step();
+        EXPECT_EQ(p.sent("vm2").size(), 1u);
+        EXPECT_TRUE(p.packets_conserved());
+    }
 }
 
 TEST(ConnectionLimit, OfTheHost) {

@@ -109,7 +109,19 @@ json RandomPolicy::rule() {
         (target.size() != 2 || is_present_[static_cast<std::size_t>(target[1] - '0')])) {
         out["applied_to"] = json::array({target});
     }
+    if (chance(12)) {
+        out["action"] = "allow";
+        out["services"] = json::array({"udp/50-60"});
+        out["alg"] = "tftp";
+    }
     return out;
+}
+
+// A rule keeps its `alg` only where the document may have one.
+void settle_alg(json& section) {
+    for (json& rule : section["rules"]) {
+        if (rule["action"] != "allow" || !section["stateful"].get<bool>()) { rule.erase("alg"); }
+    }
 }
 
 json RandomPolicy::section() {
@@ -118,6 +130,7 @@ json RandomPolicy::section() {
                 {"tcp_strict", chance(60)},
                 {"rules", json::array()}};
     for (unsigned count = 1 + below(4); count > 0; --count) { out["rules"].push_back(rule()); }
+    settle_alg(out);
     return out;
 }
 
@@ -160,6 +173,7 @@ void RandomPolicy::change_rules() {
         if (what == 7) { rules[at]["action"] = rules[at]["action"] == "allow" ? "drop" : "allow"; }
         if (what == 8) { chosen["stateful"] = !chosen["stateful"].get<bool>(); }
         if (what == 9) { chosen["tcp_strict"] = !chosen["tcp_strict"].get<bool>(); }
+        settle_alg(chosen);
     }
 }
 

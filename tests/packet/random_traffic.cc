@@ -110,6 +110,9 @@ Sending RandomTraffic::datagram() {
     const std::size_t to = other_port(from);
     auto source = static_cast<std::uint16_t>(5000 + below(3));
     auto destination = static_cast<std::uint16_t>(chance(40) ? 53 : 1000 + below(4));
+    if (destination == 53 && chance(25)) {  // A TFTP request, to rules that read it.
+        return {from, {udp(path(from, to, chance(35)), source, 53, Bytes{0, 1, 'f', 0}), {}, {}}};
+    }
     if (chance(45)) { std::swap(source, destination); }
     return {from,
             {udp(path(from, to, chance(35)), source, destination, below(chance(3) ? 1472 : 100)),

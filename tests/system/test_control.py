@@ -129,13 +129,34 @@ def test_apply_is_idempotent_and_export_comes_back(scene):
 def test_restart_keeps_the_document():
     with Scene() as scene:
         exported, generation = scene.daemon.cli("export"), scene.daemon.cli("status")["generation"]
-        scene.daemon.restart()
+        restart(scene)
         assert scene.daemon.cli("export") == exported and scene.daemon.cli("status")["generation"] == generation
-        for vm in scene.vms.values():
-            vm.reconnect(10.0)
-        for name in scene.vms:
-            scene.daemon.wait_port(name)
         scene.passes(scene.udp("vm1", "vm2"), "vm1", "vm2")
+
+
+def restart(scene):
+    """Restarts the daemon and waits until the guests are back."""
+    scene.daemon.restart()
+    for vm in scene.vms.values():
+        vm.reconnect(10.0)
+    for name in scene.vms:
+        scene.daemon.wait_port(name)
+
+
+def test_a_grace_window_after_the_start_picks_running_connections_up():
+    with Scene() as scene:
+        more = scene.tcp("vm1", "vm2", 4000, 80, "PA", seq=106, ack=501, payload=b"more")
+        scene.apply(dfw={"grace_s": 3600})
+        scene.conversation()
+        restart(scene)
+        scene.passes(more, "vm1", "vm2")
+        scene.passes(scene.tcp("vm2", "vm1", 80, 4000, "A", seq=501, ack=110), "vm2", "vm1")
+        assert scene.daemon.cli("show", "conns", "vm1")[0]["state"] == "established"
+        scene.apply()
+        scene.passes(more, "vm1", "vm2")
+        restart(scene)
+        scene.is_dropped(more, "vm1", "vm2", "tcp_no_connection")
+        scene.daemon.assert_books_balance()
 
 
 def test_disk_full_at_apply_keeps_what_runs():

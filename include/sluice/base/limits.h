@@ -36,6 +36,7 @@ inline constexpr std::uint16_t kVlanMax = 4094;  ///< 4095 is reserved (IEEE 802
 inline constexpr std::uint16_t kMtuMin = 576;    ///< Bytes of layer 3 (RFC 791).
 inline constexpr std::uint16_t kMtuMax = 9216;
 inline constexpr std::uint32_t kTimeoutMaxS = 30U * 86400U;
+inline constexpr std::uint32_t kGraceMaxS = 86400;
 inline constexpr std::uint32_t kRateMaxPps = 100000000;
 inline constexpr std::uint32_t kConnectionMax = 64000000;
 inline constexpr std::uint32_t kFlowMax =
@@ -76,6 +77,12 @@ inline constexpr std::uint32_t kClosedConnectionMax =
     1U << 18U;  ///< Closed connections (TIME_WAIT, CLOSE) that are remembered at once.
 inline constexpr std::uint32_t kShareWindowMs =
     1;  ///< Over which ports that wait share a worker's cycles, first packets' among them.
+inline constexpr std::uint32_t kExpectationMax =
+    4096;  ///< Connections that others announced (FTP, TFTP), open ones among them.
+inline constexpr std::uint32_t kExpectationPerConnection = 4;  ///< Announced and not yet open.
+inline constexpr std::uint64_t kExpectationTimeoutNs = 120'000'000'000;
+inline constexpr std::uint32_t kAlgSessionMax = 2048;  ///< FTP control connections read at once.
+inline constexpr std::uint32_t kAlgReadMax = 4096;     ///< Bytes of one segment that are read.
 inline constexpr std::uint32_t kRecheckMax =
     3;  ///< Times a packet is decided again before it is dropped.
 inline constexpr std::uint32_t kMembershipPerPortPps =

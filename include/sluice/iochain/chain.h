@@ -21,6 +21,7 @@
 #include "sluice/iochain/frame.h"
 #include "sluice/iochain/learned_table.h"
 #include "sluice/iochain/slots.h"
+#include "sluice/model/alg.h"
 
 namespace sluice {
 
@@ -71,6 +72,9 @@ struct ConnectionView {
     bool is_current = false;  ///< Both vNICs judged the opener's key under the running snapshot: by
                               ///< the rules below, which need not be looked for again.
     RuleId opener_rule{}, responder_rule{};  ///< If is_current.
+    const FlowKey* parent_key = nullptr;     ///< If another connection announced this one: as
+                                             ///< opener_key, of that one. A rule with `alg` that
+                                             ///< lets the parent through lets this one through.
 };
 
 /// Ports of this host that hold the addresses of a key by what was learned: groups follow them.
@@ -115,7 +119,7 @@ struct Judgement {
 struct DecideInput {
     const FlowKey& key;
     Direction direction;
-    const ConnectionView* connection = nullptr;  ///< nullptr: none.
+    const ConnectionView* connection = nullptr;  ///< nullptr: none, nor one that is announced.
     BindingView bindings{};                      ///< For both directions.
     Judgement* judgement = nullptr;  ///< Of `key` under the running snapshot; nullptr: not kept.
 };
@@ -130,6 +134,7 @@ struct Decision {
     bool stateful = false;      ///< The rule is stateful: this side wants a connection.
     bool tcp_strict = true;
     bool log = false;  ///< The firewall rule wants its connections and refusals logged.
+    model::Alg alg = model::Alg::kNone;  ///< Of the firewall rule.
 };
 
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is

@@ -98,6 +98,8 @@ enum TcpPeerFlag : std::uint8_t {
     kTcpPeerEarlyData = 1U << 3U,  ///< It sent data before its SYN was acknowledged (RFC 7413).
     kTcpPeerFin = 1U << 4U,        ///< It sent a FIN.
     kTcpPeerFinAcked = 1U << 5U,   ///< The other side acknowledged that FIN.
+    kTcpPeerData = 1U << 6U,       ///< It sent data before the connection's ALG looked, or to it.
+    kTcpPeerSack = 1U << 7U,       ///< Its SYN permits selective acknowledgements (RFC 2018 §2).
 };
 
 /// Bits of Connection::flags.
@@ -106,12 +108,14 @@ enum ConnectionFlag : std::uint8_t {
     kConnOpenerStateful =
         1U << 1U,  ///< The opener's vNIC decided by a stateful rule; replies pass on its side.
     kConnResponderStateful = 1U << 2U,  ///< The same for the responder's vNIC.
-    kConnTcpStrict = 1U << 3U,          ///< Must have begun with a SYN.
+    kConnRelated = 1U << 3U,            ///< Announced by another connection, by whose rules it
+                                        ///< is judged (ExpectationTable).
     kConnHalfOpen = 1U << 4U,           ///< Counted as half-open for its opener's vNIC.
     kConnSynNoted =
         1U
         << 5U,  ///< The opener sent a SYN into the live connection; syn_check is its ISN, folded.
     kConnLiberal = 1U << 6U,  ///< Picked up in mid-stream: scales unknown, windows are not checked.
+    kConnAlg = 1U << 7U,      ///< A rule's `alg` reads its payload: FTP if it is TCP, TFTP if UDP.
 };
 
 /// One record, two cache lines. Trivially copyable.

@@ -27,6 +27,7 @@ struct ConnectionLimits {
     std::uint32_t per_port = 0;
     std::uint32_t half_open_per_port = 0;
     std::uint32_t total = 0;
+    std::uint64_t grace_ns = 0;  ///< After the first sweep(): TCP may begin in mid-stream anywhere.
 };
 
 /// Which way a packet goes within its connection.
@@ -52,6 +53,8 @@ struct OpenRequest {
     RuleId opener_rule, responder_rule;
     bool opener_stateful = false, responder_stateful = false;
     bool tcp_strict = true;
+    bool alg = false;      ///< Its payload is to be read (TrackResult::kPassRead).
+    bool related = false;  ///< Another connection announced it.
     std::uint32_t judged_generation = 0;
 };
 
@@ -60,6 +63,7 @@ struct RejudgeRequest {
     RuleId opener_rule, responder_rule;
     bool opener_stateful = false, responder_stateful = false;
     std::uint32_t judged_generation = 0;
+    bool alg = false;
 };
 
 struct OpenResult {
@@ -72,6 +76,7 @@ struct OpenResult {
 enum class TrackResult : std::uint8_t {
     kPass,      ///< State and timer are updated.
     kPassLast,  ///< The same, and this packet closed the connection (is_closed()).
+    kPassRead,  ///< The same, and its payload is for the connection's ALG (kConnAlg).
     kDrop,      ///< `reason` says why; state is unchanged or as the RFC wants.
     kStale,  ///< The handle's connection is closed or expired, or this packet begins another one:
              ///< decide again.
@@ -80,10 +85,13 @@ enum class TrackResult : std::uint8_t {
 struct TrackOutcome {
     TrackResult result = TrackResult::kPass;
     DropReason reason = DropReason::kNone;  ///< Of kDrop.
+    bool is_first = false;  ///< Of kPassRead, TCP: the first bytes that this side sends.
 };
 
 struct ConnectionArena;   // Layout of the arena: iochain/dfw/connection_arena.h.
 struct ConnectionBucket;  // One cache line of the index.
+struct HalfOpenLink;      // A record's place among its vNIC's half-open ones.
+class ExpectationTable;   // Connections that others announced.
 
 class ConnectionTable {
 public:
@@ -107,7 +115,8 @@ public:
     [[nodiscard]] ConnectionHandle find(const TupleOfFrame& tuple, std::uint64_t now_ns) noexcept;
     /// Opens the connection that `frame` begins, or returns the one that another worker just
     /// opened. Does not track the frame: track() follows. TCP needs a SYN without ACK, FIN, RST (or
-    /// anything but RST if !tcp_strict). Verified checksum is the caller's.
+    /// anything but RST if !tcp_strict, or in the grace window). Verified checksum is the caller's.
+    /// At a limit the oldest half-open connection of the opener's vNIC makes room, if it has one.
     [[nodiscard]] OpenResult open(unsigned worker, const OpenRequest& request,
                                   const ParsedFrame& frame, std::uint64_t now_ns) noexcept;
     /// Brings the line that track() works on into the cache. Any handle.
@@ -170,6 +179,13 @@ public:
     /// Those that `opener` opened and that are not closed: what its limit is about.
     [[nodiscard]] std::uint32_t size_of_port(PortIndex opener) const noexcept;
     [[nodiscard]] std::uint32_t half_open_of_port(PortIndex opener) const noexcept;
+    /// Half-open connections that were closed because newer ones of their vNIC needed the room.
+    [[nodiscard]] std::uint64_t early_drops() const noexcept;
+    /// What connections with kConnAlg announced. Any worker.
+    [[nodiscard]] ExpectationTable& expectations() noexcept { return *expectations_; }
+    [[nodiscard]] const ExpectationTable& expectations() const noexcept { return *expectations_; }
+    /// True if `handle` is a live connection with kConnRelated.
+    [[nodiscard]] bool is_related(ConnectionHandle handle) const noexcept;
     /// Records that were ever in use: for_each() has nothing to show from there on.
     [[nodiscard]] std::uint32_t used_count() const noexcept;
 
@@ -205,6 +221,15 @@ private:
     /// Frees the oldest connection that this worker noted as closed. False if there is none.
     bool reclaim_closed(unsigned worker) noexcept;
     void prefetch_closed(const ClosedQueue& queue) const noexcept;
+    /// Frees what can make room for a connection of `request`, if there is need. No lock is held.
+    void make_room(unsigned worker, const OpenRequest& request) noexcept;
+    /// Closes the oldest half-open connection that `opener` opened. False if there is none.
+    bool drop_oldest_half_open(unsigned worker, PortIndex opener) noexcept;
+    void append_half_open(PortIndex opener, std::uint32_t index) noexcept;
+    void remove_half_open(PortIndex opener, std::uint32_t index) noexcept;
+    [[nodiscard]] DropReason may_open(const OpenRequest& request, const ParsedFrame& frame,
+                                      std::uint64_t now_ns) const noexcept;
+    [[nodiscard]] bool in_grace(std::uint64_t now_ns) const noexcept;
     void begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame,
                std::uint64_t now_ns) noexcept;
     /// Unlinks and frees a record. The caller holds the bucket's lock and the record's.
@@ -224,6 +249,7 @@ private:
     ConnectionArena* arena_;
     ConnectionBucket* buckets_;
     Connection* records_;
+    HalfOpenLink* links_;  // By record.
     std::uint32_t capacity_;
     std::uint32_t bucket_count_;
     std::uint32_t
@@ -235,6 +261,8 @@ private:
     std::uint64_t hash_keys_[8];
     std::uint64_t timeout_ns_[kConnectionStateCount];  // control: rw; worker: ro, relaxed
     ConnectionLimits limits_;                          // control: rw; worker: ro, relaxed
+    std::uint64_t started_ns_ = 0;  // workers: rw, relaxed. The first sweep, 0 = not yet.
+    std::unique_ptr<ExpectationTable> expectations_;
 };
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 #include "sluice/base/ids.h"
 #include "sluice/iochain/address_expression.h"
 #include "sluice/iochain/chain.h"
+#include "sluice/model/alg.h"
 #include "sluice/model/service.h"
 
 namespace sluice {
@@ -32,6 +33,7 @@ struct DfwRule {
     std::vector<model::Service> services;  ///< Empty = any.
     bool stateful = true;                  ///< Of the section.
     bool tcp_strict = true;                ///< Of the section.
+    model::Alg alg = model::Alg::kNone;    ///< With allow and stateful only.
 };
 
 /// The firewall of the host.

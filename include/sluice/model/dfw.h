@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sluice/model/alg.h"
 #include "sluice/model/service.h"
 
 namespace sluice::model {
@@ -25,6 +26,7 @@ struct Rule {
     bool negate_destination = false;       ///< Never true with an empty `destination`.
     std::vector<Service> services;         ///< Empty = any.
     std::vector<std::string> applied_to;   ///< Groups, port groups, ports; empty = every port.
+    Alg alg = Alg::kNone;  ///< kFtp: `services` are TCP; kTftp: UDP. Stateful, allow.
     bool log = false;
 
     bool operator==(const Rule&) const = default;
@@ -78,6 +80,7 @@ struct Dfw {
         exclude;  ///< Groups, port groups, ports that no rule and no default touches.
     Timeouts timeouts;
     DfwLimits limits;
+    std::uint32_t grace_s = 0;  ///< Seconds after the start in which TCP may begin in mid-stream.
 
     bool operator==(const Dfw&) const = default;
 };

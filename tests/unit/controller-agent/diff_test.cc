@@ -177,6 +177,8 @@ TEST(Diff, EveryDifferenceIsAChange) {
         },
         [](auto& d) { d.dfw.sections[0].rules[0].direction = model::RuleDirection::kIn; },
         [](auto& d) { d.dfw.limits.half_open_per_port = 1; },
+        [](auto& d) { d.dfw.grace_s = 30; },
+        [](auto& d) { d.dfw.sections[0].rules[0].alg = model::Alg::kFtp; },
     };
     for (std::size_t i = 0; i < edits.size(); ++i) {
         model::Document desired = base();

@@ -90,6 +90,19 @@ TEST(Document, ReadsRules) {
     EXPECT_EQ(d.dfw.limits.connections, 10u);
 }
 
+TEST(Document, ReadsAlgsAndTheGraceWindow) {
+    const auto d = parsed(R"({"dfw": {"grace_s": 30, "sections": [{"name": "s", "rules": [
+        {"name": "f", "services": ["tcp/21", "tcp/2121"], "alg": "ftp"},
+        {"name": "t", "services": ["udp/69"], "alg": "tftp"},
+        {"name": "n", "alg": "none"}]}]}})");
+    EXPECT_EQ(d.dfw.grace_s, 30u);
+    const std::vector<model::Rule>& rules = d.dfw.sections.at(0).rules;
+    EXPECT_EQ(rules.at(0).alg, model::Alg::kFtp);
+    EXPECT_EQ(rules.at(1).alg, model::Alg::kTftp);
+    EXPECT_EQ(rules.at(2).alg, model::Alg::kNone);
+    EXPECT_EQ(parsed(export_document(d)), d);
+}
+
 TEST(Document, TrunkWithoutRangesPassesEveryVlan) {
     const auto d = parsed(
         R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g","vlan":{"mode":"trunk"}}]})");

@@ -124,6 +124,45 @@ TEST_F(ConnectionIcmp, RelatesToAnEcho) {
     EXPECT_EQ(judge(11, quote), DropReason::kIcmpNoConnection);
 }
 
+// b answered, and a router between them could not deliver that: the error goes to b.
+TEST_F(ConnectionIcmp, RelatesToWhatTheResponderSent) {
+    outer = key_of(From::kA, 1, 0, 0);
+    outer.source_ip[15] = 99;
+    Bytes quote = ipv4(6, key_of(From::kB, 6, 0, 0));
+    append(quote, l4(kPortB, kPortA, 5000));
+    EXPECT_EQ(judge(3, quote), DropReason::kNone);
+    EXPECT_EQ(judge(11, quote), DropReason::kNone);
+    ASSERT_EQ(rig.send(udp(From::kA, 50000, 5353)), DropReason::kNone);
+    quote = ipv4(17, key_of(From::kB, 17, 0, 0));
+    append(quote, l4(5353, 50000));
+    EXPECT_EQ(judge(3, quote), DropReason::kNone);
+    ASSERT_EQ(rig.send(icmp(From::kA, 8, 0, 7)), DropReason::kNone);
+    quote = ipv4(1, key_of(From::kB, 1, 0, 0));
+    append(quote, l4(0, 0, 7U << 16U));
+    EXPECT_EQ(judge(3, quote), DropReason::kNone);
+}
+
+TEST_F(ConnectionIcmp, RelatesToEveryProtocol) {
+    for (const std::uint8_t protocol : {17, 132}) {
+        ASSERT_EQ(rig.send(datagram(From::kA, protocol, 50000, 9000)), DropReason::kNone);
+        Bytes quote = ipv4(protocol, key_of(From::kA, protocol, 0, 0));
+        append(quote, l4(50000, 9000));
+        EXPECT_EQ(judge(3, quote), DropReason::kNone) << unsigned{protocol};
+        quote[20] ^= 1U;
+        EXPECT_EQ(judge(3, quote), DropReason::kIcmpNoConnection) << unsigned{protocol};
+    }
+    for (const std::uint8_t protocol : {33, 47, 136}) {  // By addresses, whatever ports they have.
+        Frame frame = datagram(From::kA, protocol, 0, 0);
+        frame.parsed.key.flags = kKeyIpv4;
+        ASSERT_EQ(rig.send(frame), DropReason::kNone);
+        Bytes quote = ipv4(protocol, key_of(From::kA, protocol, 0, 0));
+        append(quote, l4(0x2000, 0x0800));
+        EXPECT_EQ(judge(3, quote), DropReason::kNone) << unsigned{protocol};
+        quote[9] = 50;
+        EXPECT_EQ(judge(3, quote), DropReason::kIcmpNoConnection) << unsigned{protocol};
+    }
+}
+
 TEST_F(ConnectionIcmp, DropsAQuotedLaterFragmentAndBadHeaders) {
     Bytes quote = ipv4(6, key_of(From::kA, 6, 0, 0), 100);
     append(quote, l4(kPortA, kPortB, 1001));

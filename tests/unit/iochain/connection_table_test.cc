@@ -18,6 +18,12 @@ Frame syn(std::uint32_t n) {
     return tcp_frame(s);
 }
 
+Frame question(std::uint32_t n) { return udp(From::kA, static_cast<std::uint16_t>(n), 5353); }
+
+bool is_known(ConnectionRig& rig, const Frame& frame) {
+    return rig.table.find(tuple_of(frame.parsed.key, kDomain), rig.now_ns).is_set();
+}
+
 OpenResult open(ConnectionRig& rig, const Frame& frame, unsigned worker = 0) {
     return rig.table.open(worker, rig.request_of(tuple_of(frame.parsed.key, kDomain)), frame.parsed,
                           rig.now_ns);
@@ -202,46 +208,94 @@ TEST(ConnectionHandleTest, GoesStaleAtCloseForEver) {
 
 TEST(ConnectionLimit, StopsAtThePortsLimit) {
     ConnectionRig rig(256, {.per_port = 10, .half_open_per_port = 0, .total = 0});
-    for (std::uint32_t i = 0; i < 10; ++i) { ASSERT_TRUE(open(rig, syn(i)).opened); }
+    for (std::uint32_t i = 0; i < 10; ++i) { ASSERT_TRUE(open(rig, question(i)).opened); }
+    EXPECT_EQ(open(rig, question(10)).reason, DropReason::kConnectionLimit);
     EXPECT_EQ(open(rig, syn(10)).reason, DropReason::kConnectionLimit);
-    EXPECT_TRUE(open(rig, syn(3)).handle.is_set());
-    rig.table.close(0, open(rig, syn(3)).handle);
+    EXPECT_TRUE(open(rig, question(3)).handle.is_set());
+    rig.table.close(0, open(rig, question(3)).handle);
     EXPECT_EQ(rig.table.size_of_port(kPortOfA), 9U);
-    EXPECT_TRUE(open(rig, syn(10)).opened);
+    EXPECT_TRUE(open(rig, question(10)).opened);
 }
 
-TEST(ConnectionLimit, StopsAtTheHalfOpenLimitUntilHandshakesEnd) {
+TEST(ConnectionLimit, HalfOpenOnesMakeRoomAtThePortsLimit) {
+    ConnectionRig rig(256, {.per_port = 3, .half_open_per_port = 0, .total = 0});
+    ASSERT_TRUE(open(rig, question(1)).opened);
+    ASSERT_TRUE(open(rig, syn(2)).opened);
+    ASSERT_TRUE(open(rig, syn(3)).opened);
+    EXPECT_TRUE(open(rig, question(4)).opened);
+    EXPECT_FALSE(is_known(rig, syn(2))) << "the oldest";
+    EXPECT_TRUE(is_known(rig, syn(3)));
+    EXPECT_TRUE(open(rig, syn(5)).opened);
+    EXPECT_FALSE(is_known(rig, syn(3)));
+    EXPECT_TRUE(is_known(rig, question(1)));
+    EXPECT_TRUE(is_known(rig, question(4)));
+    EXPECT_EQ(rig.table.early_drops(), 2U);
+    EXPECT_EQ(rig.table.size_of_port(kPortOfA), 3U);
+}
+
+TEST(ConnectionLimit, TheOldestHalfOpenOneOfItsVnicMakesRoom) {
     ConnectionRig rig(256, {.per_port = 0, .half_open_per_port = 2, .total = 0});
     ASSERT_EQ(rig.send(syn(1)), DropReason::kNone);
     ASSERT_EQ(rig.send(syn(2)), DropReason::kNone);
-    EXPECT_EQ(rig.send(syn(3)), DropReason::kHalfOpenLimit);
     EXPECT_EQ(rig.send(udp(From::kA, 50000, 5353)), DropReason::kNone);
+    EXPECT_EQ(rig.send(syn(2)), DropReason::kNone);
+    EXPECT_EQ(rig.table.early_drops(), 0U) << "the same SYN again is no new one";
     Segment answer{From::kB, kTcpSyn | kTcpAck, 5000, 1001};
     answer.port_a = 1;
     answer.port_b = 1000;
     ASSERT_EQ(rig.send(answer), DropReason::kNone);
-    EXPECT_EQ(rig.send(syn(3)), DropReason::kHalfOpenLimit);
     Segment last{From::kA, kTcpAck, 1001, 5001};
     last.port_a = 1;
     last.port_b = 1000;
     ASSERT_EQ(rig.send(last), DropReason::kNone);
     EXPECT_EQ(rig.table.half_open_of_port(kPortOfA), 1U);
     EXPECT_EQ(rig.send(syn(3)), DropReason::kNone);
+    EXPECT_EQ(rig.send(syn(4)), DropReason::kNone);
+    EXPECT_FALSE(is_known(rig, syn(2))) << "the oldest half-open one";
+    EXPECT_TRUE(is_known(rig, syn(1))) << "established";
+    EXPECT_TRUE(is_known(rig, syn(3)));
+    EXPECT_EQ(rig.table.early_drops(), 1U);
+    EXPECT_EQ(rig.table.half_open_of_port(kPortOfA), 2U);
     std::uint32_t cursor = 0;
     EXPECT_EQ(rig.table.flush(0, kNoPort, cursor, 1000), 4U);
     EXPECT_EQ(rig.table.half_open_of_port(kPortOfA), 0U);
     EXPECT_EQ(rig.table.size_of_port(kPortOfA), 0U);
 }
 
+TEST(ConnectionLimit, HalfOpenOnesGoInTheOrderInWhichTheyCame) {
+    constexpr std::uint32_t kLimit = 64;
+    ConnectionRig rig(4096, {.per_port = 0, .half_open_per_port = kLimit, .total = 0});
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+        ASSERT_EQ(rig.send(syn(i)), DropReason::kNone);
+        if (i < kLimit) { continue; }
+        ASSERT_FALSE(is_known(rig, syn(i - kLimit))) << i;
+        ASSERT_TRUE(is_known(rig, syn(i - kLimit + 1))) << i;
+    }
+    EXPECT_EQ(rig.table.half_open_of_port(kPortOfA), kLimit);
+    EXPECT_EQ(rig.table.size(), kLimit);
+    EXPECT_EQ(rig.table.early_drops(), 1000U - kLimit);
+}
+
+TEST(ConnectionLimit, AnotherVnicsHalfOpenOnesStay) {
+    ConnectionRig rig(256, {.per_port = 0, .half_open_per_port = 2, .total = 0});
+    const Frame theirs = syn(1);
+    OpenRequest request = rig.request_of(tuple_of(theirs.parsed.key, kDomain));
+    request.opener_port = PortIndex{9};
+    ASSERT_TRUE(rig.table.open(0, request, theirs.parsed, rig.now_ns).opened);
+    for (std::uint32_t i = 2; i < 50; ++i) { ASSERT_EQ(rig.send(syn(i)), DropReason::kNone); }
+    EXPECT_TRUE(is_known(rig, syn(1)));
+    EXPECT_EQ(rig.table.half_open_of_port(PortIndex{9}), 1U);
+}
+
 TEST(ConnectionLimit, StopsAtTheHostsLimitAndAtCapacity) {
     ConnectionRig limited(256, {.per_port = 0, .half_open_per_port = 0, .total = 5});
-    for (std::uint32_t i = 0; i < 5; ++i) { ASSERT_TRUE(open(limited, syn(i)).opened); }
-    EXPECT_EQ(open(limited, syn(5)).reason, DropReason::kConnectionLimit);
+    for (std::uint32_t i = 0; i < 5; ++i) { ASSERT_TRUE(open(limited, question(i)).opened); }
+    EXPECT_EQ(open(limited, question(5)).reason, DropReason::kConnectionLimit);
     ConnectionRig tiny(3);
-    for (std::uint32_t i = 0; i < 3; ++i) { ASSERT_TRUE(open(tiny, syn(i)).opened); }
-    EXPECT_EQ(open(tiny, syn(3)).reason, DropReason::kConnectionLimit);
-    tiny.table.close(0, open(tiny, syn(1)).handle);
-    EXPECT_TRUE(open(tiny, syn(3)).opened);
+    for (std::uint32_t i = 0; i < 3; ++i) { ASSERT_TRUE(open(tiny, question(i)).opened); }
+    EXPECT_EQ(open(tiny, question(3)).reason, DropReason::kConnectionLimit);
+    tiny.table.close(0, open(tiny, question(1)).handle);
+    EXPECT_TRUE(open(tiny, question(3)).opened);
 }
 
 TEST(ConnectionFlush, ClosesThoseOfOneVnicInSteps) {
@@ -283,7 +337,6 @@ TEST(ConnectionTableSize, HoldsAMillionAndGivesThemBack) {
     ConnectionRig rig(kCapacity);
     for (std::uint32_t i = 0; i < kCapacity; ++i) { ASSERT_TRUE(open(rig, syn(i)).opened) << i; }
     EXPECT_EQ(rig.table.size(), kCapacity);
-    EXPECT_FALSE(open(rig, syn(kCapacity)).opened);
     for (std::uint32_t i = 0; i < kCapacity; i += 997) {
         ASSERT_TRUE(rig.table.find(tuple_of(syn(i).parsed.key, kDomain), rig.now_ns).is_set()) << i;
     }

@@ -26,6 +26,7 @@
 #include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
 #include "src/sluiced/querier_timer.h"
+#include "src/sluiced/spoofguard.h"
 #include "src/sluiced/version.h"
 
 namespace sluice::daemon {

@@ -84,16 +84,18 @@ private:
     std::uint32_t at_[2] = {1001, 5001};
 };
 
-class FtpAlg : public testing::TestWithParam<bool> {
+/// With and without the flow cache, by one worker and with one for each of the two.
+class FtpAlg : public testing::TestWithParam<unsigned> {
 protected:
     [[nodiscard]] static PipelineOptions options() {
         PipelineOptions options;
-        options.flow_cache = GetParam();
+        options.flow_cache = GetParam() % 2 == 0;
+        options.worker_count = 1 + GetParam() / 2;
         return options;
     }
     Pipeline p{with_ftp(), options()};
 };
-INSTANTIATE_TEST_SUITE_P(Cached, FtpAlg, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Modes, FtpAlg, testing::Range(0U, 4U));
 
 TEST_P(FtpAlg, LetsTheServerConnectToWhatPortNames) {
     Ftp ftp(p);
@@ -323,7 +325,7 @@ protected:
     }
     Pipeline t{with_tftp(), options()};
 };
-INSTANTIATE_TEST_SUITE_P(Cached, TftpAlg, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(Modes, TftpAlg, testing::Range(0U, 4U));
 
 TEST_P(TftpAlg, LetsTheServerAnswerFromAPortOfItsOwn) {
     t.send("vm1", udp(v4(kVm1, kVm2), 40000, 69, request(1))).step();

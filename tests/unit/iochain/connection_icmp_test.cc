@@ -143,7 +143,7 @@ TEST_F(ConnectionIcmp, RelatesToWhatTheResponderSent) {
 }
 
 TEST_F(ConnectionIcmp, RelatesToEveryProtocol) {
-    for (const std::uint8_t protocol : {17, 132}) {
+    for (const std::uint8_t protocol : {std::uint8_t{17}, std::uint8_t{132}}) {
         ASSERT_EQ(rig.send(datagram(From::kA, protocol, 50000, 9000)), DropReason::kNone);
         Bytes quote = ipv4(protocol, key_of(From::kA, protocol, 0, 0));
         append(quote, l4(50000, 9000));
@@ -151,7 +151,8 @@ TEST_F(ConnectionIcmp, RelatesToEveryProtocol) {
         quote[20] ^= 1U;
         EXPECT_EQ(judge(3, quote), DropReason::kIcmpNoConnection) << unsigned{protocol};
     }
-    for (const std::uint8_t protocol : {33, 47, 136}) {  // By addresses, whatever ports they have.
+    for (const std::uint8_t protocol :
+         {std::uint8_t{33}, std::uint8_t{47}, std::uint8_t{136}}) {  // By addresses.
         Frame frame = datagram(From::kA, protocol, 0, 0);
         frame.parsed.key.flags = kKeyIpv4;
         ASSERT_EQ(rig.send(frame), DropReason::kNone);

@@ -12,7 +12,7 @@ endif()
 
 add_library(sluice_options INTERFACE)
 target_compile_options(sluice_options INTERFACE -Wall -Wextra -Wconversion -Wshadow $<$<BOOL:${SLUICE_WERROR}>:-Werror>
-                       -Wno-restrict  # GCC 12 warns of std::string where nothing overlaps (GCC bug 105651).
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # GCC 12 warns of std::string where nothing overlaps (GCC bug 105651).
                        -fno-strict-aliasing -fstack-protector-strong)
 if(SLUICE_SANITIZE)
   add_compile_options(-fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

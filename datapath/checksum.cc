@@ -120,6 +120,20 @@ bool l4_checksum_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept {
     }
 }
 
+bool l4_sum_ok(const FlowKey& key, const std::uint8_t* l4, std::uint32_t size,
+               std::uint64_t sum) noexcept {
+    switch (key.protocol) {
+        case kProtocolUdp:  // None sent, or not over all that came.
+            if (load<std::uint16_t>(l4 + 6) == 0 || load_be16(l4 + 4) != size) { return true; }
+            break;
+        case kProtocolTcp:
+        case kProtocolIcmpv6: break;
+        case kProtocolIcmp: return fold(sum) == 0xffff;
+        default: return true;
+    }
+    return fold(sum + pseudo_header_sum(key, size)) == 0xffff;
+}
+
 void write_pseudo_header_sum(rte_mbuf& frame) noexcept {
     const bool v4 = (frame.ol_flags & RTE_MBUF_F_TX_IPV4) != 0;
     auto* l3 = rte_pktmbuf_mtod_offset(&frame, std::uint8_t*, frame.l2_len);

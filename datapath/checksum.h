@@ -10,8 +10,9 @@
 struct rte_mbuf;
 
 namespace sluice {
+struct FlowKey;
 struct ParsedFrame;
-}
+}  // namespace sluice
 
 namespace sluice::datapath {
 
@@ -29,6 +30,13 @@ namespace sluice::datapath {
 /// header that still names another destination. `parsed` is parse's result for `frame`; its
 /// l4_checksum is neither read nor written.
 [[nodiscard]] bool l4_checksum_ok(const rte_mbuf& frame, const ParsedFrame& parsed) noexcept;
+
+/// l4_checksum_ok() of a datagram whose bytes came in pieces.
+/// @param l4    its first eight bytes
+/// @param size  of transport header and payload
+/// @param sum   of raw_sum() over these, piece by piece, each at an even offset
+[[nodiscard]] bool l4_sum_ok(const FlowKey& key, const std::uint8_t* l4, std::uint32_t size,
+                             std::uint64_t sum) noexcept;
 
 /// True for an IPv6 packet with a routing header that has segments left: its transport checksum is
 /// over the last destination (RFC 8200 §8.1), which only the sender knows for sure. `parsed` is

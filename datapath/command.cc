@@ -27,6 +27,7 @@ bool FoldCommand::step(WorkerContext& context) noexcept {
     dropped = c.dropped.get();
     handed_over = c.handed_over.get();
     taken_over = c.taken_over.get();
+    waiting = context.fragments.held_count();
     return true;
 }
 

@@ -38,7 +38,7 @@ class FoldCommand final : public WorkerCommand {
 public:
     [[nodiscard]] bool step(WorkerContext& context) noexcept override;
     std::uint64_t received = 0, created = 0, sent = 0, consumed = 0, dropped = 0, handed_over = 0,
-                  taken_over = 0;
+                  taken_over = 0, waiting = 0;
 
 private:
     std::uint32_t at_ = 0;

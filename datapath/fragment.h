@@ -7,22 +7,30 @@
 // destination, id) and, in IPv4, protocol (RFC 791 §3.2, RFC 8200 §4.5). Its first fragment must
 // hold the whole transport header (parse sees to it) and leaves ports, protocol and a copy of that
 // header here; later fragments take them over. All of them carry kKeyFragment: they are a flow of
-// their own, in each direction of the conversation: a datagram from a to b and one from b to a have
-// different entries and keys, and each is judged like an unfragmented packet of its side.
-//   head           kNone; the entry waits for the rest
-//   later          kNone with the head's ports; the one that fills the last gap is `complete`: only
-//   now may a connection open before head    kFragmentNoHead, and remembered: the datagram can't
-//   complete any more, and what overlaps it is refused overlap, exact duplicate, two ends, bytes
-//   behind the end: kBadFragment, and so is all that follows (RFC 5722 §4) head refused (refuse():
-//   a rule or the connection step dropped it) all that follows: kFragmentNoHead
-// Entries end with the timeout, counted from the first fragment that came, or one poll after
-// completion. Thread: the worker that owns it.
+// their own, in each direction of the conversation.
+//
+//   fragment of a datagram                         what becomes of it
+//   head                                           goes on; those that wait follow it (next_held())
+//   later, head has gone on                        goes on with the head's ports
+//   later, before the head                         held
+//   any, of a conversation with the switch         held; with the last one kGathered (gather())
+//   nothing of it is new                           kBadFragment, alone: the path delivered it twice
+//   overlap, two ends, behind the end, malformed   kBadFragment, and so is all that waits and
+//     (condemn())                                    follows (RFC 5722 §4)
+//   of a datagram that was refuse()d               kFragmentNoHead, and so is all that waits
+//   one for which there is no room to wait         kFragmentTableFull, and so is all that waits
+//
+// The piece that fills the last gap makes the datagram `complete`: only now may a connection open,
+// and UDP's length and the transport checksum are judged. Entries end with the timeout, counted
+// from the first fragment that came (what waits: kFragmentTimeout), or with end() after completion.
+// Thread: the worker that owns it.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
 
+#include "datapath/fragment_store.h"
 #include "sluice/base/limits.h"
 #include "sluice/iochain/frame.h"
 
@@ -32,8 +40,13 @@ namespace sluice::datapath {
 struct FragmentLimits {
     std::uint16_t capacity = 4096;  ///< Datagrams, at most 65534.
     std::uint16_t per_port = 512;   ///< Datagrams of one ingress port; the oldest makes room.
-    std::uint64_t timeout_v4_ns = 15'000'000'000ULL;
-    std::uint64_t timeout_v6_ns = 60'000'000'000ULL;  ///< RFC 8200 §4.5.
+    FragmentStoreLimits held = {};
+};
+
+/// How long a datagram may take.
+struct FragmentTimeouts {
+    std::uint64_t v4_ns = 15'000'000'000ULL;
+    std::uint64_t v6_ns = 60'000'000'000ULL;  ///< RFC 8200 §4.5.
 };
 
 /// A datagram in the table. Stale once its entry was reused. index 0xffff = none.
@@ -43,69 +56,141 @@ struct FragmentHandle {
     [[nodiscard]] bool is_set() const noexcept { return index != 0xffff; }
 };
 
+/// Where a fragment goes.
+enum class FragmentFate : std::uint8_t {
+    kDropped,   ///< By the caller, with the result's reason.
+    kGoesOn,    ///< Its key is complete. What waits for it is to follow: next_held().
+    kHeld,      ///< The table has it.
+    kGathered,  ///< The table has it, and with it all of a conversation: gather(), next_held().
+};
+
 /// What became of one fragment.
 struct FragmentResult {
-    DropReason reason = DropReason::kNone;  ///< kNone: it may go on, its key is complete.
-    FragmentHandle datagram;                ///< Set unless nothing could be kept.
-    bool complete = false;  ///< With this fragment the whole datagram has come and gone on.
+    FragmentFate fate = FragmentFate::kDropped;
+    DropReason reason = DropReason::kNone;  ///< Of kDropped.
+    bool complete = false;  ///< With this fragment the whole datagram has come and may go on.
+    FragmentHandle datagram = {};  ///< Set unless nothing could be kept.
 };
+
+struct FragmentExtent;
+enum class FragmentFit : std::uint8_t;
 
 class FragmentTable {
 public:
+    /// Drops a frame that the table held: frees and counts it.
+    using Drop = void (*)(void* context, rte_mbuf& frame, DropReason reason);
+
     /// @param seed  of the hash, so that nobody can choose what collides.
-    explicit FragmentTable(const FragmentLimits& limits = {}, std::uint64_t seed = 0);
+    FragmentTable(const FragmentLimits& limits, std::uint64_t seed, Drop drop, void* context);
     FragmentTable(const FragmentTable&) = delete;
     FragmentTable& operator=(const FragmentTable&) = delete;
+    /// Frees what is held, uncounted.
     ~FragmentTable();
 
-    /// Takes a frame that parse found well-formed and a fragment (frame.fragment). Completes the
-    /// key of a later one: ports, kKeyPorts and the protocol behind IPv6 extension headers. @param
-    /// now_ns  monotonic.
-    [[nodiscard]] FragmentResult complete(ParsedFrame& frame, std::uint64_t now_ns) noexcept;
+    /// For datagrams that begin from here on.
+    void configure(const FragmentTimeouts& timeouts) noexcept { timeouts_ = timeouts; }
 
-    /// The head was dropped: what follows of the datagram is kFragmentNoHead. A stale handle is
-    /// ignored.
+    /// Takes a frame that parse found well-formed and a fragment (parsed.fragment). If it goes on,
+    /// the key of a later one is complete: ports, kKeyPorts and the protocol behind IPv6 extension
+    /// headers. A head with an inspect kind makes its datagram one that is gathered.
+    /// @param now_ns  monotonic
+    [[nodiscard]] FragmentResult offer(rte_mbuf& frame, ParsedFrame& parsed,
+                                       std::uint64_t now_ns) noexcept;
+
+    /// A fragment was malformed (kBadFragment), or is a head that was not let through
+    /// (kFragmentNoHead): all of its datagram that waits or follows is dropped with that reason.
+    /// `parsed` need only know its addresses and id.
+    void condemn(const ParsedFrame& parsed, DropReason reason, std::uint64_t now_ns) noexcept;
+
+    /// What the datagram begins with was dropped: what waits, and what follows, is kFragmentNoHead.
+    /// A stale handle is ignored.
     void refuse(FragmentHandle datagram) noexcept;
 
+    /// The next frame, in order of offset, of a datagram whose head has gone on, or that was
+    /// gathered; the caller's from here on. Null if none waits.
+    [[nodiscard]] rte_mbuf* next_held(FragmentHandle datagram) noexcept;
+    /// Completes the key of a frame that next_held() gave back and parse read again.
+    void complete_key(FragmentHandle datagram, FlowKey& key) const noexcept;
+
     /// The datagram of a `complete` fragment as the connection step wants it: the head's key, flags
-    /// and transport header (in memory of the table, good until the next complete()), l4_size of
+    /// and transport header (in memory of the table, good until the next offer()), l4_size of
     /// the whole. False if the handle is stale.
     [[nodiscard]] bool whole(FragmentHandle datagram, ParsedFrame& out) const noexcept;
 
-    /// Forgets all, or those that came in by one port.
+    /// A gathered datagram as one frame without fragment fields, copied into memory of the table
+    /// (good until the next gather()) and parsed, checksum included.
+    /// @return kNone, or why the datagram is malformed (fragment_gather.cc)
+    [[nodiscard]] DropReason gather(FragmentHandle datagram, PortIndex port,
+                                    ParsedFrame& out) noexcept;
+
+    /// Forgets a `complete` datagram: nothing of it waits.
+    void end(FragmentHandle datagram) noexcept;
+    /// Drops what has waited too long. To be called every millisecond or so.
+    void sweep(std::uint64_t now_ns) noexcept;
+    /// Forgets all, or those that came in by one port; what waits is kFragmentNoHead.
     void flush() noexcept;
     void flush(PortIndex port) noexcept;
-    /// Datagrams kept, ended ones that were not reused yet included.
+    /// Forgets those of the ports for which is_gone(PortIndex) is true.
+    template <typename IsGone>
+    void flush_if(IsGone&& is_gone) noexcept {
+        for (std::uint16_t i = 0; i < kPortMax && size_ > 0; ++i) {
+            if (ports_[i].count > 0 && is_gone(PortIndex{i})) { flush(PortIndex{i}); }
+        }
+    }
+    /// Datagrams kept.
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+    /// Frames held.
+    [[nodiscard]] std::uint32_t held_count() const noexcept { return store_.size(); }
 
 private:
     struct Entry;
     struct Identity;
-    struct PortQueue {
+    struct Links {
+        std::uint16_t older = 0xffff, newer = 0xffff;
+    };
+    struct Queue {
         std::uint16_t oldest = 0xffff, newest = 0xffff, count = 0;
     };
 
     [[nodiscard]] std::uint16_t find(const Identity& identity, std::uint32_t bucket) const noexcept;
-    [[nodiscard]] std::uint16_t open(const ParsedFrame& frame, const Identity& identity,
+    [[nodiscard]] std::uint16_t find_or_open(const ParsedFrame& parsed,
+                                             std::uint64_t now_ns) noexcept;
+    [[nodiscard]] std::uint16_t open(const ParsedFrame& parsed, const Identity& identity,
                                      std::uint32_t bucket, std::uint64_t now_ns) noexcept;
-    [[nodiscard]] bool make_room(PortQueue& queue, std::uint64_t now_ns) noexcept;
-    [[nodiscard]] FragmentResult judge(Entry& entry, ParsedFrame& frame,
+    [[nodiscard]] bool make_room(Queue& queue, std::uint64_t now_ns) noexcept;
+    [[nodiscard]] static FragmentFit fit(Entry& entry, const FragmentExtent& part,
+                                         bool is_last) noexcept;
+    [[nodiscard]] FragmentResult judge(std::uint16_t index, rte_mbuf& frame, ParsedFrame& parsed,
                                        std::uint64_t now_ns) noexcept;
-    [[nodiscard]] PortQueue& queue_of(PortIndex port) noexcept;
-    void release(std::uint16_t index) noexcept;
+    [[nodiscard]] FragmentResult judge_waiting(std::uint16_t index, rte_mbuf& frame,
+                                               const FragmentExtent& part,
+                                               std::uint64_t now_ns) noexcept;
+    [[nodiscard]] FragmentResult judge_going(std::uint16_t index, ParsedFrame& parsed,
+                                             std::uint64_t now_ns) noexcept;
+    [[nodiscard]] FragmentResult fail(std::uint16_t index, DropReason reason) noexcept;
+    [[nodiscard]] bool make_room_to_wait(std::uint16_t index, const rte_mbuf& frame) noexcept;
+    void drop_held(Entry& entry, DropReason reason) noexcept;
+    [[nodiscard]] Entry* entry_of(FragmentHandle datagram) const noexcept;
+    [[nodiscard]] Queue& queue_of(PortIndex port) noexcept;
+    void release(std::uint16_t index, DropReason reason) noexcept;
     void unlink_from_bucket(std::uint16_t index) noexcept;
-    void unlink_from_queue(std::uint16_t index) noexcept;
+    void append(Queue& queue, std::uint16_t index, Links Entry::*links) noexcept;
+    void unlink(Queue& queue, std::uint16_t index, Links Entry::*links) noexcept;
 
     FragmentLimits limits_;
+    FragmentTimeouts timeouts_;
     std::uint64_t seed_;
+    Drop drop_;
+    void* drop_context_;
+    FragmentStore store_;
     std::uint32_t bucket_mask_;
     std::uint32_t size_ = 0;
-    std::uint16_t free_oldest_ = 0xffff,
-                  free_newest_ = 0xffff;  // FIFO, so that a released entry lives on a while.
-    std::uint16_t sweep_ = 0;             // Where the search for ended entries goes on.
+    Queue free_;
+    std::array<Queue, 2> by_age_;  // IPv4, IPv6.
     std::unique_ptr<Entry[]> entries_;
     std::unique_ptr<std::uint16_t[]> buckets_;
-    std::array<PortQueue, kPortMax + 1> ports_;  // The last one serves every index past kPortMax.
+    std::unique_ptr<std::uint8_t[]> gathered_;
+    std::array<Queue, kPortMax + 1> ports_;  // The last one serves every index past kPortMax.
 };
 
 }  // namespace sluice::datapath

@@ -51,6 +51,15 @@ constexpr std::uint32_t kTagBytes = 4;
     return DropReason::kNone;
 }
 
+// A malformed fragment takes its datagram with it.
+[[gnu::noinline]] void refuse(WorkerContext& context, const Packet& packet,
+                              DropReason reason) noexcept {
+    if (packet.frame.fragment && packet.frame.frame_class == FrameClass::kBad) {
+        context.fragments.condemn(packet.frame, DropReason::kBadFragment, context.now_ns);
+    }
+    drop(context, packet.mbuf, reason);
+}
+
 // Parses one frame. True if it is plain: nothing is left to admit() but what the port says.
 [[gnu::always_inline]] inline bool parse_packet(Packet& packet, PortIndex ingress) noexcept {
     const rte_mbuf& mbuf = *packet.mbuf;
@@ -86,7 +95,7 @@ std::size_t admit_burst(WorkerContext& context, const PortConfig& in, PortIndex 
         if (!is_plain || !is_free || mbuf->pkt_len > in.frame_size_max) [[unlikely]] {
             const DropReason reason = admit(context, in, packet);
             if (reason != DropReason::kNone) {
-                drop(context, mbuf, reason);
+                refuse(context, packet, reason);
                 continue;
             }
         }
@@ -302,21 +311,12 @@ template <bool kCaptured>
 }
 
 // Fragments and conversations with the switch are decided one by one.
-template <bool kCaptured>
 [[gnu::noinline]] void run_special(WorkerContext& context, Packet& packet) noexcept {
     if (context.share.is_used_up()) {
         return drop(context, packet.mbuf, DropReason::kFirstPacketShare);
     }
-    if (packet.frame.fragment) {
-        const DropReason reason = resolve_fragment(context, packet);
-        if (reason != DropReason::kNone) { return drop(context, packet.mbuf, reason); }
-    }
-    if (packet.frame.frame_class == FrameClass::kInspect) {
-        if (inspect_source(context, packet)) { inspect_packet(context, packet); }
-        return;
-    }
-    if constexpr (kCaptured) { capture_program(context, packet); }
-    finish(context, packet);
+    if (packet.frame.fragment) { return run_fragment(context, packet); }
+    if (inspect_source(context, packet)) { inspect_packet(context, packet); }
 }
 
 template <bool kCaptured>
@@ -328,7 +328,7 @@ void run_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
             ++looked_up;
             run_flow<kCaptured>(context, packet);
         } else {
-            run_special<kCaptured>(context, packet);
+            run_special(context, packet);
         }
     }
     const std::uint64_t missed = context.counters.flow_misses.get() - misses;
@@ -337,6 +337,11 @@ void run_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
 }
 
 }  // namespace
+
+void finish_packet(WorkerContext& context, Packet& packet) noexcept {
+    if (context.capture.set != nullptr) { capture_program(context, packet); }
+    finish(context, packet);
+}
 
 void process_burst(WorkerContext& context, PortIndex ingress,
                    std::span<rte_mbuf*> frames) noexcept {

@@ -24,6 +24,7 @@ namespace {
         case kProtocolIcmp:
         case kProtocolIgmp:
         case kProtocolIcmpv6: return true;
+        case kProtocolUdp: return frame.frame_class == FrameClass::kInspect;  // DHCP.
         default: return false;
     }
 }

@@ -20,7 +20,8 @@ inline constexpr unsigned kExtensionHeaderMax = 8;
 
 /// Parses one frame. Headers must lie in the first segment; payload may follow in others. Beyond
 /// parse_frame() this takes over what the mbuf's flags say of the transport checksum, and verifies
-/// the checksum of ICMP, ICMPv6, IGMP and of TCP segments with SYN, FIN or RST (whole packets only;
+/// the checksum of ICMP, ICMPv6, IGMP, DHCP and of TCP segments with SYN, FIN or RST (whole packets
+/// only;
 /// kPartial and kGood are believed): DropReason::kBadL4Checksum.
 void parse_mbuf(const rte_mbuf& frame, PortIndex port, ParsedFrame& out) noexcept;
 
@@ -53,6 +54,7 @@ void convert_offload(rte_mbuf& frame, ParsedFrame& parsed) noexcept;
 struct FragmentExtent {
     std::uint32_t begin = 0;  ///< First byte, in bytes from the start of the fragmentable part.
     std::uint32_t end = 0;    ///< One behind its last byte.
+    std::uint32_t at = 0;     ///< Where its first byte lies in the frame.
     std::uint32_t l4_begin =
         0;  ///< Head only: where the transport header starts (behind IPv6 extension headers).
 };

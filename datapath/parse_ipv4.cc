@@ -78,8 +78,10 @@ void fill_fragment(ParsedFrame& frame, const std::uint8_t* ip) noexcept {
     frame.key.flags |= kKeyFragment;
 }
 
-/// 0.0.0.0 asks for an address (DHCP) or joins a group before it has one (RFC 3376 §4.2.13).
+/// 0.0.0.0 asks for an address (DHCP; what follows its head is judged with it) or joins a group
+/// before it has one (RFC 3376 §4.2.13).
 [[nodiscard]] bool may_be_unspecified(const ParsedFrame& frame) noexcept {
+    if (frame.fragment_offset != 0) { return frame.key.protocol == kProtocolUdp; }
     return frame.inspect_kind == InspectKind::kDhcp4 || frame.inspect_kind == InspectKind::kIgmp;
 }
 
@@ -126,6 +128,7 @@ FragmentExtent fragment_extent(const ParsedFrame& frame) noexcept {
         v4 ? frame.l3_offset + (ip[0] & 0x0fU) * 4U : ipv6_fragment_start(frame);
     const std::uint32_t size = v4 ? load_be16(ip + 2) : kIpv6Size + load_be16(ip + 4);
     FragmentExtent extent;
+    extent.at = start;
     extent.begin = frame.fragment_offset;
     extent.end = extent.begin + frame.l3_offset + size - start;
     extent.l4_begin = frame.l4_offset == 0 ? 0 : frame.l4_offset - start;

@@ -31,12 +31,18 @@ struct Chain {
     return (load<std::uint64_t>(ip) | load<std::uint64_t>(ip + 8)) == 0;
 }
 
+/// Groups of reserved (0) and interface-local (1) scope never leave a node (RFC 4291 §2.7 and its
+/// erratum 3480).
+[[nodiscard]] bool is_unsent_group(const std::uint8_t* ip) noexcept {
+    return ip[0] == 0xff && (ip[1] & 0x0fU) <= 1;
+}
+
 /// Addresses that can't be on the wire. Source :: is left to the caller, who knows the protocol.
 [[nodiscard]] bool are_plausible(const std::uint8_t* source,
                                  const std::uint8_t* destination) noexcept {
     return source[0] != 0xff && !is_loopback_or_mapped(source) &&
            !is_loopback_or_mapped(destination) && !is_unspecified(destination) &&
-           std::memcmp(source, destination, 16) != 0;
+           !is_unsent_group(destination) && std::memcmp(source, destination, 16) != 0;
 }
 
 /// Options of a hop-by-hop or destination options header: each inside it, no jumbogram (RFC 2675 is
@@ -95,10 +101,12 @@ struct Chain {
     frame.fragment_offset = field & 0xfff8U;
     frame.more_fragments = (field & 1U) != 0;
     frame.fragment = frame.more_fragments || frame.fragment_offset != 0;
+    if (frame.fragment) {  // Else it is an atomic one: RFC 6946.
+        frame.fragment_id = load_be32(header + 4);
+        frame.key.flags |= kKeyFragment;
+    }
     const DropReason reason = step_over(frame, chain, kFragmentHeaderSize);
-    if (reason != DropReason::kNone || !frame.fragment) { return reason; }  // Atomic: RFC 6946.
-    frame.fragment_id = load_be32(header + 4);
-    frame.key.flags |= kKeyFragment;
+    if (reason != DropReason::kNone || !frame.fragment) { return reason; }
     return check_fragment(frame, chain.size, chain.before, chain.next);
 }
 

@@ -112,13 +112,15 @@ struct Network {
     const bool same = source_high == destination_high &&
                       load<std::uint64_t>(ip + 16) == load<std::uint64_t>(ip + 32);
     if (source_high == 0 || destination_high == 0 || ip[8] == 0xff || same) { return false; }
+    const bool group = ip[24] == 0xff;
+    if (group && (ip[25] & 0x0fU) <= 1) { return false; }  // A scope that is never sent.
     store(key.source_ip, load<Words>(ip + 8));
     store(key.destination_ip, load<Words>(ip + 24));
     store(&key.source_port, load<std::uint32_t>(ip + kIpv6Size));
     out.l4_size = payload;
     out.protocol = ip[6];
     out.dscp = static_cast<std::uint8_t>((load_be16(ip) >> 6U) & 0x3fU);
-    out.group |= ip[24] == 0xff;
+    out.group |= group;
     return true;
 }
 

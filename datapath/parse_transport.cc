@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint32_t kIcmpSize = 8;
 constexpr std::uint32_t kSctpSize = 12;
+constexpr std::uint32_t kSctpChunkSize = 4;  // Header of a chunk, counted in its length.
 constexpr std::uint8_t kNdHopLimit = 255;
 
 // ICMP types that a host may get, as sets of bit numbers (IANA; obsolete and experimental ones are
@@ -82,7 +83,12 @@ void fill_ports(FlowKey& key, const std::uint8_t* l4) noexcept {
                                     std::uint32_t available) noexcept {
     if (available < kSctpSize) { return DropReason::kBadL4Header; }
     fill_ports(frame.key, l4);
-    return DropReason::kNone;
+    if (frame.key.source_port.raw == 0 || frame.key.destination_port.raw == 0) {
+        return DropReason::kBadL4Header;  // RFC 9260 §3.1.
+    }
+    const bool has_chunk = available >= kSctpSize + kSctpChunkSize;
+    return has_chunk && load_be16(l4 + kSctpSize + 2) < kSctpChunkSize ? DropReason::kBadL4Header
+                                                                       : DropReason::kNone;
 }
 
 /// Type and code as source port; identifier of queries as destination port.
@@ -132,6 +138,8 @@ constexpr std::uint8_t kNdSizeMin[] = {8, 16, 24, 24, 40};
         return is_nd_valid(input, l4, available) ? DropReason::kNone : DropReason::kBadNd;
     } else if ((type >= 130 && type <= 132) || type == 143) {
         set_inspect(frame, InspectKind::kMld);
+        // From a neighbour: RFC 2710 §3, RFC 3810 §5.
+        return input.hop_limit == 1 ? DropReason::kNone : DropReason::kBadMembership;
     } else if (type < 128 || type > 153) {
         return DropReason::kBadIcmp;
     }
@@ -159,11 +167,18 @@ constexpr std::uint8_t kNdSizeMin[] = {8, 16, 24, 24, 40};
     }
 }
 
-/// A head must hold its transport header (RFC 1858 §3), and no conversation with the switch comes
-/// in pieces: it could not be judged whole.
+/// Conversations that are judged when all their pieces have come (fragment_gather.cc). ND must not
+/// come in pieces (RFC 6980); who reports groups sends several reports instead (RFC 3376 §4.2.16).
+[[nodiscard]] bool is_gathered(InspectKind kind) noexcept {
+    return kind == InspectKind::kDhcp4 || kind == InspectKind::kDhcp6 ||
+           kind == InspectKind::kIcmpError;
+}
+
+/// A head must hold its transport header (RFC 1858 §3).
 [[nodiscard]] DropReason judge_head(const ParsedFrame& frame, DropReason reason) noexcept {
     if (reason == DropReason::kBadL4Header) { return DropReason::kBadFragment; }
-    if (reason == DropReason::kNone && frame.frame_class == FrameClass::kInspect) {
+    const bool is_conversation = frame.frame_class == FrameClass::kInspect;
+    if (reason == DropReason::kNone && is_conversation && !is_gathered(frame.inspect_kind)) {
         return DropReason::kBadFragment;
     }
     return reason;

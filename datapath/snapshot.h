@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/fragment.h"
 #include "datapath/port.h"
 #include "sluice/base/ids.h"
 #include "sluice/base/limits.h"
@@ -160,6 +161,7 @@ struct Snapshot {
     std::shared_ptr<const PolicyImage> policy;  ///< For the next compilation; workers don't look.
     ConnectionTimeouts timeouts{};
     ConnectionLimits limits{};
+    FragmentTimeouts fragment_timeouts;
 
     [[nodiscard]] const PortConfig* port(PortIndex index) const noexcept {
         return index.value < ports.size() && ports[index.value] ? &*ports[index.value] : nullptr;

@@ -16,6 +16,9 @@ namespace sluice::datapath {
 /// frames.
 void process_burst(WorkerContext& context, PortIndex ingress, std::span<rte_mbuf*> frames) noexcept;
 
+/// Takes a packet that was decided, and tracked, to its ending. Owns the frame.
+void finish_packet(WorkerContext& context, Packet& packet) noexcept;
+
 // domain.cc
 /// Index of the layer-2 domain that a frame of `key` enters by `port`; kNoDomain if its tag, or the
 /// lack of one, is not allowed.
@@ -115,10 +118,11 @@ void cache_reply(WorkerContext& context, const Packet& packet, const PortConfig&
 void end_flows(WorkerContext& context, const Packet& packet) noexcept;
 
 // fragmented.cc
-/// Takes a fragment through the fragment stage and decides it; never cached. Tracks the datagram
-/// when it is whole.
-/// @return kNone if packet.flow says how the frame ends.
-[[nodiscard]] DropReason resolve_fragment(WorkerContext& context, Packet& packet) noexcept;
+/// Takes a fragment through the fragment stage to its end, to its wait, or the datagram with it;
+/// never cached. Owns the frame.
+void run_fragment(WorkerContext& context, Packet& packet) noexcept;
+/// FragmentTable::Drop, over a WorkerContext.
+void drop_held_fragment(void* context, rte_mbuf& frame, DropReason reason) noexcept;
 
 // alg.cc
 /// The connection step let `packet` through and its payload is for the connection's ALG.

@@ -5,6 +5,7 @@
 #include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_memory.h>
+#include <rte_mempool.h>
 #include <rte_ring.h>
 
 #include <algorithm>
@@ -15,6 +16,19 @@
 
 namespace sluice::datapath {
 
+namespace {
+
+// What waits must leave buffers for what runs.
+FragmentLimits fragment_limits(const WorkerOptions& options) {
+    FragmentLimits limits;
+    const std::uint32_t share = options.pool->size / options.worker_count / kFragmentHeldPoolShare;
+    limits.held.buffers =
+        static_cast<std::uint16_t>(std::min<std::uint32_t>(limits.held.buffers, share));
+    return limits;
+}
+
+}  // namespace
+
 WorkerContext::WorkerContext(const WorkerOptions& o)
     : options(o),
       flows(
@@ -23,7 +37,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
               fold(*static_cast<WorkerContext*>(context), index);
           },
           this),
-      fragments({}, o.seed),
+      fragments(fragment_limits(o), o.seed, drop_held_fragment, this),
       connections(*o.connections),
       learned(*o.learned),
       ports(kPortMax),
@@ -67,6 +81,11 @@ void Worker::enter_snapshot(const Snapshot& snapshot) noexcept {
     context_.snapshot = &snapshot;
     if (generation_ == snapshot.generation) { return; }
     generation_ = snapshot.generation;
+    context_.fragments.configure(snapshot.fragment_timeouts);
+    context_.fragments.flush_if([&](PortIndex index) {
+        const PortConfig* port = snapshot.port(index);
+        return port == nullptr || port->worker != context_.options.index;
+    });
     for (const PortIndex index : snapshot.worker_ports[context_.options.index]) {
         context_.flows.set_quota(index, snapshot.port(index)->flow_quota);
     }
@@ -127,13 +146,15 @@ void Worker::run_command() noexcept {
 }
 
 // A pass over the flows takes about four seconds, over the connections about sixteen: both notice
-// expiry exactly when they are used, so that this only returns memory.
+// expiry exactly when they are used, so that this only returns memory. Fragments that wait are
+// dropped by it in time.
 void Worker::age() noexcept {
     if (context_.now_ms == aged_ms_) { return; }
     aged_ms_ = context_.now_ms;
     context_.flows.sweep(context_.flows.high_water() / 4096U + 8U, context_.now_ms, kFlowIdleMs);
     context_.connections.sweep(context_.options.index, context_.connections.size() / 16384U + 8U,
                                context_.now_ns);
+    context_.fragments.sweep(context_.now_ns);
     context_.learned.sweep(context_.learned.size() / 1024U + 8U, context_.now_ns);
 }
 

@@ -405,6 +405,8 @@ Result<Compiled> compile(const model::Document& document, const Snapshot& previo
     next.generation = previous.generation + 1;
     next.worker_ports.resize(worker_count);
     next.timeouts = timeouts_of(document.dfw.timeouts);
+    next.fragment_timeouts = {document.dfw.timeouts.fragment_v4_s * kSecond,
+                              document.dfw.timeouts.fragment_v6_s * kSecond};
     next.limits = {document.dfw.limits.connections_per_port, document.dfw.limits.half_open_per_port,
                    document.dfw.limits.connections, document.dfw.grace_s * kSecond};
 

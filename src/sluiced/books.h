@@ -11,7 +11,7 @@
 namespace sluice::daemon {
 
 /// Each worker copied its own books between two bursts; what one handed over and another has not
-/// taken yet is held.
+/// taken yet is held, and so are fragments that wait for the rest of their datagram.
 [[nodiscard]] inline Books sum_books(
     const std::vector<std::unique_ptr<datapath::FoldCommand>>& of_workers) {
     Books books;
@@ -25,8 +25,9 @@ namespace sluice::daemon {
         books.dropped += worker->dropped;
         handed_over += worker->handed_over;
         taken_over += worker->taken_over;
+        books.held += worker->waiting;
     }
-    books.held = handed_over - taken_over;
+    books.held += handed_over - taken_over;
     return books;
 }
 

@@ -76,7 +76,8 @@ constexpr std::array<MetricFamily, static_cast<std::size_t>(Metric::kCount)> kFa
     {"sluice_books_consumed_packets_total", "counter", "",
      "frames that ended in the switch as they should, such as originals of copies"},
     {"sluice_books_dropped_packets_total", "counter", "", "frames that were dropped"},
-    {"sluice_books_held_packets", "gauge", "", "frames on their way between workers"},
+    {"sluice_books_held_packets", "gauge", "",
+     "frames on their way between workers, and fragments that wait"},
     {"sluice_books_unaccounted_packets", "gauge", "",
      "received + created - sent - consumed - dropped - held; must be 0"},
 }};

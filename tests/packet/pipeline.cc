@@ -152,6 +152,14 @@ void Pipeline::fold() {
     }
 }
 
+Pipeline& Pipeline::forget_fragments() {
+    for (unsigned i = 0; i < options_.worker_count; ++i) {
+        datapath::FlushFlows command;
+        run(i, command);
+    }
+    return *this;
+}
+
 SlotFigures Pipeline::slot(const std::string& port, std::size_t slot, Direction direction) {
     fold();
     SlotFigures out;
@@ -210,6 +218,7 @@ Books Pipeline::books() const {
         out.consumed += c.consumed.get();
         out.dropped += c.dropped.get();
         out.held += c.handed_over.get() - c.taken_over.get();
+        out.held += dataplane_->worker(i).context().fragments.held_count();
     }
     return out;
 }

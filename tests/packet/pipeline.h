@@ -88,6 +88,8 @@ public:
 
     /// `flush conns [PORT]`. Returns how many were removed.
     std::uint64_t flush_connections(const std::string& port = "");
+    /// Drops fragments that wait, and forgets flows.
+    Pipeline& forget_fragments();
     /// Hands a command to a worker and steps until it is done.
     void run(unsigned worker, datapath::WorkerCommand& command);
 

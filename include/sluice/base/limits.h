@@ -95,6 +95,17 @@ inline constexpr std::uint32_t kFirewallLogLinesPerS =
     2000;  ///< Lines of the firewall log; more are counted.
 inline constexpr std::uint64_t kFirewallLogBytesMax =
     64U * 1024U * 1024U;  ///< A longer firewall log is put aside as `.1`.
+inline constexpr std::size_t kFragmentGapMax =
+    64;  ///< Pieces of one datagram with gaps between them; more is no reordering but an attack.
+inline constexpr std::uint16_t kFragmentHeldBuffers =
+    1024;  ///< Buffers of fragments that wait, a worker; fewer with a small pool.
+inline constexpr std::uint16_t kFragmentHeldPerPortBuffers = 256;  ///< Of them, of one vNIC.
+inline constexpr std::uint32_t kFragmentHeldBytes = 2U << 20U;  ///< Of frames that wait, a worker.
+inline constexpr std::uint32_t kFragmentHeldPerPortBytes = 512U << 10U;
+inline constexpr std::uint32_t kFragmentHeldPoolShare =
+    4;  ///< One buffer of so many of a worker's share of the pool may wait.
+inline constexpr std::uint32_t kFragmentGatheredMax =
+    4608;  ///< Bytes of a fragmented DHCP message or ICMP error, headers included.
 inline constexpr std::size_t kDifferenceMax =
     8;  ///< Changes that are remembered one by one; a flow that slept through more is decided anew.
 inline constexpr std::size_t kDifferenceRuleMax =

@@ -29,7 +29,8 @@ namespace sluice {
     X(BadIcmp,             bad_icmp,              "ICMP type or contents that a host never accepts") \
     X(BadFragment,         bad_fragment,          "fragment overlaps, is too small, too long or of an impossible size") \
     X(FragmentNoHead,      fragment_no_head,      "later fragment whose first fragment has not passed") \
-    X(FragmentTableFull,   fragment_table_full,   "no room to follow another fragmented datagram") \
+    X(FragmentTableFull,   fragment_table_full,   "no room to follow another fragmented datagram, or to keep a fragment that waits") \
+    X(FragmentTimeout,     fragment_timeout,      "waited for the rest of its datagram, which did not come in time") \
     X(BadOffload,          bad_offload,           "virtio header asks for an impossible offload") \
     X(BadDescriptor,       bad_descriptor,        "guest handed over a broken descriptor chain") \
     /* Where it wants to go (switching) */ \

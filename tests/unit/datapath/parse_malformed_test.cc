@@ -189,6 +189,111 @@ TEST(ParseMalformed, NeighbourDiscovery) {
               "bad_ip_address");
 }
 
+TEST(ParseMalformed, Sctp) {
+    const auto sctp = [](const Bytes& ports, const Bytes& chunk) {
+        return why(ipv4_frame(132, ports + Bytes(8) + chunk));
+    };
+    const Bytes good = {0, 7, 0, 8};
+    EXPECT_EQ(sctp(good, {1, 0, 0, 4}), "none");
+    EXPECT_EQ(sctp(good, {}), "none");
+    EXPECT_EQ(sctp({0, 0, 0, 8}, {1, 0, 0, 4}), "bad_l4_header");
+    EXPECT_EQ(sctp({0, 7, 0, 0}, {1, 0, 0, 4}), "bad_l4_header");
+    EXPECT_EQ(sctp(good, {1, 0, 0, 3}), "bad_l4_header");
+}
+
+TEST(ParseMalformed, MulticastListeners) {
+    for (const std::uint8_t type : Bytes{130, 131, 132, 143}) {
+        const Bytes message = icmpv6(type, 0, Bytes(20));
+        const Bytes alert = {58, 0, 5, 2, 0, 0, 1, 0};
+        EXPECT_EQ(why(ipv6_frame(58, message, {}, 1)), "none");
+        EXPECT_EQ(why(ipv6_frame(0, alert + message, {}, 1)), "none");
+        EXPECT_EQ(why(ipv6_frame(0, alert + message, {}, 64)), "bad_membership");
+    }
+}
+
+TEST(ParseMalformed, GroupsThatAreNeverSent) {
+    for (const std::uint8_t scope : Bytes{0x00, 0x01, 0x11, 0xf0}) {
+        Ends ends;
+        ends.destination6[0] = 0xff;
+        ends.destination6[1] = scope;
+        EXPECT_EQ(why(ipv6_frame(17, udp(1, 2, {}, ends, true), ends)), "bad_ip_address");
+        ends.destination6[1] = static_cast<std::uint8_t>(scope + 2);
+        EXPECT_EQ(why(ipv6_frame(17, udp(1, 2, {}, ends, true), ends)), "none");
+    }
+}
+
+/// What hosts send, odd as it is, and what is theirs to judge: RFC 1122 §3.2.1.7, RFC 7126, RFC
+/// 768, RFC 8200 §4.2 and §4.7, RFC 3168.
+TEST(ParseMalformed, OddButLegal) {
+    const Bytes datagram = udp(1, 2, Bytes(8));
+    const Bytes no_ttl = ipv4_changed(ipv4_frame(17, datagram), 8, 0);
+    EXPECT_EQ(why(no_ttl), "none") << "time to live 0";
+    for (const Bytes& options : {Bytes{7, 7, 4, 0, 0, 0, 0, 0}, Bytes{68, 8, 5, 0, 0, 0, 0, 0},
+                                 Bytes{148, 4, 0, 0}, Bytes{1, 1, 0, 99}}) {
+        EXPECT_EQ(why(ipv4_frame(17, datagram, {}, {.options = options})), "none");
+    }
+    EXPECT_EQ(why(ipv4_frame(17, datagram, {}, {.fragment = 0x8000})), "none") << "reserved flag";
+    EXPECT_EQ(why(ipv4_frame(17, datagram, {}, {.fragment = 0x6000})), "none") << "DF and MF";
+    EXPECT_EQ(why(ipv4_frame(17, udp(0, 2, {}))), "none") << "no port to answer to";
+    EXPECT_EQ(why(ipv6_frame(59, {})), "none");
+    EXPECT_EQ(why(ipv6_frame(59, Bytes(9))), "none");
+    EXPECT_EQ(why(ipv6_frame(50, Bytes(16))), "none");
+    EXPECT_EQ(why(ipv6_frame(253, Bytes(3))), "none");
+    EXPECT_EQ(why(ipv6_frame(17, udp(1, 2, {}, {}, true), {}, 0)), "none") << "hop limit 0";
+    const Bytes unknown_option = {17, 0, 0xde, 4, 0, 0, 0, 0};
+    EXPECT_EQ(why(ipv6_frame(0, unknown_option + udp(1, 2, {}, {}, true))), "none");
+    for (const std::uint8_t type : Bytes{2, 3, 4}) {  // Mobile IPv6, RPL, segment routing.
+        const Bytes routing = Bytes{17, 2, type, 0} + Bytes(20);
+        EXPECT_EQ(why(ipv6_frame(43, routing + udp(1, 2, {}, {}, true))), "none");
+    }
+}
+
+TEST(ParseMalformed, MartiansInBothFamilies) {
+    const auto v4 = [](const Bytes& from, const Bytes& to) {
+        const Ends ends{.source4 = from, .destination4 = to};
+        return why(ipv4_frame(17, udp(1, 2, {}, ends), ends));
+    };
+    for (const Bytes& never : {Bytes{0, 0, 0, 0}, {0, 1, 2, 3}, {127, 0, 0, 1}, {240, 0, 0, 1}}) {
+        EXPECT_EQ(v4(never, kIp4B), "bad_ip_address");
+        EXPECT_EQ(v4(kIp4A, never), "bad_ip_address");
+    }
+    EXPECT_EQ(v4({224, 0, 0, 5}, kIp4B), "bad_ip_address");
+    EXPECT_EQ(v4({255, 255, 255, 255}, kIp4B), "bad_ip_address");
+    EXPECT_EQ(v4(kIp4A, kIp4A), "bad_ip_address");
+    EXPECT_EQ(v4(kIp4A, {255, 255, 255, 255}), "none");
+    EXPECT_EQ(v4({169, 254, 1, 1}, kIp4B), "none");
+    const auto v6 = [](const Bytes& from, const Bytes& to) {
+        const Ends ends{.source6 = from, .destination6 = to};
+        return why(ipv6_frame(17, udp(1, 2, {}, ends, true), ends));
+    };
+    const Bytes loopback = Bytes(15) + Bytes{1};
+    const Bytes mapped = Bytes(10) + Bytes{0xff, 0xff, 10, 0, 0, 1};
+    for (const Bytes& never : {Bytes(16), loopback, mapped}) {
+        EXPECT_EQ(v6(never, kIp6B), "bad_ip_address");
+        EXPECT_EQ(v6(kIp6A, never), "bad_ip_address");
+    }
+    EXPECT_EQ(v6(Bytes{0xff, 2} + Bytes(13) + Bytes{1}, kIp6B), "bad_ip_address");
+    EXPECT_EQ(v6(kIp6A, kIp6A), "bad_ip_address");
+}
+
+/// What follows the head of a client's first message comes from 0.0.0.0, too.
+TEST(ParseMalformed, FragmentsFromNobody) {
+    const Ends nobody{.source4 = Bytes(4)};
+    EXPECT_EQ(why(ipv4_frame(17, Bytes(16), nobody, {.fragment = 2})), "none");
+    EXPECT_EQ(why(ipv4_frame(6, Bytes(16), nobody, {.fragment = 2})), "bad_ip_address");
+    EXPECT_EQ(why(ipv4_frame(17, udp(1, 2, Bytes(8), nobody), nobody, {.fragment = 0x2000})),
+              "bad_ip_address");
+}
+
+TEST(ParseMalformed, ChecksumOfDhcp) {
+    Bytes frame = ipv4_frame(17, udp(68, 67, Bytes(300)));
+    EXPECT_EQ(why(frame), "none");
+    frame.back() ^= 1U;
+    EXPECT_EQ(why(frame), "bad_l4_checksum");
+    put16(frame, 40, 0);
+    EXPECT_EQ(why(frame), "none") << "none was sent";
+}
+
 TEST(ParseMalformed, Fragments) {
     const auto v4 = [](std::uint8_t protocol, const Bytes& payload, std::uint16_t field) {
         return why(ipv4_frame(protocol, payload, {}, {.fragment = field}));
@@ -199,9 +304,17 @@ TEST(ParseMalformed, Fragments) {
     EXPECT_EQ(v4(6, Bytes(12), 1), "bad_fragment");                  // RFC 3128.
     EXPECT_EQ(v4(6, Bytes(8), 0x2000), "bad_fragment");              // RFC 1858.
     EXPECT_EQ(v4(6, Bytes(16), 0x2000), "bad_fragment");
-    EXPECT_EQ(v4(17, udp(1, 2, {}), 0x2000), "bad_fragment");           // Nothing but the header.
-    EXPECT_EQ(v4(17, udp(68, 67, Bytes(24)), 0x2000), "bad_fragment");  // DHCP in pieces.
-    EXPECT_EQ(v4(1, icmp(3, 3, Bytes(28)), 0x2000), "bad_fragment");
+    EXPECT_EQ(v4(17, udp(1, 2, {}), 0x2000), "bad_fragment");   // Nothing but the header.
+    EXPECT_EQ(v4(17, udp(68, 67, Bytes(24)), 0x2000), "none");  // Gathered.
+    EXPECT_EQ(v4(1, icmp(3, 3, Bytes(28)), 0x2000), "none");
+    EXPECT_EQ(v4(2, icmp(0x16, 0, Bytes(28)), 0x2000), "bad_fragment");  // Reports are not split,
+    EXPECT_EQ(why(ipv6_frame(44, fragment_header(58, 0, true) + icmpv6(143, 0, Bytes(28)), {}, 1)),
+              "bad_fragment");
+    for (std::uint8_t type = 133; type <= 137; ++type) {  // nor is ND (RFC 6980).
+        EXPECT_EQ(
+            why(ipv6_frame(44, fragment_header(58, 0, true) + icmpv6(type, 0, Bytes(44)), {}, 255)),
+            "bad_nd");
+    }
     EXPECT_EQ(why(ipv6_frame(44, fragment_header(17, 65520, false) + Bytes(100))), "bad_fragment");
     EXPECT_EQ(why(ipv6_frame(44, fragment_header(60, 0, true) + Bytes{17, 1, 1, 4, 0, 0, 0, 0})),
               "bad_ip_header");

@@ -234,6 +234,7 @@ FragmentResult FragmentTable::judge(Entry& entry, ParsedFrame& frame,
     frame.key.destination_port = entry.head_key.destination_port;
     frame.key.protocol = entry.head_key.protocol;
     frame.key.flags |= entry.head_key.flags & kKeyPorts;
+    frame.tcp_flags = entry.tcp_flags;
     if (!entry.extents.is_complete()) { return {}; }
     if (entry.overstates()) {
         entry.state = DatagramState::kPoisoned;

@@ -59,8 +59,8 @@ public:
     ~FragmentTable();
 
     /// Takes a frame that parse found well-formed and a fragment (frame.fragment). Completes the
-    /// key of a later one: ports, kKeyPorts and the protocol behind IPv6 extension headers. @param
-    /// now_ns  monotonic.
+    /// key of a later one: ports, kKeyPorts and the protocol behind IPv6 extension headers; and its
+    /// tcp_flags are the head's. @param now_ns  monotonic.
     [[nodiscard]] FragmentResult complete(ParsedFrame& frame, std::uint64_t now_ns) noexcept;
 
     /// The head was dropped: what follows of the datagram is kFragmentNoHead. A stale handle is

@@ -7,15 +7,19 @@
 namespace sluice::datapath {
 namespace {
 
-// One vNIC has judged. False: dropped.
+// One vNIC has judged, its ACL rules in packet.aside. False: dropped.
 bool accept(WorkerContext& context, Packet& packet, PortIndex index, Direction direction,
             const Decision& decision) noexcept {
     count_slots(context, index, direction, decision.decided, 1);
+    count_acl(context, packet.aside->acl.all(), 1, packet.frame.frame_size);
     if (context.capture.set != nullptr) {
         capture_judged(context, *packet.mbuf, index, direction, decision.decided,
                        decision.verdict == Verdict::kPass);
     }
-    if (decision.verdict == Verdict::kPass) { return true; }
+    if (decision.verdict == Verdict::kPass) {
+        mark_dscp(*packet.mbuf, packet.frame, decision.set_dscp);
+        return true;
+    }
     count_slot_drop(context, index, direction, decision.slot);
     drop(context, packet.mbuf, decision.reason);
     return false;
@@ -39,9 +43,10 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
     const DomainId domain = context.snapshot->domains[domain_index].id;
     const BindingView bindings{&context.learned, domain, context.now_ns};
     BindingClaims claims;
+    packet.aside->acl.clear();
     const Decision decision =
         inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
-                packet.is_related, context.now_ns, bindings, &claims);
+                packet.is_related, context.now_ns, bindings, &claims, &packet.aside->acl);
     if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
     if (!admit_source(context, packet, in, domain_index)) { return false; }
     learn_claims(context, packet.frame.key, domain, claims);
@@ -50,8 +55,10 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
 
 bool enter_destination(WorkerContext& context, Packet& packet, const PortConfig& out,
                        PortIndex index) noexcept {
-    const Decision decision = inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
-                                      packet.is_related, context.now_ns);
+    packet.aside->acl.clear();
+    const Decision decision =
+        inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related,
+                context.now_ns, {}, nullptr, &packet.aside->acl);
     return accept(context, packet, index, Direction::kToVm, decision);
 }
 

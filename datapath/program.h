@@ -15,14 +15,16 @@ namespace sluice::datapath {
 
 /// What varies from packet to packet. A closed set, run over the burst kind by kind in this order.
 enum class StepKind : std::uint8_t {
-    kConnection,  ///< TCP state, window, timers of Program::connection.
+    kConnection,  ///< TCP state, window, timers of Program::connection. Listed in `steps` only where
+                  ///< something else comes first (kProgramTemplate).
+    kSetDscp,     ///< Marks an IP frame: argument = DSCP, `source` = that of its copies.
     kVlanPop,     ///< Take the 802.1Q tag off.
     kVlanPush,    ///< Put a tag on; argument = VID.
 };
 
 struct Step {
     StepKind kind;
-    std::uint8_t reserved = 0;
+    std::uint8_t source = 0;  ///< Of kSetDscp: the source vNIC's mark, kNoDscp = none.
     std::uint16_t argument = 0;
 };
 
@@ -47,6 +49,7 @@ enum ProgramFlag : std::uint8_t {
                                       ///< its being unknown.
     kProgramForeign = 1U << 6U,       ///< Tracked, but not between the connection's vNICs.
     kProgramFlood = 1U << 5U,         ///< Unknown unicast: copies go to the domain's flood ports.
+    kProgramTemplate = 1U << 7U,      ///< Each packet gets a program of its own (template.cc).
 };
 
 struct Program {
@@ -58,14 +61,19 @@ struct Program {
     Direction drop_direction = Direction::kFromVm;
     std::uint8_t flags = 0;
     std::uint8_t step_count = 0;
-    bool tracked = false;  ///< Has a kConnection step (always the first one).
+    bool tracked = false;  ///< The connection step comes first. Never with kProgramTemplate.
     PortIndex output = kNoPort;
     std::uint16_t domain = 0;        ///< Index into the snapshot's domains.
     std::uint16_t decided_from = 0;  ///< Slots of the source vNIC that judged it.
     std::uint16_t decided_to = 0;    ///< Slots of the destination vNIC that judged it.
-    std::array<Step, 2> steps{};     ///< VLAN steps; the connection step is `tracked`.
+    std::array<Step, 2> steps{};     ///< DSCP and VLAN; the connection step is `tracked`.
 };
 static_assert(sizeof(Program) == 32);
+
+/// True if slot 0 of a vNIC judged it: there is a trail of rules.
+[[nodiscard]] inline bool has_acl(const Program& program) noexcept {
+    return ((program.decided_from | program.decided_to) >> kSlotDvfilter & 1U) != 0;
+}
 
 /// A program and its figures: the hot line of a flow entry.
 struct alignas(64) FlowState {

@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "sluice/base/ids.h"
+#include "sluice/iochain/acl_trail.h"
 #include "sluice/iochain/connection_table.h"
 #include "sluice/iochain/drop_reason.h"
 #include "sluice/iochain/flow_key.h"
@@ -101,7 +102,11 @@ struct DecideInput {
     const ConnectionView* connection = nullptr;  ///< nullptr: none.
     BindingView bindings{};                      ///< For kFromVm.
     Judgement* judgement = nullptr;  ///< Of `key` under the running snapshot; nullptr: not kept.
+    std::uint8_t tcp_flags = 0;      ///< Of this packet; of a fragment, its head's.
+    AclTrail* acl = nullptr;         ///< Gets the rules of slot 0 that matched; nullptr: nobody asks.
 };
+
+inline constexpr std::uint8_t kNoDscp = 0xff;
 
 /// What one slot, or the whole chain, decided.
 struct Decision {
@@ -113,21 +118,28 @@ struct Decision {
     bool stateful = false;      ///< The rule is stateful: this side wants a connection.
     bool tcp_strict = true;
     bool log = false;  ///< The firewall rule wants its connections and refusals logged.
+    bool by_flags = false;             ///< A packet with other TCP flags may be decided otherwise.
+    std::uint8_t set_dscp = kNoDscp;   ///< With kPass: the DSCP that an IP frame leaves with.
 };
 
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is
 /// immutable.
 [[nodiscard]] Decision decide(const ChainProgram& chain, const DecideInput& input) noexcept;
 
+/// Slot 0 alone, for a packet with other TCP flags than decide() saw. The chain has that slot.
+[[nodiscard]] Decision decide_acl(const ChainProgram& chain, const DecideInput& input) noexcept;
+
 /// Runs the chain over a frame that is a conversation with the switch (FrameClass::kInspect).
 /// `state` is the vNIC's for kFromVm; nullptr for kToVm, where no slot keeps state.
 /// @param related  for InspectKind::kIcmpError: the error quotes a live connection of this host
 /// (judge_icmp_error()).
 /// @param bindings, claims  for kFromVm: what is known, and what the frame would have learned.
+/// @param acl  gets the rules of slot 0 that matched
 [[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame,
                                Direction direction, ChainState* state, bool related,
                                std::uint64_t now_ns, const BindingView& bindings = {},
-                               BindingClaims* claims = nullptr) noexcept;
+                               BindingClaims* claims = nullptr,
+                               AclTrail* acl = nullptr) noexcept;
 
 /// Charges a frame from the VM with a group destination to the vNIC's broadcast or multicast limit
 /// (slot 1), cached program or not.

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -17,6 +18,7 @@
 #include "controller-agent/check_bindings.h"
 #include "controller-agent/json_fields.h"
 #include "sluice/base/limits.h"
+#include "sluice/model/resolve.h"
 #include "sluice/net/address_text.h"
 
 namespace sluice::agent {
@@ -61,6 +63,7 @@ public:
         check_acls();
         check_dfw();
         check_bindings(document_, fault_);
+        if (!fault_.any()) { check_counting_rules(); }
         if (fault_.any()) { return fault_.error(); }
         return Ok{};
     }
@@ -385,6 +388,39 @@ private:
                 check_matches(rule_object, "destination", rule.destination);
             }
         }
+    }
+
+    // What a flow is counted by has room for so many (AclTrail).
+    void check_counting_rules() {
+        std::optional<model::Resolver> resolver;  // Made only if somebody counts.
+        std::vector<std::array<std::size_t, 2>> counts(document_.ports.size());
+        for (const model::Acl& acl : document_.acls) {
+            const std::array<std::size_t, 2> here{counting_rules(acl, model::RuleDirection::kIn),
+                                                  counting_rules(acl, model::RuleDirection::kOut)};
+            if (here[0] + here[1] == 0) { continue; }
+            if (!resolver) { resolver.emplace(document_); }
+            for (const std::size_t port : resolver->ports(acl.applied_to)) {
+                counts[port][0] += here[0];
+                counts[port][1] += here[1];
+                const std::size_t most = std::max(counts[port][0], counts[port][1]);
+                if (most <= kAclCountMax) { continue; }
+                fault_.refuse(Errc::kLimit, "acl " + acl.name,
+                              "with it port " + document_.ports[port].name + " has " +
+                                  std::to_string(most) +
+                                  " rules with action count in one direction, at most " +
+                                  std::to_string(kAclCountMax) + " are allowed");
+                return;
+            }
+        }
+    }
+
+    static std::size_t counting_rules(const model::Acl& acl, model::RuleDirection direction) {
+        return static_cast<std::size_t>(
+            std::count_if(acl.rules.begin(), acl.rules.end(), [&](const model::AclRule& rule) {
+                return rule.action == model::AclAction::kCount &&
+                       (rule.direction == direction ||
+                        rule.direction == model::RuleDirection::kBoth);
+            }));
     }
 
     void check_dfw() {

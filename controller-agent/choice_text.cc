@@ -43,6 +43,7 @@ const char* to_text(model::AclAction action) {
     switch (action) {
         case model::AclAction::kPermit: return "permit";
         case model::AclAction::kDeny: return "deny";
+        case model::AclAction::kCount: return "count";
     }
     return "permit";
 }

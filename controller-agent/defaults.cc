@@ -83,7 +83,7 @@ const Meanings& policy_meanings() {
         {"groups[].tags", "tags that a member carries; none = no member"},
         {"acls[].applied_to", "groups, port groups, ports"},
         {"acls[].rules", "in order, first match wins; without a match: permit"},
-        {"acls[].rules[].action", "permit or deny"},
+        {"acls[].rules[].action", "permit, deny, or count: counts and goes on to the next rule"},
         {"acls[].rules[].direction", "both, in or out, seen from the VM"},
         {"acls[].rules[].source", "addresses, prefixes, names"},
         {"acls[].rules[].destination", "addresses, prefixes, names"},
@@ -209,7 +209,8 @@ std::string defaults_markdown() {
         "this file with "
         "them.\nEvery key but `name` may be left out. Keys that an ACL rule leaves out and that "
         "are not listed "
-        "(MACs, ethertype,\nVLAN, DSCP) match everything.\n\n"
+        "(MACs, ethertype,\nVLAN, TCP flags, DSCP) match everything; without `set_dscp` nothing is "
+        "marked.\n\n"
         "| key | default | unit and meaning |\n|---|---|---|\n";
     for (const DefaultRow& row : defaults()) {
         text += "| `" + row.key + "` | `" + row.value + "` | " + row.meaning + " |\n";

@@ -100,11 +100,32 @@ void read_optional(Fields& fields, std::string_view key, std::optional<T>& out, 
     if (fields.number(key, value, min, max)) { out = value; }
 }
 
+void read_tcp_flags(Fields& fields, model::AclRule& rule) {
+    std::string text;
+    if (!fields.text("tcp_flags", text)) { return; }
+    rule.tcp_flags = parse_tcp_flags(text);
+    if (!rule.tcp_flags) {
+        fields.refuse(Errc::kInvalid, "tcp_flags",
+                      shown(std::string_view(text)) +
+                          " is not a list like \"syn,!ack\" of fin, syn, rst, psh, ack, urg, ece, "
+                          "cwr, each once");
+    }
+    const auto is_tcp = [](const model::Service& service) {
+        return service.protocol == model::kProtocolTcp;
+    };
+    if (!rule.services.empty() &&
+        std::none_of(rule.services.begin(), rule.services.end(), is_tcp)) {
+        fields.refuse(Errc::kInvalid, "tcp_flags",
+                      shown(std::string_view(text)) + " can't match, no service is of TCP");
+    }
+}
+
 void read_acl_rule(Fields& fields, std::string name, model::Acl& acl) {
     model::AclRule rule;
     rule.name = std::move(name);
-    fields.choice("action", rule.action,
-                  {{"permit", AclAction::kPermit}, {"deny", AclAction::kDeny}});
+    fields.choice(
+        "action", rule.action,
+        {{"permit", AclAction::kPermit}, {"deny", AclAction::kDeny}, {"count", AclAction::kCount}});
     read_direction(fields, rule.direction);
     read_items(fields, "source", rule.source);
     read_items(fields, "destination", rule.destination);
@@ -114,8 +135,12 @@ void read_acl_rule(Fields& fields, std::string name, model::Acl& acl) {
     read_ethertype(fields, rule.ethertype);
     read_optional(fields, "vlan", rule.vlan, kVlanMin, kVlanMax);
     read_optional(fields, "dscp", rule.dscp, 0, 63);
-    fields.unsupported("tcp_flags", nullptr);
-    fields.unsupported("set_dscp", nullptr);
+    read_tcp_flags(fields, rule);
+    read_optional(fields, "set_dscp", rule.set_dscp, 0, 63);
+    if (rule.set_dscp && rule.action == AclAction::kDeny) {
+        fields.refuse(Errc::kInvalid, "set_dscp",
+                      std::to_string(*rule.set_dscp) + " marks what passes, the action is deny");
+    }
     acl.rules.push_back(std::move(rule));
 }
 

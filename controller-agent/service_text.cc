@@ -2,6 +2,7 @@
 // Parsers and printers of service_text.h.
 #include "controller-agent/service_text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -23,6 +24,10 @@ constexpr std::array<std::pair<std::string_view, std::uint8_t>, 5> kProtocols{{
     {"icmp", model::kProtocolIcmp},
     {"icmpv6", model::kProtocolIcmpv6},
 }};
+
+/// In the order of their bits (RFC 9293 §3.1).
+constexpr std::array<std::string_view, 8> kTcpFlagWords{"fin", "syn", "rst", "psh",
+                                                        "ack", "urg", "ece", "cwr"};
 
 std::optional<PortRange> parse_ports(std::string_view text) {
     const std::size_t dash = text.find('-');
@@ -149,6 +154,35 @@ std::optional<model::MacMatch> parse_mac_match(std::string_view text) {
 std::string to_text(const model::MacMatch& match) {
     const std::string value = to_string(match.value);
     return match.mask == model::MacMatch{}.mask ? value : value + "/" + to_string(match.mask);
+}
+
+std::optional<model::TcpFlagsMatch> parse_tcp_flags(std::string_view text) {
+    model::TcpFlagsMatch match;
+    for (;;) {
+        const std::size_t comma = text.find(',');
+        std::string_view word = text.substr(0, comma);
+        const bool is_set = !word.starts_with('!');
+        if (!is_set) { word.remove_prefix(1); }
+        const auto at = std::find(kTcpFlagWords.begin(), kTcpFlagWords.end(), word);
+        if (at == kTcpFlagWords.end()) { return std::nullopt; }
+        const auto bit = static_cast<std::uint8_t>(1U << (at - kTcpFlagWords.begin()));
+        if ((match.mask & bit) != 0) { return std::nullopt; }
+        match.mask |= bit;
+        if (is_set) { match.value |= bit; }
+        if (comma == std::string_view::npos) { return match; }
+        text.remove_prefix(comma + 1);
+    }
+}
+
+std::string to_text(const model::TcpFlagsMatch& match) {
+    std::string text;
+    for (std::size_t i = 0; i < kTcpFlagWords.size(); ++i) {
+        if ((match.mask >> i & 1U) == 0) { continue; }
+        text += text.empty() ? "" : ",";
+        text += (match.value >> i & 1U) != 0 ? "" : "!";
+        text += kTcpFlagWords[i];
+    }
+    return text;
 }
 
 std::optional<std::uint16_t> parse_ethertype(std::string_view text) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Text forms of the small values in rules and port groups: services ("tcp/80-90",
-// "udp/53:1024-65535", "icmp/8/0", "ip/47"), VLAN ranges ("1-100"), MAC matches ("MAC/MASK").
+// "udp/53:1024-65535", "icmp/8/0", "ip/47"), VLAN ranges ("1-100"), MAC matches ("MAC/MASK"), TCP
+// flags ("syn,!ack").
 // Strict, and what is printed parses back to the same value. Any thread, pure.
 #pragma once
 
@@ -30,6 +31,11 @@ namespace sluice::agent {
 /// "MAC" or "MAC/MASK". nullopt also if MAC has bits outside MASK.
 [[nodiscard]] std::optional<model::MacMatch> parse_mac_match(std::string_view text);
 [[nodiscard]] std::string to_text(const model::MacMatch& match);
+
+/// "syn,!ack": flags that are set, and with ! flags that are not; fin, syn, rst, psh, ack, urg,
+/// ece, cwr, each once at most. nullopt if it is empty or none of these.
+[[nodiscard]] std::optional<model::TcpFlagsMatch> parse_tcp_flags(std::string_view text);
+[[nodiscard]] std::string to_text(const model::TcpFlagsMatch& match);
 
 /// "0x0800": 0x and one to four hex digits, 0x0600..0xffff (IEEE 802.3 §3.2.6).
 [[nodiscard]] std::optional<std::uint16_t> parse_ethertype(std::string_view text);

@@ -272,7 +272,9 @@ Json to_json_value(const model::AclRule& rule, Detail detail) {
     if (rule.destination_mac) { out.always("destination_mac", to_text(*rule.destination_mac)); }
     if (rule.ethertype) { out.always("ethertype", ethertype_text(*rule.ethertype)); }
     if (rule.vlan) { out.always("vlan", *rule.vlan); }
+    if (rule.tcp_flags) { out.always("tcp_flags", to_text(*rule.tcp_flags)); }
     if (rule.dscp) { out.always("dscp", *rule.dscp); }
+    if (rule.set_dscp) { out.always("set_dscp", *rule.set_dscp); }
     return std::move(out).take();
 }
 

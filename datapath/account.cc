@@ -36,6 +36,11 @@ void count_slot_drop(WorkerContext& context, PortIndex port, Direction direction
     context.ports[port.value].slots[slot][static_cast<std::size_t>(direction)].drops.add(1);
 }
 
+void count_acl(WorkerContext& context, std::span<const RuleId> rules, std::uint64_t packets,
+               std::uint64_t bytes) noexcept {
+    for (const RuleId rule : rules) { add_rule(context, rule, true, packets, bytes); }
+}
+
 void account(WorkerContext& context, PortIndex ingress, const Program& program, RuleId rule_from,
              RuleId rule_to, std::uint64_t packets, std::uint64_t bytes) noexcept {
     if (packets == 0) { return; }
@@ -56,6 +61,9 @@ void fold(WorkerContext& context, std::uint32_t index) noexcept {
     const std::uint64_t bytes = entry.state.bytes - cold.folded_bytes;
     account(context, entry.key.port, entry.state.program, cold.rule_from, cold.rule_to, packets,
             bytes);
+    if (packets > 0 && has_acl(entry.state.program)) {
+        count_acl(context, context.flows.acl(index).all(), packets, bytes);
+    }
     if (packets > 0) { keep_binding(context, entry.key, entry.state.last_used_ms); }
     if (packets > 0 && (entry.state.program.flags & kProgramLearnedFrom) != 0) {
         touch_source(context, entry.key, entry.state.last_used_ms);

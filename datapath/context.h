@@ -36,6 +36,7 @@ struct TxBuffer {
 struct PacketAside {
     FlowState state;                ///< Program of a packet that is not cached.
     RuleId rule_from, rule_to;      ///< Of `state`.
+    AclTrail acl;                   ///< Of `state`; of an inspected frame, of its last vNIC.
     FragmentResult fragment;        ///< Of a fragment.
     TupleOfFrame tuple;             ///< Of a flow that foresee() has seen, prepared.
     Judgement judgement;            ///< Of the same: what slot 2 has looked up.

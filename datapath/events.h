@@ -65,6 +65,7 @@ private:
 /// What became of the packet that a rule with `log` judged.
 enum class FirewallEventKind : std::uint8_t {
     kOpen,    ///< It opened a connection.
+    kEnd,     ///< Not a packet: a connection that such a rule let open has ended.
     kPass,    ///< A stateless rule let it through.
     kDrop,    ///< Dropped.
     kReject,  ///< Dropped, and its sender is told.
@@ -78,11 +79,18 @@ struct FirewallEvent {
     std::uint16_t source_port = 0;  ///< As in FlowKey, host order. ICMP: type << 8 | code.
     std::uint16_t destination_port = 0;
     RuleId rule;
-    PortIndex port = kNoPort;  ///< vNIC whose rule it was.
+    PortIndex port = kNoPort;                                     ///< vNIC whose rule it was.
+    PortIndex source_vnic = kNoPort, destination_vnic = kNoPort;  ///< Where they are, if known.
     FirewallEventKind kind = FirewallEventKind::kOpen;
     Direction direction = Direction::kFromVm;  ///< Seen from that vNIC.
     std::uint8_t protocol = 0;
     IpFamily family = IpFamily::kNone;
+    // Of kEnd: `rule`, `port` and `direction` are the opener's, here are the responder's. A rule
+    // that does not log is for control to leave out.
+    ConnectionEnd why = ConnectionEnd::kClosed;
+    RuleId responder_rule;
+    std::uint64_t opened_ns = 0;  ///< Monotonic.
+    std::uint64_t packets = 0, bytes = 0;
 };
 
 }  // namespace sluice::datapath

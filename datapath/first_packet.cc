@@ -7,40 +7,13 @@
 
 #include "datapath/checksum.h"
 #include "datapath/stages.h"
+#include "datapath/trace.h"
 #include "sluice/base/assert.h"
 #include "sluice/iochain/expectation_table.h"
 
 namespace sluice::datapath {
-namespace {
 
-void fill_view(WorkerContext& context, const Connection& record, ConnectionSide side,
-               FlowKey& parent_key, ConnectionView& view) noexcept {
-    const ConnectionTuple& tuple = record.tuple;
-    const std::uint8_t flags = record.flags;
-    const bool opener_is_a = (flags & kConnOpenerIsA) != 0;
-    view = ConnectionView{};
-    view.side = side;
-    view.opener_stateful = (flags & kConnOpenerStateful) != 0;
-    view.responder_stateful = (flags & kConnResponderStateful) != 0;
-    FlowKey& key = view.opener_key;
-    __builtin_memcpy(key.source_ip, opener_is_a ? tuple.ip_a : tuple.ip_b, sizeof key.source_ip);
-    __builtin_memcpy(key.destination_ip, opener_is_a ? tuple.ip_b : tuple.ip_a,
-                     sizeof key.destination_ip);
-    key.protocol = tuple.protocol;
-    key.flags = static_cast<std::uint8_t>((tuple.family == IpFamily::kV4 ? kKeyIpv4 : kKeyIpv6) |
-                                          kKeyPorts);
-    key.source_port = opener_is_a ? tuple.port_a : tuple.port_b;
-    key.destination_port = opener_is_a ? tuple.port_b : tuple.port_a;
-    if (tuple.protocol == 1 ||
-        tuple.protocol ==
-            58) {  // A tuple holds (identifier, type); a key (type and code, identifier).
-        std::swap(key.source_port, key.destination_port);
-    }
-    if ((flags & kConnRelated) != 0 &&
-        context.connections.expectations().parent_of(key, tuple.domain, parent_key)) {
-        view.parent_key = &parent_key;
-    }
-}
+namespace {
 
 // A rule of either side wants the payload read.
 bool wants_alg(const Decision& from, const Decision& to) noexcept {
@@ -78,8 +51,20 @@ struct Composer {
     Program program;
     bool has_opened = false;  // The connection is this packet's.
     RuleId rule_from, rule_to;
+    bool by_flags = false;   // With other TCP flags it may be decided otherwise.
+    Trace* trace = nullptr;  // Dry: nothing is changed but this.
+    bool is_logged = false;  // Its connection is: its packets are accounted for one by one.
 
     void run() noexcept;
+    /// Of a trace: how it ends.
+    void note_ending() noexcept {
+        packet.aside->state.program = program;
+        trace->add_ending(context, packet, *domain, input(Direction::kToVm));
+    }
+    /// True if its packets can't share one program.
+    [[nodiscard]] bool is_template() const noexcept {
+        return by_flags || (is_logged && program.tracked);
+    }
 
 private:
     bool compose() noexcept;
@@ -101,6 +86,8 @@ private:
     void count_hit(RuleId rule) noexcept;
     void log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept;
     void log_passage(FirewallEventKind kind, const Decision& from, const Decision& to) noexcept;
+    void close_connection() noexcept;
+    void note_slots(PortIndex port, Direction direction, const Decision& decision) noexcept;
     [[nodiscard]] bool judged_by_opener(Direction direction) const noexcept;
     [[nodiscard]] bool runs_between(const Connection& record) noexcept;
     /// Of an unknown unicast: who received it, unless its MAC is one that the switch knows.
@@ -130,7 +117,9 @@ private:
                 direction,
                 is_party || is_announced ? &view : nullptr,
                 {&context.learned, domain->id, context.now_ns, &domain->owners, holders},
-                &judgement};
+                &judgement,
+                packet.frame.tcp_flags,
+                &packet.aside->acl};
     }
 };
 
@@ -146,14 +135,28 @@ bool Composer::judged_by_opener(Direction direction) const noexcept {
     return direction == Direction::kFromVm ? view.responder_stateful : view.opener_stateful;
 }
 
+void Composer::close_connection() noexcept {
+    if (trace != nullptr) { return; }
+    context.connections.close(context.options.index, program.connection);
+}
+
+void Composer::note_slots(PortIndex port, Direction direction, const Decision& decision) noexcept {
+    if (trace == nullptr) [[likely]] { return; }
+    const AclTrail& acl = packet.aside->acl;
+    const bool is_source = direction == Direction::kFromVm;
+    trace->add_slots(port, direction, decision,
+                     is_source ? acl.of_source() : acl.all().subspan(acl.of_source().size()));
+}
+
 // Returns false if the connection ended by it, so that the packet must be judged again without one.
 bool Composer::set_chain_drop(const Decision& decision, Direction direction) noexcept {
     const bool by_firewall = decision.slot == kSlotDfw;
     // What one of several says who may answer does not end what another answers.
     const bool decides = !is_anybody || direction == Direction::kToVm;
     if (by_firewall && is_party && decides && judged_by_opener(direction)) {
-        context.connections.close(context.options.index, program.connection);
-        has_connection = is_party = false;
+        close_connection();
+        if (trace != nullptr) { trace->add(TraceWhat::kAgain); }
+        has_connection = is_party = is_logged = false;
         return false;
     }
     set_drop(decision.reason);
@@ -162,28 +165,29 @@ bool Composer::set_chain_drop(const Decision& decision, Direction direction) noe
     program.flags |= kProgramHitsByPacket;
     if (by_firewall) { (direction == Direction::kFromVm ? rule_from : rule_to) = decision.rule; }
     if (by_firewall && may_track) { program.flags |= kProgramRecheck; }
+    if (by_flags && decision.slot == kSlotDvfilter) { program.flags |= kProgramTransient; }
     const bool is_rejected = decision.reason == DropReason::kDfwReject;
-    log(is_rejected ? FirewallEventKind::kReject : FirewallEventKind::kDrop, decision, direction);
+    const FirewallEventKind kind =
+        is_rejected ? FirewallEventKind::kReject : FirewallEventKind::kDrop;
+    if (by_firewall) { log(kind, decision, direction); }
     return true;
 }
 
 // For rules with `log`: one record a packet that was decided, so one a connection, or a refused
 // flow.
 void Composer::log(FirewallEventKind kind, const Decision& decision, Direction direction) noexcept {
-    if (!decision.log) [[likely]] { return; }
-    FirewallEvent event;
-    event.time_ns = context.now_ns;
-    __builtin_memcpy(event.source_ip, key.source_ip, sizeof event.source_ip);
-    __builtin_memcpy(event.destination_ip, key.destination_ip, sizeof event.destination_ip);
-    event.source_port = key.source_port.host();
-    event.destination_port = key.destination_port.host();
+    if (!decision.log || trace != nullptr) [[likely]] { return; }
+    FirewallEvent event = event_of(key, context.now_ns);
     event.rule = decision.rule;
     const bool is_known = direction == Direction::kToVm && program.output != kNoPort;
     event.port = is_known ? program.output : key.port;
     event.kind = kind;
     event.direction = direction;
-    event.protocol = key.protocol;
-    event.family = key.family();
+    event.source_vnic = key.port;
+    event.destination_vnic = program.output;
+    if (program.output == kNoPort && !key.destination_mac.is_group()) {
+        event.destination_vnic = find_destination(context, program.domain, key).port;
+    }
     context.firewall_events.push(event);
 }
 
@@ -209,6 +213,12 @@ void Composer::find_connection() noexcept {
     has_connection = context.connections.snapshot(program.connection, record);
     if (!has_connection) { return; }
     fill_view(context, record, program.side, parent_key, view);
+    is_logged = record.logged != 0;
+    if (trace != nullptr) {
+        trace->add(TraceWhat::kConnection);
+        trace->connection = record;
+        trace->by_opener = program.side == ConnectionSide::kOpener;
+    }
     is_party = runs_between(record);
     // What the document says of both ends has not changed since it was asked; who answers an
     // unknown unicast was not.
@@ -244,6 +254,7 @@ bool Composer::runs_between(const Connection& record) noexcept {
 void Composer::run() noexcept {
     const std::uint16_t index = ingress_domain(in, key);
     program.domain = index;
+    if (trace != nullptr) { trace->add(TraceWhat::kDomain).argument = index; }
     if (index == kNoDomain) {
         set_drop(DropReason::kVlanNotAllowed);
         return;
@@ -266,7 +277,12 @@ bool Composer::compose() noexcept {
     program.flags = 0;
     program.step_count = 0;
     if (in.is_uplink && is_from_here()) { return true; }
+    by_flags = false;
+    packet.aside->acl.clear();
     const Decision from = decide(*in.chain, input(Direction::kFromVm));
+    packet.aside->acl.end_source();
+    note_slots(key.port, Direction::kFromVm, from);
+    by_flags = from.by_flags;
     program.decided_from = from.decided;
     program.decided_to = 0;
     program.output = kNoPort;
@@ -288,6 +304,10 @@ bool Composer::is_from_here() noexcept {
 bool Composer::learn() noexcept {
     if (!is_foreign(in, *domain, key.source_mac)) { return true; }
     program.flags |= kProgramLearnedFrom;
+    if (trace != nullptr) {
+        trace->add(TraceWhat::kLearn).port = key.port;
+        return true;
+    }
     const DropReason reason = learn_source(context, in, program.domain, key);
     if (reason == DropReason::kNone) { return true; }
     set_drop(reason);
@@ -318,6 +338,11 @@ bool Composer::switch_frame() noexcept {
         return false;
     }
     program.output = to.port;
+    if (trace != nullptr) {
+        TraceStep& step = trace->add(to.is_known ? TraceWhat::kFound : TraceWhat::kUnknown);
+        step.port = to.port;
+        step.is_static = to.is_static;
+    }
     if (!context.snapshot->port(to.port)->is_enabled) {
         set_drop(DropReason::kPortDisabled);
         return false;
@@ -329,13 +354,15 @@ bool Composer::switch_frame() noexcept {
 // unknown unicast is a reply like any other, so that this frame opens one.
 bool Composer::enter_copies(const Decision& from) noexcept {
     rule_from = from.rule;
+    set_marks(program, key, from.set_dscp, kNoDscp);
     if (may_track) {
         const Decision to = judge_receivers();
+        if (to.by_flags) { program.flags |= kProgramTransient; }
         if (from.stateful || to.stateful) {
             attach_connection(from, to);
             return true;
         }
-        if (is_party) { context.connections.close(context.options.index, program.connection); }
+        if (is_party) { close_connection(); }
         program.flags |= kProgramRecheck;
     }
     program.flags |= kProgramHitsByPacket;
@@ -345,33 +372,38 @@ bool Composer::enter_copies(const Decision& from) noexcept {
 // What the vNICs that unknown unicast reaches want of a connection, taken together.
 Decision Composer::judge_receivers() noexcept {
     Decision all;
+    bool hangs_on_flags = false;
     for (const PortIndex member : domain->flood) {
         if (member == key.port) { continue; }
-        const Decision one =
-            decide(*context.snapshot->port(member)->chain, input(Direction::kToVm));
+        DecideInput receiver = input(Direction::kToVm);
+        receiver.acl = nullptr;
+        const Decision one = decide(*context.snapshot->port(member)->chain, receiver);
+        hangs_on_flags = hangs_on_flags || one.by_flags;
         if (one.verdict == Verdict::kDrop || !one.stateful) { continue; }
         if (!all.stateful) { all = one; }
         all.tcp_strict = all.tcp_strict && one.tcp_strict;
     }
+    all.by_flags = hangs_on_flags;
     return all;
 }
 
 bool Composer::enter_destination(const PortConfig& out, const Decision& from) noexcept {
     const Decision to = decide(*out.chain, input(Direction::kToVm));
+    note_slots(program.output, Direction::kToVm, to);
     program.decided_to = to.decided;
+    by_flags = by_flags || to.by_flags;
     if (to.verdict == Verdict::kDrop) { return set_chain_drop(to, Direction::kToVm); }
     rule_from = from.rule;
     rule_to = to.rule;
     set_ending(out);
+    set_marks(program, key, from.set_dscp, to.set_dscp);
     if (from.stateful || to.stateful) {
         if (may_track) { attach_connection(from, to); }
         return true;
     }
     program.flags |= kProgramHitsByPacket;
     log_passage(FirewallEventKind::kPass, from, to);
-    if (is_party) {
-        context.connections.close(context.options.index, program.connection);
-    }  // Nobody tracks it any more.
+    if (is_party) { close_connection(); }  // Nobody tracks it any more.
     if (may_track && (has_firewall(in) || has_firewall(out))) { program.flags |= kProgramRecheck; }
     return true;
 }
@@ -400,7 +432,7 @@ void Composer::attach_connection(const Decision& from, const Decision& to) noexc
 // The rules that let a live connection through may be others than at its opening. Only the opener's
 // packets say so: how a reply is judged depends on what is recorded here, and must not change it.
 void Composer::rejudge_connection(const Decision& from, const Decision& to) noexcept {
-    if (!is_party || program.side != ConnectionSide::kOpener) { return; }
+    if (trace != nullptr || !is_party || program.side != ConnectionSide::kOpener) { return; }
     RejudgeRequest request;
     request.opener_rule = from.rule;
     request.responder_rule = to.rule;
@@ -414,9 +446,12 @@ void Composer::rejudge_connection(const Decision& from, const Decision& to) noex
 void Composer::open_connection(const Decision& from, const Decision& to) noexcept {
     const ParsedFrame& frame = packet.frame;
     if (!tuple.may_open) {
+        if (trace != nullptr) {
+            trace->add(TraceWhat::kOpen).reason = DropReason::kIcmpNoConnection;
+        }
         refuse_open(DropReason::kIcmpNoConnection, from);
-        program.flags = static_cast<std::uint8_t>((program.flags & ~kProgramTransient) |
-                                                  kProgramRecheck);  // The key alone says so.
+        program.flags = static_cast<std::uint16_t>((program.flags & ~kProgramTransient) |
+                                                   kProgramRecheck);  // The key alone says so.
         return;
     }
     if (frame.l4_checksum == L4Checksum::kUnknown && !l4_checksum_ok(*packet.mbuf, frame)) {
@@ -445,7 +480,14 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     request.tcp_strict = (!from.stateful || from.tcp_strict) && (!to.stateful || to.tcp_strict);
     request.related = is_announced;
     request.alg = wants_alg(from, to) && !is_announced;
+    request.logged = from.log || to.log;
     request.judged_generation = judged_by(responder());
+    if (trace != nullptr) {
+        const DropReason reason = reason_not_to_open(context, request, *opening);
+        trace->add(TraceWhat::kOpen).reason = reason;
+        if (reason != DropReason::kNone) { refuse_open(reason, from); }
+        return;
+    }
     const OpenResult opened =
         context.connections.open(context.options.index, request, *opening, context.now_ns);
     if (!opened.handle.is_set()) { return refuse_open(opened.reason, from); }
@@ -459,6 +501,7 @@ void Composer::open_connection(const Decision& from, const Decision& to) noexcep
     count_hit(from.rule);
     if (to.rule != from.rule) { count_hit(to.rule); }
     has_opened = opened.opened;
+    is_logged = request.logged;
     if (!opened.opened) { return; }
     view = ConnectionView{ConnectionSide::kResponder,
                           key,
@@ -494,8 +537,11 @@ void note_spoofed(WorkerContext& context, const Composer& composed) noexcept {
 
 bool drops(const Program& program) noexcept { return program.ending == Ending::kDrop; }
 
-// A stale entry keeps its place if the new program belongs to the same list of its port.
-void cache(WorkerContext& context, Packet& packet, const Composer& composed) noexcept {
+// A stale entry keeps its place if the new program belongs to the same list of its port. False: no
+// room.
+bool cache(WorkerContext& context, Packet& packet, const Composer& composed) noexcept {
+    const Program program =
+        composed.is_template() ? template_of(composed.program) : composed.program;
     if (packet.index != kNoFlow) {
         const FlowState& old = context.flows.entry(packet.index).state;
         if (drops(old.program) != drops(composed.program)) {
@@ -504,28 +550,22 @@ void cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
         }
     }
     if (packet.index == kNoFlow) {
-        packet.index = context.flows.insert(packet.frame.key, packet.hash, composed.program);
-        if (packet.index == kNoFlow) { return; }
+        packet.index = context.flows.insert(packet.frame.key, packet.hash, program);
+        if (packet.index == kNoFlow) { return false; }
     } else {
         fold(context, packet.index);
-        context.flows.entry(packet.index).state.program = composed.program;
+        context.flows.entry(packet.index).state.program = program;
     }
     FlowState& state = context.flows.entry(packet.index).state;
     state.set_stamp(context.stamp);
     context.flows.cold(packet.index).rule_from = composed.rule_from;
     context.flows.cold(packet.index).rule_to = composed.rule_to;
+    if (has_acl(program)) { context.flows.acl(packet.index).assign(packet.aside->acl); }
     packet.flow = &state;
+    return true;
 }
 
 }  // namespace
-
-bool view_connection(WorkerContext& context, ConnectionHandle handle, ConnectionSide side,
-                     FlowKey& parent_key, ConnectionView& view) noexcept {
-    Connection record;
-    if (!context.connections.snapshot(handle, record)) { return false; }
-    fill_view(context, record, side, parent_key, view);
-    return true;
-}
 
 void foresee(WorkerContext& context, Packet& packet) noexcept {
     const FlowKey& key = packet.frame.key;
@@ -560,6 +600,15 @@ void foresee_rules(WorkerContext& context, std::span<Packet> burst) noexcept {
     for (std::size_t i = 0; i < count; ++i) { packets[i]->aside->judgement = judgements[i]; }
 }
 
+void trace_packet(WorkerContext& context, Packet& packet, Trace& trace) noexcept {
+    Composer composer(context, packet, *context.snapshot->port(packet.frame.key.port));
+    composer.trace = &trace;
+    composer.run();
+    if (composer.domain != nullptr) { return composer.note_ending(); }
+    trace.reason = composer.program.reason;
+    trace.add(TraceWhat::kDrop).reason = trace.reason;
+}
+
 void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     const PortConfig* in = context.snapshot->port(packet.frame.key.port);
     Composer composer(context, packet, *in);
@@ -567,15 +616,18 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     if (composer.program.reason == DropReason::kSpoofedIp) { note_spoofed(context, composer); }
     packet.flow = &packet.aside->state;
     const bool may_cache = context.options.flow_cache && !packet.frame.fragment;
-    if (may_cache && (composer.program.flags & kProgramTransient) == 0) {
-        cache(context, packet, composer);
-    }
-    if (packet.flow != &packet.aside->state) {
+    const bool is_cached = may_cache && (composer.program.flags & kProgramTransient) == 0 &&
+                           cache(context, packet, composer);
+    if (is_cached && !composer.is_template()) {
         if (composer.has_opened) { cache_reply(context, packet, *in, composer.view); }
         return;
     }
-    if (packet.index != kNoFlow) {  // A transient verdict says nothing on the cached program, but
-                                    // that one is stale.
+    if (is_cached) {  // A template; the packet has a program of its own, as those after it.
+        packet.flow->last_used_ms = context.now_ms;
+        packet.flow = &packet.aside->state;
+    } else if (packet.index !=
+               kNoFlow) {  // A transient verdict says nothing on the cached program, but
+                           // that one is stale.
         context.flows.remove(packet.index);
         packet.index = kNoFlow;
     }

@@ -40,9 +40,11 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
       bucket_memory_(sizeof(Bucket) * (std::size_t{bucket_mask_} + 1U)),
       entry_memory_(sizeof(FlowEntry) * std::size_t{capacity_}),
       cold_memory_(sizeof(FlowCold) * std::size_t{capacity_}),
+      acl_memory_(sizeof(AclTrail) * std::size_t{capacity_}),
       buckets_(static_cast<Bucket*>(bucket_memory_.get())),
       entries_(static_cast<FlowEntry*>(entry_memory_.get())),
       cold_(static_cast<FlowCold*>(cold_memory_.get())),
+      acl_(static_cast<AclTrail*>(acl_memory_.get())),
       lists_(port_count_max * 2U),
       retire_(retire),
       context_(context) {

@@ -97,6 +97,8 @@ public:
     void set_quota(PortIndex port, std::uint32_t flow_count_max) noexcept;
     [[nodiscard]] FlowEntry& entry(std::uint32_t index) noexcept { return entries_[index]; }
     [[nodiscard]] FlowCold& cold(std::uint32_t index) noexcept { return cold_[index]; }
+    /// Which ACL rules the flow's packets are counted by: for programs that has_acl() says.
+    [[nodiscard]] AclTrail& acl(std::uint32_t index) noexcept { return acl_[index]; }
     [[nodiscard]] bool is_live(std::uint32_t index) const noexcept {
         return cold_[index].previous != kFree;
     }
@@ -159,9 +161,11 @@ private:
     LazyMemory bucket_memory_;
     LazyMemory entry_memory_;
     LazyMemory cold_memory_;
+    LazyMemory acl_memory_;
     Bucket* buckets_;
     FlowEntry* entries_;
     FlowCold* cold_;
+    AclTrail* acl_;
     std::uint32_t fresh_ = 0;        // Next never-used entry.
     std::uint32_t free_ = kNoFlow;   // Free list through FlowCold::next.
     std::uint32_t limbo_ = kNoFlow;  // Removed in this burst.

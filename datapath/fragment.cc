@@ -121,7 +121,7 @@ FragmentResult FragmentTable::judge_waiting(std::uint16_t index, rte_mbuf& frame
 FragmentResult FragmentTable::judge_going(std::uint16_t index, ParsedFrame& parsed,
                                           std::uint64_t now_ns) noexcept {
     Entry& entry = entries_[index];
-    entry.complete_key(parsed.key);
+    entry.complete(parsed);
     if (!entry.extents.is_complete()) { return {FragmentFate::kGoesOn}; }
     if (entry.overstates()) { return fail(index, DropReason::kBadFragment); }
     const std::uint8_t* header = entry.head.data() + Entry::kHeadOffset;
@@ -186,9 +186,9 @@ rte_mbuf* FragmentTable::next_held(FragmentHandle datagram) noexcept {
     return entry == nullptr ? nullptr : store_.take(entry->held);
 }
 
-void FragmentTable::complete_key(FragmentHandle datagram, FlowKey& key) const noexcept {
+void FragmentTable::complete(FragmentHandle datagram, ParsedFrame& frame) const noexcept {
     const Entry* entry = entry_of(datagram);
-    if (entry != nullptr) { entry->complete_key(key); }
+    if (entry != nullptr) { entry->complete(frame); }
 }
 
 bool FragmentTable::whole(FragmentHandle datagram, ParsedFrame& out) const noexcept {

@@ -110,7 +110,7 @@ public:
     /// gathered; the caller's from here on. Null if none waits.
     [[nodiscard]] rte_mbuf* next_held(FragmentHandle datagram) noexcept;
     /// Completes the key of a frame that next_held() gave back and parse read again.
-    void complete_key(FragmentHandle datagram, FlowKey& key) const noexcept;
+    void complete(FragmentHandle datagram, ParsedFrame& frame) const noexcept;
 
     /// The datagram of a `complete` fragment as the connection step wants it: the head's key, flags
     /// and transport header (in memory of the table, good until the next offer()), l4_size of

@@ -121,11 +121,14 @@ struct FragmentTable::Entry {
         std::memcpy(head.data() + kHeadOffset, frame.data + frame.l4_offset, head_size);
     }
 
-    void complete_key(FlowKey& key) const noexcept {
+    /// Gives a later fragment what rules ask of its head.
+    void complete(ParsedFrame& frame) const noexcept {
+        FlowKey& key = frame.key;
         key.source_port = head_key.source_port;
         key.destination_port = head_key.destination_port;
         key.protocol = head_key.protocol;
         key.flags |= head_key.flags & kKeyPorts;
+        frame.tcp_flags = tcp_flags;
     }
 
     /// UDP's own length says more than what came (as parse refuses it in a whole datagram).

@@ -73,7 +73,7 @@ void pass_held(WorkerContext& context, FragmentHandle datagram) noexcept {
     while (rte_mbuf* frame = context.fragments.next_held(datagram)) {
         read_held(context, *frame, packet);
         aside.fragment = {FragmentFate::kGoesOn, DropReason::kNone, false, datagram};
-        context.fragments.complete_key(datagram, packet.frame.key);
+        context.fragments.complete(datagram, packet.frame);
         pass_fragment(context, packet);
     }
 }

@@ -165,6 +165,16 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
                                      context.now_ns);
 }
 
+// A program that hangs on more than its key: on TCP flags, on there being no connection.
+[[gnu::noinline]] TrackOutcome ask(WorkerContext& context, Packet& packet) noexcept {
+    if ((packet.flow->program.flags & kProgramTemplate) != 0) { run_template(context, packet); }
+    const Program& program = packet.flow->program;
+    if (program.tracked) { return track(context, packet); }
+    const bool rechecks = (program.flags & kProgramRecheck) != 0;
+    return rechecks && has_connection(context, packet) ? TrackOutcome{TrackResult::kStale}
+                                                       : TrackOutcome{};
+}
+
 // Follows the program that the table has, its connection step included. kStale: there is none that
 // holds.
 [[gnu::always_inline]] inline TrackOutcome follow(WorkerContext& context, Packet& packet) noexcept {
@@ -175,8 +185,8 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     FlowState& state = *packet.flow;
     if (!still_holds(context, packet.frame.key, state)) [[unlikely]] { return kUndecided; }
     if (state.program.tracked) [[likely]] { return track(context, packet); }
-    const bool rechecks = (state.program.flags & kProgramRecheck) != 0;
-    return rechecks && has_connection(context, packet) ? kUndecided : TrackOutcome{};
+    constexpr std::uint16_t kAsks = kProgramRecheck | kProgramTemplate;
+    return (state.program.flags & kAsks) != 0 ? ask(context, packet) : TrackOutcome{};
 }
 
 // Decides the packet and runs the connection step; a few times if the connection ends meanwhile.
@@ -194,6 +204,9 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
 [[gnu::noinline]] void count_uncached(WorkerContext& context, Packet& packet) noexcept {
     account(context, packet.frame.key.port, packet.aside->state.program, packet.aside->rule_from,
             packet.aside->rule_to, 1, packet.frame.frame_size);
+    if (has_acl(packet.aside->state.program)) {
+        count_acl(context, packet.aside->acl.all(), 1, packet.frame.frame_size);
+    }
     keep_binding(context, packet.frame.key, context.now_ms);
 }
 
@@ -215,6 +228,11 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     const PortIndex port = at_source ? packet.frame.key.port : program.output;
     const auto slots = static_cast<std::uint16_t>(program.decided_from & kUpToDfw);
     count_slots(context, packet.frame.key.port, Direction::kFromVm, slots, 1);
+    if (has_acl(program)) {
+        const bool is_aside = packet.flow == &packet.aside->state;
+        const AclTrail& acl = is_aside ? packet.aside->acl : context.flows.acl(packet.index);
+        count_acl(context, acl.of_source(), 1, packet.frame.frame_size);
+    }
     if (context.capture.set != nullptr) {
         capture_judged(context, *packet.mbuf, packet.frame.key.port, Direction::kFromVm, slots,
                        true);
@@ -241,9 +259,10 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
 
 [[gnu::noinline]] void end_copies(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
+    mark_for_copies(*packet.mbuf, packet.frame, program);
     const std::size_t copies = replicate(context, packet, program, program.output);
     if (program.ending == Ending::kMirrored && program.output != kNoPort) {
-        if (!run_vlan_steps(*packet.mbuf, program)) {
+        if (!run_steps(*packet.mbuf, packet.frame, program)) {
             return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
         }
         return output(context, packet.mbuf, program.output);
@@ -258,7 +277,7 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     const Program& program = packet.flow->program;
     count_carried(context, packet);
     if (program.ending == Ending::kOutput) [[likely]] {
-        if (program.step_count > 0 && !run_vlan_steps(*packet.mbuf, program)) {
+        if (program.step_count > 0 && !run_steps(*packet.mbuf, packet.frame, program)) {
             return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
         }
         return output(context, packet.mbuf, program.output);

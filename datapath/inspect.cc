@@ -7,15 +7,19 @@
 namespace sluice::datapath {
 namespace {
 
-// One vNIC has judged. False: dropped.
+// One vNIC has judged, its ACL rules in packet.aside. False: dropped.
 bool accept(WorkerContext& context, Packet& packet, PortIndex index, Direction direction,
             const Decision& decision) noexcept {
     count_slots(context, index, direction, decision.decided, 1);
+    count_acl(context, packet.aside->acl.all(), 1, packet.frame.frame_size);
     if (context.capture.set != nullptr) {
         capture_judged(context, *packet.mbuf, index, direction, decision.decided,
                        decision.verdict == Verdict::kPass);
     }
-    if (decision.verdict == Verdict::kPass) { return true; }
+    if (decision.verdict == Verdict::kPass) {
+        mark_dscp(*packet.mbuf, packet.frame, decision.set_dscp);
+        return true;
+    }
     count_slot_drop(context, index, direction, decision.slot);
     drop(context, packet.mbuf, decision.reason);
     return false;
@@ -39,9 +43,10 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
     const Domain& domain = context.snapshot->domains[domain_index];
     const BindingView bindings = view_bindings(context, domain_index, packet.frame.key);
     BindingClaims claims;
+    packet.aside->acl.clear();
     const Decision decision =
         inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
-                packet.is_related, context.now_ns, bindings, &claims);
+                packet.is_related, context.now_ns, bindings, &claims, &packet.aside->acl);
     if (is_spoof(decision.reason)) { note_refused(context, packet.frame.key, domain.id, claims); }
     if (claims.is_contested) { learn_claims(context, packet.frame.key, domain.id, claims); }
     if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
@@ -54,8 +59,10 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
 bool enter_destination(WorkerContext& context, Packet& packet, const PortConfig& out,
                        PortIndex index, std::uint16_t domain) noexcept {
     const BindingView bindings = view_bindings(context, domain, packet.frame.key);
-    const Decision decision = inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
-                                      packet.is_related, context.now_ns, bindings);
+    packet.aside->acl.clear();
+    const Decision decision =
+        inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related,
+                context.now_ns, bindings, nullptr, &packet.aside->acl);
     return accept(context, packet, index, Direction::kToVm, decision);
 }
 

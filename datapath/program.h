@@ -15,14 +15,16 @@ namespace sluice::datapath {
 
 /// What varies from packet to packet. A closed set, run over the burst kind by kind in this order.
 enum class StepKind : std::uint8_t {
-    kConnection,  ///< TCP state, window, timers of Program::connection.
-    kVlanPop,     ///< Take the 802.1Q tag off.
-    kVlanPush,    ///< Put a tag on; argument = VID.
+    kConnection,  ///< TCP state, window, timers of Program::connection. Listed in `steps` only
+                  ///< where something else comes first (kProgramTemplate).
+    kSetDscp,   ///< Marks an IP frame: argument = DSCP, `source` = that of its copies.
+    kVlanPop,   ///< Take the 802.1Q tag off.
+    kVlanPush,  ///< Put a tag on; argument = VID.
 };
 
 struct Step {
     StepKind kind;
-    std::uint8_t reserved = 0;
+    std::uint8_t source = 0;  ///< Of kSetDscp: the source vNIC's mark, kNoDscp = none.
     std::uint16_t argument = 0;
 };
 
@@ -37,7 +39,7 @@ enum class Ending : std::uint8_t {
 inline constexpr std::uint8_t kNoSlot = 0xff;
 
 /// Bits of Program::flags.
-enum ProgramFlag : std::uint8_t {
+enum ProgramFlag : std::uint16_t {
     kProgramRecheck = 1U << 0U,  ///< Dropped by a firewall rule for want of a connection: holds
                                  ///< only as long as there is none.
     kProgramHitsByPacket = 1U << 1U,  ///< The rules count packets as hits (no connection).
@@ -49,6 +51,7 @@ enum ProgramFlag : std::uint8_t {
     kProgramFlood = 1U << 5U,         ///< Unknown unicast: copies go to the domain's flood ports.
     kProgramHeldAside = 1U << 7U,     ///< Rules followed a binding of a third port, neither the
                                       ///< ingress nor `output`.
+    kProgramTemplate = 1U << 8U,      ///< Each packet gets a program of its own (template.cc).
 };
 
 struct Program {
@@ -57,17 +60,22 @@ struct Program {
     Ending ending = Ending::kDrop;
     DropReason reason = DropReason::kNone;
     std::uint8_t drop_slot = kNoSlot;
-    Direction drop_direction = Direction::kFromVm;
-    std::uint8_t flags = 0;
-    std::uint8_t step_count = 0;
-    bool tracked = false;  ///< Has a kConnection step (always the first one).
+    Direction drop_direction : 1 = Direction::kFromVm;
+    std::uint8_t step_count : 7 = 0;
+    bool tracked = false;     ///< The connection step comes first. Never with kProgramTemplate.
+    std::uint16_t flags = 0;  ///< ProgramFlag bits.
     PortIndex output = kNoPort;
     std::uint16_t domain = 0;        ///< Index into the snapshot's domains.
     std::uint16_t decided_from = 0;  ///< Slots of the source vNIC that judged it.
     std::uint16_t decided_to = 0;    ///< Slots of the destination vNIC that judged it.
-    std::array<Step, 2> steps{};     ///< VLAN steps; the connection step is `tracked`.
+    std::array<Step, 2> steps{};     ///< DSCP and VLAN; the connection step is `tracked`.
 };
 static_assert(sizeof(Program) == 32);
+
+/// True if slot 0 of a vNIC judged it: there is a trail of rules.
+[[nodiscard]] inline bool has_acl(const Program& program) noexcept {
+    return ((program.decided_from | program.decided_to) >> kSlotDvfilter & 1U) != 0;
+}
 
 /// A program and its figures: the hot line of a flow entry.
 struct alignas(64) FlowState {

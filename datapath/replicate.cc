@@ -13,18 +13,23 @@ namespace {
 struct Half {
     Program program;
     RuleId rule;
+    AclTrail acl;
+    bool by_flags = false;  // Of this packet alone.
 };
 
 Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig& out,
                  PortIndex egress, std::uint16_t domain, const ConnectionView* view) noexcept {
     const bool is_inspected = packet.frame.frame_class == FrameClass::kInspect;
     const BindingView bindings = view_bindings(context, domain, packet.frame.key);
-    const Decision decision =
-        is_inspected
-            ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related,
-                      context.now_ns, bindings)
-            : decide(*out.chain, DecideInput{packet.frame.key, Direction::kToVm, view, bindings});
     Half half;
+    DecideInput input{packet.frame.key, Direction::kToVm, view, bindings};
+    input.tcp_flags = packet.frame.tcp_flags;
+    input.acl = &half.acl;
+    const Decision decision =
+        is_inspected ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
+                               packet.is_related, context.now_ns, bindings, nullptr, &half.acl)
+                     : decide(*out.chain, input);
+    half.by_flags = decision.by_flags;
     half.program.output = egress;
     half.program.domain = domain;
     half.program.decided_to = decision.decided;
@@ -41,7 +46,14 @@ Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig&
             egress_vlan_step(out, context.snapshot->domains[domain], packet.frame.key)) {
         half.program.steps[half.program.step_count++] = *step;
     }
+    set_marks(half.program, packet.frame.key, kNoDscp, decision.set_dscp);
     return half;
+}
+
+void account_half(WorkerContext& context, const Packet& packet, const Half& half) noexcept {
+    const std::uint32_t size = packet.frame.frame_size;
+    account(context, packet.frame.key.port, half.program, RuleId{}, half.rule, 1, size);
+    count_acl(context, half.acl.all(), 1, size);
 }
 
 // The destination half from the flow table, decided and inserted on a miss.
@@ -58,12 +70,12 @@ Program cached_half(WorkerContext& context, const Packet& packet, const PortConf
     }
     if (index == kNoFlow) {
         const Half half = decide_half(context, packet, out, egress, domain, nullptr);
-        index = context.flows.insert(key, hash, half.program);
+        if (!half.by_flags) { index = context.flows.insert(key, hash, half.program); }
         if (index == kNoFlow) {
-            account(context, key.port, half.program, RuleId{}, half.rule, 1,
-                    packet.frame.frame_size);
+            account_half(context, packet, half);
             return half.program;
         }
+        if (has_acl(half.program)) { context.flows.acl(index).assign(half.acl); }
         context.flows.cold(index).rule_to = half.rule;
         context.flows.entry(index).state.set_stamp(context.stamp);
     }
@@ -96,7 +108,7 @@ void send_copy(WorkerContext& context, const Packet& packet, const Program& half
     rte_mbuf* copy = rte_pktmbuf_copy(packet.mbuf, context.options.pool, 0, UINT32_MAX);
     if (copy == nullptr) { return lose_copy(context, packet, half, DropReason::kNoBuffer); }
     copy->port = packet.frame.key.port.value;
-    if (!run_vlan_steps(*copy, half)) {
+    if (!run_steps(*copy, packet.frame, half)) {
         drop_towards(context, copy, half.output, DropReason::kNoBuffer);
         return;
     }
@@ -143,8 +155,7 @@ std::size_t replicate(WorkerContext& context, const Packet& packet, const Progra
         }
         const Half half =
             decide_half(context, packet, out, egress, program.domain, has_view ? &view : nullptr);
-        account(context, packet.frame.key.port, half.program, RuleId{}, half.rule, 1,
-                packet.frame.frame_size);
+        account_half(context, packet, half);
         send_copy(context, packet, half.program);
     };
     for (const PortIndex egress : receivers(domain, program)) { send_to(egress); }

@@ -14,6 +14,7 @@ struct FlowPair {
     PortIndex opener;
     Program reply;
     RuleId rule_from, rule_to;  // Of the reply.
+    AclTrail acl;
 };
 
 // The key of the packets that answer those of `key`: neither side tags, so that nothing is guessed
@@ -52,10 +53,20 @@ bool judge_reply(const WorkerContext& context, const FlowKey& reply, const Conne
     const Program& opening = pair.opening;
     const PortConfig& out = *context.snapshot->port(opening.output);
     const BindingView bindings = view_bindings(context, opening.domain, reply);
-    const Decision from = decide(*out.chain, {reply, Direction::kFromVm, &view, bindings});
-    if (from.verdict == Verdict::kDrop) { return false; }
-    const Decision to = decide(*in.chain, {reply, Direction::kToVm, &view, bindings});
-    if (to.verdict == Verdict::kDrop || !(from.stateful || to.stateful)) { return false; }
+    const auto judge = [&](const PortConfig& port, Direction direction) {
+        DecideInput input{reply, direction, &view, bindings};
+        input.acl = &pair.acl;
+        return decide(*port.chain, input);
+    };
+    const auto is_plain = [](const Decision& decision) {
+        return decision.verdict == Verdict::kPass && !decision.by_flags &&
+               decision.set_dscp == kNoDscp;
+    };
+    const Decision from = judge(out, Direction::kFromVm);
+    if (!is_plain(from)) { return false; }
+    pair.acl.end_source();
+    const Decision to = judge(in, Direction::kToVm);
+    if (!is_plain(to) || !(from.stateful || to.stateful)) { return false; }
     pair.reply = opening;
     pair.reply.side = ConnectionSide::kResponder;
     pair.reply.output = pair.opener;
@@ -79,7 +90,7 @@ void cache_reply(WorkerContext& context, const Packet& packet, const PortConfig&
                  const ConnectionView& view) noexcept {
     const FlowKey& key = packet.frame.key;
     FlowTable& flows = context.flows;
-    FlowPair pair{packet.flow->program, key.port, {}, {}, {}};
+    FlowPair pair{packet.flow->program, key.port, {}, {}, {}, {}};
     if (!is_foreseeable(context, key, pair.opening, in) || !flows.has_room(pair.opening.output)) {
         return;
     }
@@ -97,6 +108,7 @@ void cache_reply(WorkerContext& context, const Packet& packet, const PortConfig&
     flows.entry(packet.index).state.peer = index;
     flows.cold(index).rule_from = pair.rule_from;
     flows.cold(index).rule_to = pair.rule_to;
+    if (has_acl(pair.reply)) { flows.acl(index).assign(pair.acl); }
 }
 
 void end_flows(WorkerContext& context, const Packet& packet) noexcept {

@@ -39,11 +39,25 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept;
 void foresee(WorkerContext& context, Packet& packet) noexcept;
 /// The same for what slot 2 of their vNIC will look up, once foresee() has seen the whole burst.
 void foresee_rules(WorkerContext& context, std::span<Packet> burst) noexcept;
-/// Copies what slot 2 needs of a live connection; false if it is gone.
+
+// connection_view.cc
+/// The key of the packet that opened a connection: addresses, ports and protocol, nothing else.
+[[nodiscard]] FlowKey opener_key_of(const Connection& record) noexcept;
+/// What slot 2 sees of a connection's record.
 /// @param parent_key  what view.parent_key points to, if the connection was announced
+void fill_view(WorkerContext& context, const Connection& record, ConnectionSide side,
+               FlowKey& parent_key, ConnectionView& view) noexcept;
+/// The same of a live connection; false if it is gone.
 [[nodiscard]] bool view_connection(WorkerContext& context, ConnectionHandle handle,
                                    ConnectionSide side, FlowKey& parent_key,
                                    ConnectionView& view) noexcept;
+
+// firewall_events.cc
+/// The record of a packet of `key` for the firewall log, its rule left out.
+[[nodiscard]] FirewallEvent event_of(const FlowKey& key, std::uint64_t now_ns) noexcept;
+/// ConnectionEndListener of a worker: `context` is its WorkerContext.
+void log_end(void* context, const Connection& record, ConnectionEnd why,
+             std::uint64_t opened_ns) noexcept;
 
 // revalidate.cc
 /// still_holds() for a program of an older stamp.
@@ -129,7 +143,26 @@ void drop_held_fragment(void* context, rte_mbuf& frame, DropReason reason) noexc
 /// @param is_first  of TrackOutcome
 void read_payload(WorkerContext& context, const Packet& packet, bool is_first) noexcept;
 
+// template.cc
+/// Of a program that is not every packet's: what the flow table keeps (kProgramTemplate).
+[[nodiscard]] Program template_of(const Program& program) noexcept;
+/// Makes packet.flow, a template, this packet's own program (in packet.aside).
+void run_template(WorkerContext& context, Packet& packet) noexcept;
+
 // steps.cc
+/// Makes `program` mark what it sends, a kSetDscp step before all others, or not any more.
+/// @param from, to  marks of the source's and the destination's vNIC, kNoDscp = none
+void set_marks(Program& program, const FlowKey& key, std::uint8_t from, std::uint8_t to) noexcept;
+/// Writes a DSCP to an IP frame that nobody shares; ECN stays, IPv4's checksum is mended (RFC
+/// 1624).
+void mark_dscp(rte_mbuf& frame, const ParsedFrame& parsed, std::uint8_t dscp) noexcept;
+/// Marks a frame with its source vNIC's DSCP, before it is copied.
+void mark_for_copies(rte_mbuf& frame, const ParsedFrame& parsed, const Program& program) noexcept;
+/// Runs the steps of a program on a frame that nobody shares. False: no room (the frame must be
+/// dropped).
+/// @param parsed  of the frame, before any step
+[[nodiscard]] bool run_steps(rte_mbuf& frame, const ParsedFrame& parsed,
+                             const Program& program) noexcept;
 /// Runs the VLAN steps of a program on a frame that nobody shares. False: no room (the frame must
 /// be dropped).
 [[nodiscard]] bool run_vlan_steps(rte_mbuf& frame, const Program& program) noexcept;
@@ -219,6 +252,9 @@ void account(WorkerContext& context, PortIndex ingress, const Program& program, 
              RuleId rule_to, std::uint64_t packets, std::uint64_t bytes) noexcept;
 /// The same for what entry `index` of the flow table carried since the last time.
 void fold(WorkerContext& context, std::uint32_t index) noexcept;
+/// Credits ACL rules with packets that they judged.
+void count_acl(WorkerContext& context, std::span<const RuleId> rules, std::uint64_t packets,
+               std::uint64_t bytes) noexcept;
 /// One packet that a slot dropped, or let through, outside of any program.
 void count_slots(WorkerContext& context, PortIndex port, Direction direction, std::uint16_t slots,
                  std::uint64_t packets) noexcept;

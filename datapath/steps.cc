@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps: the VLAN rewrites. The frame's headers lie in its first segment and the frame is not
-// shared.
+// Steps: the DSCP mark and the VLAN rewrites. The frame's headers lie in its first segment and the
+// frame is not shared.
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
@@ -37,7 +37,61 @@ bool push_tag(rte_mbuf& frame, std::uint16_t vid) noexcept {
     return true;
 }
 
+// RFC 1624 §3 (eqn. 3): HC' = ~(~HC + ~m + m').
+std::uint16_t mended(std::uint16_t checksum, std::uint16_t before, std::uint16_t after) noexcept {
+    std::uint32_t sum = static_cast<std::uint16_t>(~checksum);
+    sum += static_cast<std::uint16_t>(~before);
+    sum += after;
+    sum = (sum & 0xffffU) + (sum >> 16U);
+    return static_cast<std::uint16_t>(~(sum + (sum >> 16U)));
+}
+
+const Step* mark_of(const Program& program) noexcept {
+    const bool marks = program.step_count > 0 && program.steps[0].kind == StepKind::kSetDscp;
+    return marks ? &program.steps[0] : nullptr;
+}
+
 }  // namespace
+
+void set_marks(Program& program, const FlowKey& key, std::uint8_t from, std::uint8_t to) noexcept {
+    if (mark_of(program) != nullptr) {
+        program.steps[0] = program.steps[1];
+        --program.step_count;
+    }
+    if (!key.is_ip() || (from == kNoDscp && to == kNoDscp)) { return; }
+    program.steps[1] = program.steps[0];
+    program.steps[0] = Step{StepKind::kSetDscp, from, to != kNoDscp ? to : from};
+    ++program.step_count;
+}
+
+void mark_dscp(rte_mbuf& frame, const ParsedFrame& parsed, std::uint8_t dscp) noexcept {
+    if (dscp == kNoDscp || parsed.l3_offset == 0 || !parsed.key.is_ip()) { return; }
+    auto* ip = rte_pktmbuf_mtod_offset(&frame, std::uint8_t*, parsed.l3_offset);
+    std::uint16_t before = 0;
+    std::memcpy(&before, ip, sizeof before);
+    if (parsed.key.has(kKeyIpv6)) {  // Version, traffic class, flow label (RFC 8200 §3).
+        ip[0] = static_cast<std::uint8_t>(0x60U | dscp >> 2U);
+        ip[1] = static_cast<std::uint8_t>((ip[1] & 0x3fU) | (dscp & 3U) << 6U);
+        return;
+    }
+    ip[1] = static_cast<std::uint8_t>((ip[1] & 3U) | dscp << 2U);
+    std::uint16_t after = 0, checksum = 0;
+    std::memcpy(&after, ip, sizeof after);
+    std::memcpy(&checksum, ip + 10, sizeof checksum);
+    checksum = mended(checksum, before, after);
+    std::memcpy(ip + 10, &checksum, sizeof checksum);
+}
+
+void mark_for_copies(rte_mbuf& frame, const ParsedFrame& parsed, const Program& program) noexcept {
+    if (const Step* mark = mark_of(program)) { mark_dscp(frame, parsed, mark->source); }
+}
+
+bool run_steps(rte_mbuf& frame, const ParsedFrame& parsed, const Program& program) noexcept {
+    if (const Step* mark = mark_of(program)) {
+        mark_dscp(frame, parsed, static_cast<std::uint8_t>(mark->argument));
+    }
+    return run_vlan_steps(frame, program);
+}
 
 bool run_vlan_steps(rte_mbuf& frame, const Program& program) noexcept {
     for (std::uint8_t i = 0; i < program.step_count; ++i) {

@@ -53,6 +53,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
       from_worker(o.worker_count) {
     tx_dirty.reserve(kPortMax);
     for (std::size_t i = 0; i < burst.size(); ++i) { burst[i].aside = &aside[i]; }
+    connections.listen(options.index, log_end, this);
 }
 
 Worker::Worker(const WorkerOptions& options)

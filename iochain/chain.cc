@@ -65,10 +65,22 @@ void foresee(const ChainProgram& chain, std::span<const FlowKey* const> keys,
     if (program != nullptr) { iochain::foresee_dfw(*program, keys, out); }
 }
 
+Decision decide_acl(const ChainProgram& chain, const DecideInput& input) noexcept {
+    Decision decision;
+    decision.decided = 1U << kSlotDvfilter;
+    decision.reason = iochain::decide_dvfilter(*chain.slots[kSlotDvfilter], input, decision);
+    if (decision.reason != DropReason::kNone) {
+        decision.verdict = Verdict::kDrop;
+        decision.slot = static_cast<std::uint8_t>(kSlotDvfilter);
+    }
+    return decision;
+}
+
 Decision inspect(const ChainProgram& chain, const ParsedFrame& frame, Direction direction,
                  ChainState* state, bool related, std::uint64_t now_ns, const BindingView& bindings,
-                 BindingClaims* claims) noexcept {
-    const iochain::InspectInput input{frame, direction, state, related, now_ns, bindings, claims};
+                 BindingClaims* claims, AclTrail* acl) noexcept {
+    const iochain::InspectInput input{frame,  direction, state,  related,
+                                      now_ns, bindings,  claims, acl};
     return walk(chain, direction,
                 [&](std::size_t slot, const SlotProgram& program, Decision& decision) {
                     return entries_of(slot).inspect(program, input, decision);

@@ -19,9 +19,11 @@ struct InspectInput {
     std::uint64_t now_ns;  ///< Monotonic.
     const BindingView& bindings;
     BindingClaims* claims;  ///< Slot 1 fills it; may be null.
+    AclTrail* acl;          ///< Slot 0 fills it; may be null.
 };
 
-/// @return kNone to pass. Only slot 2 writes to `decision` (rule, stateful, tcp_strict).
+/// @return kNone to pass. Slot 2 writes to `decision` what concerns connections, slot 0 its marks
+/// and whether it hangs on TCP flags.
 using DecideEntry = DropReason (*)(const SlotProgram& program, const DecideInput& input,
                                    Decision& decision) noexcept;
 using InspectEntry = DropReason (*)(const SlotProgram& program, const InspectInput& input,

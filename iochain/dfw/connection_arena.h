@@ -104,6 +104,8 @@ struct ConnectionTable::ClosedQueue {
     std::unique_ptr<std::uint32_t[]> indexes;
     std::uint32_t first = 0;
     std::uint32_t count = 0;
+    ConnectionEndListener listener = nullptr;
+    void* context = nullptr;  // Of `listener`.
 };
 
 /// Holds the lock of the bucket that a hash belongs to, wherever growth has just put it.

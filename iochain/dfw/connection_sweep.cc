@@ -11,8 +11,8 @@
 namespace sluice {
 
 template <typename Condition>
-bool ConnectionTable::close_if(unsigned worker, std::uint32_t index,
-                               Condition&& condition) noexcept {
+bool ConnectionTable::close_if(unsigned worker, std::uint32_t index, Condition&& condition,
+                               ConnectionEnd why) noexcept {
     Connection& record = records_[index];
     ConnectionTuple tuple;
     {
@@ -27,14 +27,15 @@ bool ConnectionTable::close_if(unsigned worker, std::uint32_t index,
         !(record.tuple == tuple)) {
         return false;
     }
-    retire(worker, bucket_lock.bucket(), index);
+    retire(worker, bucket_lock.bucket(), index, why);
     return true;
 }
 
-void ConnectionTable::close(unsigned worker, ConnectionHandle handle) noexcept {
+void ConnectionTable::close(unsigned worker, ConnectionHandle handle, ConnectionEnd why) noexcept {
     if (get(handle) == nullptr) { return; }
-    close_if(worker, handle.index,
-             [&](const Connection& record) { return record.generation == handle.generation; });
+    close_if(
+        worker, handle.index,
+        [&](const Connection& record) { return record.generation == handle.generation; }, why);
 }
 
 bool ConnectionTable::reclaim_closed(unsigned worker) noexcept {
@@ -100,6 +101,13 @@ void ConnectionTable::make_room(unsigned worker, const OpenRequest& request) noe
 }
 
 void ConnectionTable::note_closed(unsigned worker, ConnectionHandle handle) noexcept {
+    if (Connection* record = get(handle); record != nullptr) {
+        const ByteLock lock(record->lock, shared_);
+        if (record->logged != 0 && record->generation == handle.generation) {
+            const bool is_reset = record->state == ConnectionState::kTcpClose;
+            report(worker, *record, is_reset ? ConnectionEnd::kReset : ConnectionEnd::kClosed);
+        }
+    }
     ClosedQueue& queue = closed_[worker];
     if (queue.count == closed_max_) {
         reclaim_closed(worker);
@@ -126,8 +134,10 @@ std::uint32_t ConnectionTable::sweep(unsigned worker, std::uint32_t budget,
         const Connection& record = records_[index];
         const bool dead =
             load_relaxed(record.state) != ConnectionState::kClosed && !is_live(record, now_ns);
-        if (dead && close_if(worker, index,
-                             [now_ns](const Connection& r) { return now_ns >= r.expires_ns; })) {
+        if (dead &&
+            close_if(
+                worker, index, [now_ns](const Connection& r) { return now_ns >= r.expires_ns; },
+                ConnectionEnd::kTimeout)) {
             ++closed;
         }
         index = index + 1U == used ? 0 : index + 1U;
@@ -145,7 +155,7 @@ std::uint32_t ConnectionTable::flush(unsigned worker, PortIndex port, std::uint3
         const auto wanted = [all, port](const Connection& r) {
             return all || r.opener_port == port || r.responder_port == port;
         };
-        if (close_if(worker, cursor, wanted)) { ++closed; }
+        if (close_if(worker, cursor, wanted, ConnectionEnd::kFlushed)) { ++closed; }
     }
     if (cursor >= used_count()) { cursor = capacity_; }
     return closed;

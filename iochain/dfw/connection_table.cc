@@ -99,6 +99,7 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
       shared_(worker_count > 1),
       closed_max_(std::clamp(capacity / 2U, 1U, kClosedConnectionMax) / worker_count + 1U),
       closed_(std::make_unique<ClosedQueue[]>(worker_count)),
+      opened_ns_(std::make_unique_for_overwrite<std::uint64_t[]>(capacity)),
       timeout_ns_{},
       limits_{},
       expectations_(std::make_unique<ExpectationTable>(*this, worker_count > 1, hash_seed)) {
@@ -181,7 +182,10 @@ void ConnectionTable::begin(Connection& record, const OpenRequest& request,
     record.next = 0;
     store_relaxed(record.flags, static_cast<std::uint8_t>(flags_of(request)));
     record.peer[0] = record.peer[1] = TcpPeer{};
-    record.packets = record.bytes = 0;
+    record.packets = 0;
+    record.bytes = 0;
+    record.logged = request.logged ? 1U : 0U;
+    if (request.logged) { opened_ns_[static_cast<std::size_t>(&record - records_)] = now_ns; }
     if (record.generation == 0) { store_relaxed(record.generation, 1); }  // Never used before.
     if (record.tuple.protocol == kProtocolTcp) {
         begin_tcp(record, frame);
@@ -209,7 +213,9 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
             return {{ref - 1U, found.generation}, DropReason::kNone, false};
         }
         const ByteLock record_lock(found.lock, shared_);
-        retire(worker, bucket, ref - 1U);
+        const bool is_forced = load_relaxed(found.expires_ns) == 0;  // A SYN took its place.
+        retire(worker, bucket, ref - 1U,
+               is_forced ? ConnectionEnd::kEvicted : ConnectionEnd::kTimeout);
     }
     if (over_total()) { return {{}, DropReason::kConnectionLimit, false}; }
     const bool is_tcp = request.tuple.tuple.protocol == kProtocolTcp;
@@ -242,9 +248,24 @@ void ConnectionTable::set_half_open(Connection& record, bool half_open) noexcept
     }
 }
 
-void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket,
-                             std::uint32_t index) noexcept {
+void ConnectionTable::listen(unsigned worker, ConnectionEndListener listener,
+                             void* context) noexcept {
+    closed_[worker].listener = listener;
+    closed_[worker].context = context;
+}
+
+void ConnectionTable::report(unsigned worker, Connection& record, ConnectionEnd why) noexcept {
+    record.logged = 0;
+    const ClosedQueue& own = closed_[worker];
+    if (own.listener == nullptr) { return; }
+    own.listener(own.context, record, why,
+                 opened_ns_[static_cast<std::size_t>(&record - records_)]);
+}
+
+void ConnectionTable::retire(unsigned worker, ConnectionBucket& bucket, std::uint32_t index,
+                             ConnectionEnd why) noexcept {
     Connection& record = records_[index];
+    if (record.logged != 0) [[unlikely]] { report(worker, record, why); }
     unlink(bucket, index);
     set_half_open(record, false);
     if (!is_closed(record.state)) { count_live(record.opener_port, ~0U); }
@@ -315,7 +336,7 @@ void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets,
     const ByteLock lock(record->lock, shared_);
     if (record->generation != handle.generation) { return; }
     record->packets += packets;
-    record->bytes += bytes;
+    record->bytes = (record->bytes + bytes) & kConnectionBytesMask;
 }
 
 void ConnectionTable::configure(const ConnectionTimeouts& timeouts,

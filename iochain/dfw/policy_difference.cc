@@ -70,18 +70,21 @@ PolicyRule policy_rule(const DvfilterRule& rule, std::shared_ptr<const PortSet> 
     PolicyRule out;
     out.id = rule.id;
     iochain::Fingerprint print;
-    print.add(rule.permit ? 1U : 0U);
+    print.add((rule.permit ? 1U : 0U) | (rule.goes_on ? 2U : 0U));
     print.add(static_cast<std::uint64_t>(rule.direction));
     add(print, rule.source_mac);
     add(print, rule.destination_mac);
     add(print, rule.ethertype);
     add(print, rule.vlan);
     add(print, rule.dscp);
+    add(print, rule.set_dscp);
+    print.add(rule.tcp_flags ? 0x10000U | rule.tcp_flags->value | rule.tcp_flags->mask << 8U : 0U);
     out.rest = print.value();
     out.source = rule.source;
     out.destination = rule.destination;
     out.services = rule.services;
-    out.beyond_ip = rule.source.empty() && rule.destination.empty() && rule.services.empty();
+    out.beyond_ip =
+        rule.source.empty() && rule.destination.empty() && rule.services.empty() && !rule.tcp_flags;
     out.ports = std::move(ports);
     return out;
 }

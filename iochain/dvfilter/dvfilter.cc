@@ -26,7 +26,9 @@ struct CompiledRule {
     std::uint64_t source_mac = 0, source_mac_mask = 0;
     std::uint64_t destination_mac = 0, destination_mac_mask = 0;
     std::uint32_t ethertype = kAny, vlan = kAny, dscp = kAny;
-    bool permit = true;
+    bool permit = true, goes_on = false;
+    std::uint8_t flags = 0, flags_mask = 0, set_dscp = kNoDscp;
+    RuleId id;
     AddressList source, destination;
     std::vector<model::Service> services;
 };
@@ -63,6 +65,10 @@ bool holds(const AddressList& list, const FlowKey& key, const IpAddr& ip,
     return false;
 }
 
+bool is_tcp(const FlowKey& key) noexcept {
+    return key.is_ip() && key.protocol == model::kProtocolTcp;
+}
+
 bool holds(const std::vector<model::Service>& services, const FlowKey& key) noexcept {
     for (const model::Service& service : services) {
         if (matches(service, key)) { return true; }
@@ -70,6 +76,7 @@ bool holds(const std::vector<model::Service>& services, const FlowKey& key) noex
     return services.empty();
 }
 
+// All but the TCP flags.
 bool rule_matches(const CompiledRule& rule, const Subject& subject) noexcept {
     const auto equal = [](std::uint32_t wanted, std::uint32_t is) {
         return wanted == kAny || wanted == is;
@@ -77,7 +84,8 @@ bool rule_matches(const CompiledRule& rule, const Subject& subject) noexcept {
     return (subject.source_mac & rule.source_mac_mask) == rule.source_mac &&
            (subject.destination_mac & rule.destination_mac_mask) == rule.destination_mac &&
            equal(rule.ethertype, subject.ethertype) && equal(rule.vlan, subject.vlan) &&
-           equal(rule.dscp, subject.dscp) && holds(rule.services, subject.key) &&
+           equal(rule.dscp, subject.dscp) && (rule.flags_mask == 0 || is_tcp(subject.key)) &&
+           holds(rule.services, subject.key) &&
            holds(rule.source, subject.key, subject.source, subject.holders.source) &&
            holds(rule.destination, subject.key, subject.destination, subject.holders.destination);
 }
@@ -96,6 +104,13 @@ CompiledRule compile(const DvfilterRule& rule) {
     out.vlan = rule.vlan ? *rule.vlan : kAny;
     out.dscp = rule.dscp ? *rule.dscp : kAny;
     out.permit = rule.permit;
+    out.goes_on = rule.goes_on;
+    if (rule.tcp_flags) {
+        out.flags = rule.tcp_flags->value;
+        out.flags_mask = rule.tcp_flags->mask;
+    }
+    out.set_dscp = rule.set_dscp.value_or(kNoDscp);
+    out.id = rule.id;
     out.source = rule.source;
     out.destination = rule.destination;
     out.services = rule.services;
@@ -118,7 +133,9 @@ void add(Fingerprint& print, const model::Service& service) noexcept {
 
 void add(Fingerprint& print, const DvfilterRule& rule, const CompiledRule& compiled) noexcept {
     print.add(rule.id.value);
-    print.add((rule.permit ? 1U : 0U) | (static_cast<unsigned>(rule.direction) << 1U));
+    print.add((rule.permit ? 1U : 0U) | (static_cast<unsigned>(rule.direction) << 1U) |
+              (rule.goes_on ? 8U : 0U));
+    print.add(compiled.flags | compiled.flags_mask << 8U | compiled.set_dscp << 16U);
     for (const std::uint64_t value :
          {compiled.source_mac, compiled.source_mac_mask, compiled.destination_mac,
           compiled.destination_mac_mask, std::uint64_t{compiled.ethertype},
@@ -130,6 +147,15 @@ void add(Fingerprint& print, const DvfilterRule& rule, const CompiledRule& compi
     print.add(rule.services.size());
     for (const model::Service& service : rule.services) { add(print, service); }
 }
+
+/// One frame in one direction.
+struct Question {
+    const FlowKey& key;
+    Direction direction;
+    const AddressHolders& holders;
+    std::uint8_t tcp_flags;
+    AclTrail* acl;
+};
 
 class DvfilterProgram final : public SlotProgram {
 public:
@@ -148,13 +174,16 @@ public:
         fingerprint_ = print.value();
     }
 
-    [[nodiscard]] DropReason judge(const FlowKey& key, Direction direction,
-                                   const AddressHolders& holders) const noexcept {
-        const Subject subject = subject_of(key, holders);
-        for (const CompiledRule& rule : rules_[static_cast<std::size_t>(direction)]) {
-            if (rule_matches(rule, subject)) {
-                return rule.permit ? DropReason::kNone : DropReason::kAclDeny;
-            }
+    [[nodiscard]] DropReason judge(const Question& question, Decision& decision) const noexcept {
+        const Subject subject = subject_of(question.key, question.holders);
+        for (const CompiledRule& rule : rules_[static_cast<std::size_t>(question.direction)]) {
+            if (!rule_matches(rule, subject)) { continue; }
+            decision.by_flags = decision.by_flags || rule.flags_mask != 0;
+            if ((question.tcp_flags & rule.flags_mask) != rule.flags) { continue; }
+            if (question.acl != nullptr) { question.acl->add(rule.id); }
+            if (rule.set_dscp != kNoDscp) { decision.set_dscp = rule.set_dscp; }
+            if (rule.goes_on) { continue; }
+            return rule.permit ? DropReason::kNone : DropReason::kAclDeny;
         }
         return DropReason::kNone;
     }
@@ -176,15 +205,16 @@ private:
 }  // namespace
 
 DropReason decide_dvfilter(const SlotProgram& program, const DecideInput& input,
-                           Decision&) noexcept {
-    return static_cast<const DvfilterProgram&>(program).judge(input.key, input.direction,
-                                                              input.bindings.holders);
+                           Decision& decision) noexcept {
+    return static_cast<const DvfilterProgram&>(program).judge(
+        {input.key, input.direction, input.bindings.holders, input.tcp_flags, input.acl}, decision);
 }
 
 DropReason inspect_dvfilter(const SlotProgram& program, const InspectInput& input,
-                            Decision&) noexcept {
-    return static_cast<const DvfilterProgram&>(program).judge(input.frame.key, input.direction,
-                                                              input.bindings.holders);
+                            Decision& decision) noexcept {
+    const ParsedFrame& frame = input.frame;
+    return static_cast<const DvfilterProgram&>(program).judge(
+        {frame.key, input.direction, input.bindings.holders, frame.tcp_flags, input.acl}, decision);
 }
 
 }  // namespace iochain

@@ -90,6 +90,7 @@ void render_applied(const nlohmann::json& result, const View& view);
 [[nodiscard]] std::vector<Command> daemon_commands();
 [[nodiscard]] Command show_conns_command();
 [[nodiscard]] Command top_command();
+[[nodiscard]] Command trace_command();
 [[nodiscard]] std::vector<Command> capture_commands();
 [[nodiscard]] std::vector<Command> spoofguard_commands();
 

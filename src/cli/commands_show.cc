@@ -73,6 +73,15 @@ constexpr std::array kRuleFields{
     Field{"BYTES", "bytes", as_bytes, kRight},
 };
 
+constexpr std::array kAclFields{
+    Field{"ACL", "acl", as_text},
+    Field{"RULE", "name", as_text},
+    Field{"ACTION", "action", as_text},
+    Field{"HITS", "hits", as_count, kRight},
+    Field{"PACKETS", "packets", as_count, kRight},
+    Field{"BYTES", "bytes", as_bytes, kRight},
+};
+
 constexpr std::array kFlowFields{
     Field{"INGRESS", "ingress", as_text},          Field{"KEY", "key", as_text},
     Field{"PROGRAM", "program", as_text},          Field{"OUTPUT", "output", as_text},
@@ -141,6 +150,7 @@ void render_groups(const json& r, const View& v) { print_rows(r, kGroupFields, v
 void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
 void render_uplinks(const json& r, const View& v) { print_rows(r, kUplinkFields, v, "no uplinks"); }
 void render_rules(const json& r, const View& v) { print_rows(r, kRuleFields, v, "no rules"); }
+void render_acls(const json& r, const View& v) { print_rows(r, kAclFields, v, "no ACL rules"); }
 void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, "no flows"); }
 void render_workers(const json& r, const View& v) { print_rows(r, kWorkerFields, v, "no workers"); }
 void render_tree(const json& r, const View& v) { print_tree(r, v); }
@@ -220,6 +230,11 @@ std::vector<Command> show_commands() {
          {any_port},
          {"show rules", "show rules vm1"},
          render_rules},
+        {"show acls",
+         "ACL rules in order, with the packets that each matched",
+         {any_port},
+         {"show acls", "show acls vm1"},
+         render_acls},
         show_conns_command(),
         {"show flows",
          "flow table entries, busiest first",
@@ -248,6 +263,7 @@ std::vector<Command> show_commands() {
          {any_port, {"--audit", "audit", Kind::kFlag, false, "the host's books: received to held"}},
          {"show drops", "show drops vm1", "show drops --audit"},
          render_drops},
+        trace_command(),
         {"show workers", "load of each worker", {}, {"show workers"}, render_workers},
         {"show uplinks",
          "uplinks: device, link, and why one is down",

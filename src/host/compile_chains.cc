@@ -113,7 +113,8 @@ struct Compiler {
 DvfilterRule Compiler::dvfilter_rule(const model::Acl& acl, const model::AclRule& rule) {
     DvfilterRule out;
     out.id = rule_id("acl " + acl.name, rule.name);
-    out.permit = rule.action == model::AclAction::kPermit;
+    out.permit = rule.action != model::AclAction::kDeny;
+    out.goes_on = rule.action == model::AclAction::kCount;
     out.direction = rule.direction;
     out.source = expressions.of(rule.source);
     out.destination = expressions.of(rule.destination);
@@ -123,6 +124,8 @@ DvfilterRule Compiler::dvfilter_rule(const model::Acl& acl, const model::AclRule
     out.ethertype = rule.ethertype;
     out.vlan = rule.vlan;
     out.dscp = rule.dscp;
+    out.tcp_flags = rule.tcp_flags;
+    out.set_dscp = rule.set_dscp;
     return out;
 }
 

@@ -48,11 +48,31 @@ std::string time_text(std::uint64_t monotonic_ns) {
 const char* kind_text(FirewallEventKind kind) {
     switch (kind) {
         case FirewallEventKind::kOpen: return "open";
+        case FirewallEventKind::kEnd: return "end";
         case FirewallEventKind::kPass: return "pass";
         case FirewallEventKind::kDrop: return "drop";
         case FirewallEventKind::kReject: return "reject";
     }
     return "drop";
+}
+
+const char* why_text(ConnectionEnd why) {
+    switch (why) {
+        case ConnectionEnd::kClosed: return "closed";
+        case ConnectionEnd::kReset: return "reset";
+        case ConnectionEnd::kTimeout: return "timeout";
+        case ConnectionEnd::kPolicy: return "policy";
+        case ConnectionEnd::kEvicted: return "evicted";
+        case ConnectionEnd::kFlushed: return "flushed";
+    }
+    return "closed";
+}
+
+void add_figures(const FirewallEvent& event, Json& line) {
+    line["why"] = why_text(event.why);
+    line["packets"] = event.packets;
+    line["bytes"] = event.bytes;
+    line["duration_ms"] = (event.time_ns - std::min(event.time_ns, event.opened_ns)) / 1'000'000U;
 }
 
 std::string protocol_text(std::uint8_t protocol) {
@@ -94,8 +114,17 @@ FirewallLog::FirewallLog(boost::asio::io_context& io, datapath::Dataplane& datap
 FirewallLog::~FirewallLog() { writer_.join(); }
 
 void FirewallLog::set_rules(host::LoggedRules rules) {
+    if (!is_needed()) { forget_lost(); }
     previous_ = std::exchange(rules_, std::move(rules));
     if (is_needed() && !is_waiting_) { wait(); }
+}
+
+// While no rule logs, ends of connections that former ones had let open fill the rings: nobody
+// asked for them.
+void FirewallLog::forget_lost() {
+    for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+        seen_lost_[w] = dataplane_.worker(w).context().firewall_events.lost();
+    }
 }
 
 void FirewallLog::wait() {
@@ -125,6 +154,18 @@ bool FirewallLog::may_write() noexcept {
     return lines_this_second_ < kFirewallLogLinesPerS;
 }
 
+// The end of a connection is one line a rule that logs it, as its beginning was.
+void FirewallLog::add_event(const FirewallEvent& event, std::string& text) {
+    if (event.kind != FirewallEventKind::kEnd) { return add_line(event, text); }
+    if (name_of(event.rule) != nullptr) { add_line(event, text); }
+    if (event.responder_rule == event.rule || name_of(event.responder_rule) == nullptr) { return; }
+    FirewallEvent other = event;
+    other.rule = event.responder_rule;
+    other.port = event.destination_vnic;
+    other.direction = Direction::kToVm;
+    add_line(other, text);
+}
+
 void FirewallLog::add_line(const FirewallEvent& event, std::string& text) {
     if (!may_write()) {
         ++left_out_;
@@ -143,7 +184,14 @@ void FirewallLog::add_line(const FirewallEvent& event, std::string& text) {
     line["port"] = port == nullptr ? "(deleted)" : port->name;
     line["direction"] = event.direction == Direction::kFromVm ? "out" : "in";
     line["proto"] = protocol_text(event.protocol);
+    const auto add_vnic = [&](const char* key, PortIndex index) {
+        const datapath::PortConfig* vnic = dataplane_.snapshot().port(index);
+        if (vnic != nullptr && !vnic->is_uplink) { line[key] = vnic->name; }
+    };
+    add_vnic("source", event.source_vnic);
+    add_vnic("destination", event.destination_vnic);
     add_endpoints(event, line);
+    if (event.kind == FirewallEventKind::kEnd) { add_figures(event, line); }
     text += line.dump();
     text += '\n';
 }
@@ -173,7 +221,7 @@ std::string FirewallLog::take_lines() {
     FirewallEvent event;
     for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
         auto& ring = dataplane_.worker(w).context().firewall_events;
-        while (lines_in_text_ < kLinesPerTurn && ring.pop(event)) { add_line(event, text); }
+        while (lines_in_text_ < kLinesPerTurn && ring.pop(event)) { add_event(event, text); }
     }
     return text;
 }

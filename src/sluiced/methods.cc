@@ -99,6 +99,8 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                });
     server.add("show.rules", Access::kRead,
                with_port([&show](std::string port) { return show.rules(std::move(port)); }));
+    server.add("show.acls", Access::kRead,
+               with_port([&show](std::string port) { return show.acls(std::move(port)); }));
     server.add(
         "show.conns", Access::kRead, [&show](const json& params, const Peer&) -> AnswerLater {
             ParamReader read(params);
@@ -134,6 +136,36 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                    if (const Status status = read.finish(); !status) { co_return status.error(); }
                    co_return co_await show.drops(std::move(port), audit);
                });
+}
+
+// Numbers that were left out are -1.
+std::int64_t number_of(ParamReader& read, const char* key) {
+    constexpr std::uint64_t kNone = UINT32_MAX;
+    const std::uint64_t value = read.count(key, kNone);
+    return value == kNone ? -1 : static_cast<std::int64_t>(std::min(value, kNone));
+}
+
+void add_trace(admin::AdminServer& server, ShowService& show) {
+    server.add("trace", Access::kRead, [&show](const json& params, const Peer&) -> AnswerLater {
+        ParamReader read(params);
+        TraceQuestion question;
+        question.port = read.required_text("port");
+        question.to_mac = read.text("to_mac");
+        question.from_mac = read.text("from_mac");
+        question.src = read.text("src");
+        question.dst = read.text("dst");
+        question.proto = read.text("proto");
+        question.flags = read.text("flags");
+        question.sport = number_of(read, "sport");
+        question.dport = number_of(read, "dport");
+        question.vlan = number_of(read, "vlan");
+        question.icmp_type = number_of(read, "icmp_type");
+        question.icmp_code = number_of(read, "icmp_code");
+        question.dscp = number_of(read, "dscp");
+        question.from_network = read.flag("from_network");
+        if (const Status status = read.finish(); !status) { co_return status.error(); }
+        co_return co_await show.trace(std::move(question));
+    });
 }
 
 void add_flush(admin::AdminServer& server, ShowService& show) {
@@ -173,6 +205,7 @@ Answer set_log_level(const json& params) {
 void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show) {
     add_config(server, config);
     add_show(server, show);
+    add_trace(server, show);
     add_flush(server, show);
     server.add("status", Access::kRead,
                [&show](const json&, const Peer&) { return show.status(); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// show chain, show rules.
+// show chain, show rules, show acls.
 #include "sluice/model/resolve.h"
 #include "src/host/compile_chains.h"
 #include "src/sluiced/show_service.h"
@@ -22,6 +22,25 @@ const char* action_text(model::DfwAction action) {
         case model::DfwAction::kReject: return "reject";
     }
     return "drop";
+}
+
+const char* to_text(model::AclAction action) {
+    switch (action) {
+        case model::AclAction::kPermit: return "permit";
+        case model::AclAction::kDeny: return "deny";
+        case model::AclAction::kCount: return "count";
+    }
+    return "deny";
+}
+
+// Without a port: to whomever.
+bool applies(const model::Resolver& resolver, const model::Document& document,
+             const std::vector<std::string>& applied_to, const std::string& port) {
+    if (port.empty()) { return true; }
+    for (const std::size_t i : resolver.ports(applied_to)) {
+        if (document.ports[i].name == port) { return true; }
+    }
+    return false;
 }
 
 }  // namespace
@@ -56,6 +75,19 @@ AnswerLater ShowService::chain(std::string port) {
     co_return json{{"port", port}, {"slots", slots}};
 }
 
+json ShowService::rule_figures(const std::string& section, const std::string& name) const {
+    const RuleId id = config_.registries().rules.find({section, name});
+    std::uint64_t hits = 0, packets = 0, bytes = 0;
+    for (unsigned w = 0; id.value != 0 && w < dataplane_.worker_count(); ++w) {
+        const RuleCounters& counters =
+            std::as_const(dataplane_).worker(w).context().rules[rule_slot(id)];
+        hits += counters.hits.get();
+        packets += counters.packets.get();
+        bytes += counters.bytes.get();
+    }
+    return {{"hits", hits}, {"packets", packets}, {"bytes", bytes}};
+}
+
 // With a port: the rules that apply to it.
 AnswerLater ShowService::rules(std::string port) {
     co_await fold();
@@ -64,39 +96,39 @@ AnswerLater ShowService::rules(std::string port) {
     }
     const model::Document& document = config_.document();
     const model::Resolver resolver(document);
-    const auto applies = [&](const std::vector<std::string>& applied_to) {
-        if (port.empty()) { return true; }
-        for (const std::size_t i : resolver.ports(applied_to)) {
-            if (document.ports[i].name == port) { return true; }
-        }
-        return false;
-    };
     json rows = json::array();
     const auto add = [&](const std::string& section, const std::string& name, const char* action) {
-        RuleId id;
-        std::uint64_t hits = 0, packets = 0, bytes = 0;
-        id = config_.registries().rules.find({section, name});
-        for (unsigned w = 0; id.value != 0 && w < dataplane_.worker_count(); ++w) {
-            const RuleCounters& counters = dataplane_.worker(w).context().rules[rule_slot(id)];
-            hits += counters.hits.get();
-            packets += counters.packets.get();
-            bytes += counters.bytes.get();
-        }
-        rows.push_back({{"section", section},
-                        {"name", name},
-                        {"action", action},
-                        {"hits", hits},
-                        {"packets", packets},
-                        {"bytes", bytes}});
+        json row = rule_figures(section, name);
+        row.update({{"section", section}, {"name", name}, {"action", action}});
+        rows.push_back(std::move(row));
     };
     for (const model::Section& section : document.dfw.sections) {
         for (const model::Rule& rule : section.rules) {
-            if (applies(rule.applied_to)) {
+            if (applies(resolver, document, rule.applied_to, port)) {
                 add(section.name, rule.name, action_text(rule.action));
             }
         }
     }
     add(host::kDefaultRule, host::kDefaultRule, action_text(document.dfw.default_action));
+    co_return rows;
+}
+
+AnswerLater ShowService::acls(std::string port) {
+    co_await fold();
+    if (!port.empty()) {
+        if (const Result<PortIndex> index = index_of(port); !index) { co_return index.error(); }
+    }
+    const model::Document& document = config_.document();
+    const model::Resolver resolver(document);
+    json rows = json::array();
+    for (const model::Acl& acl : document.acls) {
+        if (!applies(resolver, document, acl.applied_to, port)) { continue; }
+        for (const model::AclRule& rule : acl.rules) {
+            json row = rule_figures("acl " + acl.name, rule.name);
+            row.update({{"acl", acl.name}, {"name", rule.name}, {"action", to_text(rule.action)}});
+            rows.push_back(std::move(row));
+        }
+    }
     co_return rows;
 }
 

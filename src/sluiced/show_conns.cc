@@ -32,7 +32,7 @@ json row_of(const Connection& connection, const host::ConnectionView& view, std:
                 {"initiator", view.opened_by_port ? "out" : "in"},
                 {"state", host::to_text(connection.state)},
                 {"packets", connection.packets},
-                {"bytes", connection.bytes},
+                {"bytes", std::uint64_t{connection.bytes}},
                 {"expires_s", (connection.expires_ns - now_ns) / 1000000000U}};
     if ((connection.flags & kOfAlg) != 0) {
         row["alg"] = connection.tuple.protocol == model::kProtocolTcp ? "ftp" : "tftp";

@@ -34,14 +34,23 @@ json key_json(const FlowKey& key, const std::string& copy_to) {
     return out;
 }
 
+std::string step_text(const datapath::Step& step) {
+    switch (step.kind) {
+        case datapath::StepKind::kConnection: return "connection";
+        case datapath::StepKind::kSetDscp: return "set_dscp " + std::to_string(step.argument);
+        case datapath::StepKind::kVlanPop: return "pop_vlan";
+        case datapath::StepKind::kVlanPush: break;
+    }
+    return "push_vlan " + std::to_string(step.argument);
+}
+
 json program_json(const Program& program) {
     json steps = json::array();
+    if ((program.flags & datapath::kProgramTemplate) != 0) { steps.push_back("each packet anew"); }
     if (program.tracked) { steps.push_back("connection"); }
     for (std::uint8_t i = 0; i < program.step_count; ++i) {
         const datapath::Step& step = program.steps[i];
-        steps.push_back(step.kind == datapath::StepKind::kVlanPop
-                            ? std::string("pop_vlan")
-                            : "push_vlan " + std::to_string(step.argument));
+        steps.push_back(step_text(step));
     }
     switch (program.ending) {
         case Ending::kDrop:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ShowService: answers `show ...`, `status` and `flush ...` from what workers counted. Files:
 // show_ports.cc, show_network.cc (switches, groups), show_uplinks.cc, show_bindings.cc,
-// show_chain.cc (slots, rules), show_conns.cc, show_flows.cc, show_books.cc (drops, audit, workers,
-// status). Control thread; figures that flows carry are folded on the workers first, so that an
-// answer is exact as of now.
+// show_chain.cc (slots, rules), show_trace.cc, show_conns.cc, show_flows.cc, show_books.cc (drops,
+// audit, workers, status). Control thread; figures that flows carry are folded on the workers
+// first, so that an answer is exact as of now.
 #pragma once
 
 #include <utility>
@@ -14,10 +14,12 @@
 #include <string>
 
 #include "datapath/dataplane.h"
+#include "datapath/trace.h"
 #include "sluice/base/result.h"
 #include "src/host/connection_filter.h"
 #include "src/sluiced/config_service.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/trace_frame.h"
 #include "src/sluiced/vhost_devices.h"
 
 namespace sluice::daemon {
@@ -65,6 +67,9 @@ public:
     // show_chain.cc
     [[nodiscard]] AnswerLater chain(std::string port);
     [[nodiscard]] AnswerLater rules(std::string port);
+    [[nodiscard]] AnswerLater acls(std::string port);
+    // show_trace.cc
+    [[nodiscard]] AnswerLater trace(TraceQuestion question);
     // show_conns.cc
     [[nodiscard]] AnswerLater conns(ConnsQuestion question);
     [[nodiscard]] AnswerLater flush_conns(std::string port);
@@ -78,6 +83,19 @@ public:
     [[nodiscard]] Answer health() const;
 
 private:
+    /// Where a traced frame enters, and what that says of it.
+    struct TraceStart {
+        PortIndex ingress;
+        const datapath::PortConfig* in;
+        const datapath::PortConfig* receiver;  ///< Of a frame from the network; else null.
+        std::optional<std::uint16_t> vlan;
+    };
+    [[nodiscard]] Result<TraceStart> trace_start(const TraceQuestion& question) const;
+    [[nodiscard]] boost::asio::awaitable<Result<TraceFrame>> trace_frame(TraceQuestion question,
+                                                                         TraceStart start);
+    [[nodiscard]] boost::asio::awaitable<std::optional<MacAddr>> mac_for(DomainId id, IpAddr ip);
+    [[nodiscard]] nlohmann::json trace_step(const datapath::Trace& trace,
+                                            const datapath::TraceStep& step) const;
     [[nodiscard]] boost::asio::awaitable<void> fold();
     [[nodiscard]] Result<PortIndex> index_of(const std::string& port) const;
     [[nodiscard]] std::string name_of(PortIndex index) const;
@@ -90,6 +108,9 @@ private:
     static void add_settings(nlohmann::json& row, const model::Port& port,
                              const model::PortGroup& group);
     [[nodiscard]] std::string rule_text(RuleId rule) const;
+    /// hits, packets and bytes of a rule over all workers.
+    [[nodiscard]] nlohmann::json rule_figures(const std::string& section,
+                                              const std::string& name) const;
     [[nodiscard]] host::FilterNames filter_names() const;
     /// Sum of one figure of a port over all workers.
     template <typename Figure>

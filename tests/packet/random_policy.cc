@@ -20,6 +20,7 @@ constexpr const char* kServices[] = {
     "any",    "tcp",       "udp",       "tcp/80", "tcp/443",       "tcp/20-100", "tcp/80:1000-1003",
     "udp/53", "udp/50-60", "udp/1000",  "icmp",   "icmp/8",        "icmp/0",     "icmpv6/128",
     "icmpv6", "ip/47",     "sctp/9000", "tcp/22", "udp/1002:5000", "icmpv6/129"};
+constexpr const char* kTcpFlags[] = {"syn,!ack", "psh", "!syn", "rst", "fin,ack", "!ack,!rst"};
 constexpr const char* kMacs[] = {"02:00:00:00:00:01",
                                  "02:00:00:00:00:02",
                                  "02:00:00:00:00:00/ff:ff:ff:ff:ff:f0",
@@ -140,7 +141,7 @@ json RandomPolicy::acl() {
                 {"rules", json::array()}};
     for (unsigned count = 1 + below(3); count > 0; --count) {
         json rule = {{"name", "r" + std::to_string(names_++ % 1000)},
-                     {"action", chance(50) ? "permit" : "deny"},
+                     {"action", one_of(std::array{"permit", "deny", "deny", "count"})},
                      {"direction", one_of(std::array{"in", "out", "both"})},
                      {"source", addresses()},
                      {"destination", addresses()},
@@ -149,6 +150,8 @@ json RandomPolicy::acl() {
         if (chance(10)) { rule["vlan"] = 10; }
         if (chance(10)) { rule["source_mac"] = one_of(kMacs); }
         if (chance(10)) { rule["ethertype"] = "0x0800"; }
+        if (rule["services"].empty() && chance(60)) { rule["tcp_flags"] = one_of(kTcpFlags); }
+        if (rule["action"] != "deny" && chance(40)) { rule["set_dscp"] = 1 + below(63); }
         out["rules"].push_back(rule);
     }
     return out;
@@ -287,7 +290,10 @@ void RandomPolicy::refine_acl() {
     const unsigned what = below(3);
     if (what == 0 && rules.size() < 6) { rules.insert(rules.begin() + at, acl()["rules"][0]); }
     if (what == 1 && rules.size() > 1) { rules.erase(at); }
-    if (what == 2) { rules[at]["action"] = rules[at]["action"] == "deny" ? "permit" : "deny"; }
+    if (what == 2) {
+        rules[at]["action"] = rules[at]["action"] == "deny" ? "permit" : "deny";
+        rules[at].erase("set_dscp");
+    }
 }
 
 void RandomPolicy::refine() {

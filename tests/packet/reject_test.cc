@@ -196,6 +196,73 @@ TEST_P(RejectBoth, AnswersWithinItsRateAndCountsAll) {
     EXPECT_TRUE(p.packets_conserved());
 }
 
+/// The frame with what hosts rarely send: four bytes of options (IPv4), or eight of them in a
+/// hop-by-hop header (IPv6).
+Bytes with_options(Bytes frame) {
+    const bool is_v6 = frame[12] == 0x86;
+    if (is_v6) {
+        const Bytes hops{frame[20], 0, 1, 4, 0, 0, 0, 0};  // PadN (RFC 8200 §4.2).
+        frame.insert(frame.begin() + 54, hops.begin(), hops.end());
+        frame[20] = 0;
+        set16(frame, 18, get16(frame, 18) + 8);
+        return frame;
+    }
+    frame.insert(frame.begin() + 34, {1, 1, 1, 0});  // No operation, end of list (RFC 791 §3.1).
+    frame[14] = 0x46;
+    set16(frame, 16, get16(frame, 16) + 4);
+    set16(frame, 24, 0);
+    std::uint32_t sum = 0;
+    for (std::size_t at = 14; at < 38; at += 2) { sum += get16(frame, at); }
+    sum = (sum & 0xffffU) + (sum >> 16U);
+    set16(frame, 24, ~(sum + (sum >> 16U)) & 0xffffU);
+    return frame;
+}
+
+TEST_P(RejectBoth, QuotesOptionsAndExtensionHeaders) {
+    const Bytes refused = with_options(udp(path(), 1000, 53, 100));
+    EXPECT_EQ(answers(p, "vm1", refused), Frames{prohibited(path().back(), refused)});
+    const Bytes syn = with_options(tcp(path(), 40000, 80, {.flags = kTcpSyn, .sequence = 7}));
+    EXPECT_EQ(answers(p, "vm1", syn),
+              Frames{reset(path().back(), 80, 40000, kTcpRst | kTcpAck, 0, 8)})
+        << "none of it in a reset";
+}
+
+TEST_P(RejectBoth, CountsNoPaddingAsPayload) {
+    Bytes syn = tcp(path(), 40000, 80, {.flags = kTcpSyn, .sequence = 1000, .payload_size = 3});
+    syn.resize(syn.size() + 40, 0xee);
+    EXPECT_EQ(answers(p, "vm1", syn),
+              Frames{reset(path().back(), 80, 40000, kTcpRst | kTcpAck, 0, 1004)});
+}
+
+TEST_P(RejectBoth, SaysNothingToWhatIsCutShort) {
+    for (Bytes cut : {udp(path(), 1000, 53, 100), tcp(path(), 40000, 80, {.flags = kTcpSyn})}) {
+        cut.pop_back();
+        const std::uint64_t before = p.drops("vm1", DropReason::kBadIpLength);
+        p.send("vm1", cut).step();
+        EXPECT_EQ(p.drops("vm1", DropReason::kBadIpLength), before + 1);
+    }
+    EXPECT_EQ(p.sent("vm1"), Frames{});
+    EXPECT_EQ(p.books().created, 0u);
+}
+
+TEST_P(RejectBoth, AnswersALargeSegmentOnceAndWhole) {
+    const bool is_v6 = path().is_v6();
+    const auto asking = [&](const Bytes& frame, std::uint64_t flags, std::uint16_t segment_size) {
+        return QueuedFrame{
+            with_partial_checksum(frame),
+            {},
+            {flags | (is_v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4), segment_size}};
+    };
+    const Bytes large = tcp(path(), 40000, 80, {.sequence = 1000, .ack = 77, .payload_size = 9000});
+    p.send("vm1", asking(large, RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG, 1400)).step();
+    EXPECT_EQ(p.sent("vm1"), Frames{reset(path().back(), 80, 40000, kTcpRst, 77, 0)});
+    p.send("vm1", asking(udp(path(), 1000, 53, 900), RTE_MBUF_F_TX_UDP_CKSUM, 0)).step();
+    const Frames got = p.sent("vm1");
+    ASSERT_EQ(got.size(), 1u);
+    EXPECT_TRUE(has_right_checksum(got[0])) << "the answer's own is not left to a device";
+    EXPECT_TRUE(p.packets_conserved());
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, RejectBoth, testing::Combine(testing::Bool(), testing::Bool()));
 
 TEST(Reject, IsTheDefaultsWord) {

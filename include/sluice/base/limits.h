@@ -31,6 +31,8 @@ inline constexpr std::size_t kRuleMax = 100000;  ///< Firewall and ACL rules of 
 inline constexpr std::size_t kRulePerSectionMax = 100000;
 inline constexpr std::size_t kRuleItemMax = 4096;  ///< Items of one list of a rule.
 inline constexpr std::size_t kVlanRangeMax = 256;  ///< Ranges of one trunk.
+inline constexpr std::size_t kAclCountMax =
+    14;  ///< ACL rules of one vNIC and direction that count and go on.
 inline constexpr std::uint16_t kVlanMin = 1;
 inline constexpr std::uint16_t kVlanMax = 4094;  ///< 4095 is reserved (IEEE 802.1Q).
 inline constexpr std::uint16_t kMtuMin = 576;    ///< Bytes of layer 3 (RFC 791).

@@ -14,6 +14,7 @@
 #include <span>
 
 #include "sluice/base/ids.h"
+#include "sluice/iochain/acl_trail.h"
 #include "sluice/iochain/address_table.h"
 #include "sluice/iochain/connection_table.h"
 #include "sluice/iochain/drop_reason.h"
@@ -122,7 +123,11 @@ struct DecideInput {
     const ConnectionView* connection = nullptr;  ///< nullptr: none, nor one that is announced.
     BindingView bindings{};                      ///< For both directions.
     Judgement* judgement = nullptr;  ///< Of `key` under the running snapshot; nullptr: not kept.
+    std::uint8_t tcp_flags = 0;      ///< Of this packet; of a fragment, its head's.
+    AclTrail* acl = nullptr;  ///< Gets the rules of slot 0 that matched; nullptr: nobody asks.
 };
+
+inline constexpr std::uint8_t kNoDscp = 0xff;
 
 /// What one slot, or the whole chain, decided.
 struct Decision {
@@ -135,6 +140,8 @@ struct Decision {
     bool tcp_strict = true;
     bool log = false;  ///< The firewall rule wants its connections and refusals logged.
     model::Alg alg = model::Alg::kNone;  ///< Of the firewall rule.
+    bool by_flags = false;            ///< A packet with other TCP flags may be decided otherwise.
+    std::uint8_t set_dscp = kNoDscp;  ///< With kPass: the DSCP that an IP frame leaves with.
 };
 
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is
@@ -147,16 +154,20 @@ struct Decision {
 void foresee(const ChainProgram& chain, std::span<const FlowKey* const> keys,
              std::span<Judgement> out) noexcept;
 
+/// Slot 0 alone, for a packet with other TCP flags than decide() saw. The chain has that slot.
+[[nodiscard]] Decision decide_acl(const ChainProgram& chain, const DecideInput& input) noexcept;
+
 /// Runs the chain over a frame that is a conversation with the switch (FrameClass::kInspect).
 /// `state` is the vNIC's for kFromVm; nullptr for kToVm, where no slot keeps state.
 /// @param related  for InspectKind::kIcmpError: the error quotes a live connection of this host
 /// (judge_icmp_error()).
 /// @param bindings  what is known
 /// @param claims  for kFromVm: what the frame would have learned.
+/// @param acl  gets the rules of slot 0 that matched
 [[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame,
                                Direction direction, ChainState* state, bool related,
                                std::uint64_t now_ns, const BindingView& bindings = {},
-                               BindingClaims* claims = nullptr) noexcept;
+                               BindingClaims* claims = nullptr, AclTrail* acl = nullptr) noexcept;
 
 /// Charges a frame from the VM with a group destination to the vNIC's broadcast or multicast limit
 /// (slot 1), cached program or not.

@@ -71,6 +71,16 @@ enum class ConnectionState : std::uint8_t {
 };
 inline constexpr std::size_t kConnectionStateCount = 16;
 
+/// Why a connection ended.
+enum class ConnectionEnd : std::uint8_t {
+    kClosed,   ///< Both sides finished.
+    kReset,    ///< One side reset it.
+    kTimeout,  ///< Idle for too long in its state.
+    kPolicy,   ///< Rules no longer allow or track it.
+    kEvicted,  ///< It made room for a newer one.
+    kFlushed,  ///< An operator's command, or its port went.
+};
+
 /// True if nothing more is expected of a connection in this state: it counts against no limit, and
 /// makes room for new ones before its time if they need it.
 [[nodiscard]] constexpr bool is_closed(ConnectionState state) noexcept {
@@ -144,8 +154,10 @@ struct alignas(128) Connection {
     std::uint64_t expires_ns = 0;  // Monotonic; the connection is dead from then on, whoever looks.
     TcpPeer peer[2];               // [0] opener, [1] responder.
     std::uint64_t packets = 0;     // Folded lazily from the flow entries that carried it.
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes : 63 = 0;
+    std::uint64_t logged : 1 = 0;  // worker: rw under lock. Its end is to be reported, once.
 };
+inline constexpr std::uint64_t kConnectionBytesMask = ~std::uint64_t{0} >> 1U;  ///< Of its width.
 static_assert(sizeof(Connection) == 128 && std::is_trivially_copyable_v<Connection>);
 
 }  // namespace sluice

@@ -55,6 +55,7 @@ struct OpenRequest {
     bool tcp_strict = true;
     bool alg = false;      ///< Its payload is to be read (TrackResult::kPassRead).
     bool related = false;  ///< Another connection announced it.
+    bool logged = false;   ///< Its end is to be reported (listen()).
     std::uint32_t judged_generation = 0;
 };
 
@@ -87,6 +88,11 @@ struct TrackOutcome {
     DropReason reason = DropReason::kNone;  ///< Of kDrop.
     bool is_first = false;  ///< Of kPassRead, TCP: the first bytes that this side sends.
 };
+
+/// Told of the end of each connection that was opened as `logged`, once: when it closed, or when
+/// its record is freed, by the worker that found it. Locks are held: it only takes notes.
+using ConnectionEndListener = void (*)(void* context, const Connection& record, ConnectionEnd why,
+                                       std::uint64_t opened_ns);
 
 struct ConnectionArena;   // Layout of the arena: iochain/dfw/connection_arena.h.
 struct ConnectionBucket;  // One cache line of the index.
@@ -131,7 +137,8 @@ public:
     /// CLOSE), but the oldest of too many, and those that a full table needs, are freed before.
     void note_closed(unsigned worker, ConnectionHandle handle) noexcept;
     /// Closes it. A stale handle is ignored.
-    void close(unsigned worker, ConnectionHandle handle) noexcept;
+    void close(unsigned worker, ConnectionHandle handle,
+               ConnectionEnd why = ConnectionEnd::kPolicy) noexcept;
     /// Which way a frame goes in the connection of `handle`.
     [[nodiscard]] ConnectionSide side_of(ConnectionHandle handle,
                                          const TupleOfFrame& tuple) const noexcept;
@@ -171,6 +178,8 @@ public:
         }
     }
 
+    /// Before the worker runs.
+    void listen(unsigned worker, ConnectionEndListener listener, void* context) noexcept;
     void configure(const ConnectionTimeouts& timeouts,
                    const ConnectionLimits& limits) noexcept;  ///< control; workers read relaxed
     [[nodiscard]] std::uint32_t size()
@@ -233,9 +242,13 @@ private:
     void begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame,
                std::uint64_t now_ns) noexcept;
     /// Unlinks and frees a record. The caller holds the bucket's lock and the record's.
-    void retire(unsigned worker, ConnectionBucket& bucket, std::uint32_t index) noexcept;
+    void retire(unsigned worker, ConnectionBucket& bucket, std::uint32_t index,
+                ConnectionEnd why = ConnectionEnd::kEvicted) noexcept;
     template <typename Condition>
-    bool close_if(unsigned worker, std::uint32_t index, Condition&& condition) noexcept;
+    bool close_if(unsigned worker, std::uint32_t index, Condition&& condition,
+                  ConnectionEnd why = ConnectionEnd::kEvicted) noexcept;
+    /// Tells the worker's listener of a logged one. The caller holds the record's lock.
+    void report(unsigned worker, Connection& record, ConnectionEnd why) noexcept;
     [[nodiscard]] bool copy_live(std::uint32_t index, std::uint64_t now_ns,
                                  Connection& out) const noexcept;
     void set_half_open(Connection& record, bool half_open) noexcept;
@@ -258,6 +271,9 @@ private:
     bool shared_;                            // More than one worker: locks are taken.
     std::uint32_t closed_max_;               // Of one worker's queue.
     std::unique_ptr<ClosedQueue[]> closed_;  // By worker: rw by it alone.
+    /// By record: when a logged one was opened. worker: rw under the record's lock. Untouched
+    /// memory until there is one.
+    std::unique_ptr<std::uint64_t[]> opened_ns_;
     std::uint64_t hash_keys_[8];
     std::uint64_t timeout_ns_[kConnectionStateCount];  // control: rw; worker: ro, relaxed
     ConnectionLimits limits_;                          // control: rw; worker: ro, relaxed

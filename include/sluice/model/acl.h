@@ -13,7 +13,11 @@
 
 namespace sluice::model {
 
-enum class AclAction : std::uint8_t { kPermit, kDeny };
+enum class AclAction : std::uint8_t {
+    kPermit,
+    kDeny,
+    kCount,  ///< Counts, marks if set_dscp says so, and goes on to the next rule.
+};
 
 /// Matches a MAC m with (m & mask) == value. Bits of `value` outside `mask` are zero.
 struct MacMatch {
@@ -38,7 +42,7 @@ struct TcpFlagsMatch {
     bool operator==(const TcpFlagsMatch&) const = default;
 };
 
-/// One rule of an ACL. First match wins.
+/// One rule of an ACL. The first match that does not only count wins.
 struct AclRule {
     std::string name;  ///< Unique in its ACL.
     AclAction action = AclAction::kPermit;
@@ -49,10 +53,10 @@ struct AclRule {
     std::optional<MacMatch> source_mac;
     std::optional<MacMatch> destination_mac;
     std::optional<std::uint16_t> ethertype;
-    std::optional<std::uint16_t> vlan;  ///< 1..4094: the tag in the frame at the VM.
-    std::optional<TcpFlagsMatch> tcp_flags;
-    std::optional<std::uint8_t> dscp;      ///< 0..63.
-    std::optional<std::uint8_t> set_dscp;  ///< 0..63.
+    std::optional<std::uint16_t> vlan;       ///< 1..4094: the tag in the frame at the VM.
+    std::optional<TcpFlagsMatch> tcp_flags;  ///< TCP only.
+    std::optional<std::uint8_t> dscp;        ///< 0..63.
+    std::optional<std::uint8_t> set_dscp;    ///< 0..63: IP frames that it lets pass leave with it.
 
     bool operator==(const AclRule&) const = default;
 };

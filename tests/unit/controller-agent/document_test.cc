@@ -65,7 +65,8 @@ TEST(Document, ReadsRules) {
       "address_sets": [{"name": "db", "members": ["10.0.2.7", "10.0.1.0/24", "2001:db8::/64", "10.0.2.7"]}],
       "acls": [{"name": "a", "applied_to": ["any"], "rules": [{"name": "r", "action": "deny", "direction": "in",
         "source": ["any"], "destination": ["db"], "services": ["any"], "source_mac": "02:00:00:00:00:00/ff:00:00:00:00:00",
-        "destination_mac": "any", "ethertype": "0x0800", "vlan": 10, "dscp": 46}]}],
+        "destination_mac": "any", "ethertype": "0x0800", "vlan": 10, "dscp": 46, "tcp_flags": "syn,!ack"},
+        {"name": "m", "action": "count", "set_dscp": 0}]}],
       "dfw": {"default": "drop", "sections": [{"name": "s", "stateful": false, "tcp_strict": false, "rules": [
         {"name": "r", "action": "drop", "direction": "out", "source": ["10.0.0.0/8"], "negate_source": true,
          "services": ["tcp/80", "icmp/8"]}]}], "timeouts": {"udp_s": 5}, "limits": {"connections": 10}}})");
@@ -81,6 +82,10 @@ TEST(Document, ReadsRules) {
     EXPECT_EQ(acl_rule.ethertype, 0x0800);
     EXPECT_EQ(acl_rule.vlan, 10);
     EXPECT_EQ(acl_rule.dscp, 46);
+    EXPECT_EQ(acl_rule.tcp_flags, (model::TcpFlagsMatch{0x02, 0x12}));
+    EXPECT_EQ(acl_rule.set_dscp, std::nullopt);
+    EXPECT_EQ(d.acls[0].rules.at(1).action, model::AclAction::kCount);
+    EXPECT_EQ(d.acls[0].rules[1].set_dscp, 0);
     const model::Rule& rule = d.dfw.sections.at(0).rules.at(0);
     EXPECT_FALSE(d.dfw.sections[0].stateful);
     EXPECT_FALSE(d.dfw.sections[0].tcp_strict);

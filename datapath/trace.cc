@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trace: see trace.h. Here is what surrounds the composition: parse before it, the slots' steps.
+#include "datapath/trace.h"
+
+#include <bit>
+
+#include "datapath/parse.h"
+#include "datapath/parse_layers.h"
+#include "datapath/stages.h"
+
+namespace sluice::datapath {
+
+void Trace::add_slots(PortIndex port, Direction direction, const Decision& decision,
+                      std::span<const RuleId> acl) noexcept {
+    for (std::size_t i = 0; i < kSlotCount; ++i) {
+        const std::size_t slot = direction == Direction::kFromVm ? i : kSlotCount - 1 - i;
+        if ((decision.decided >> slot & 1U) == 0) { continue; }
+        if (slot == kSlotDvfilter) {
+            for (const RuleId rule : acl) {
+                TraceStep& step = add(TraceWhat::kRule);
+                step.port = port;
+                step.slot = static_cast<std::uint8_t>(slot);
+                step.direction = direction;
+                step.rule = rule;
+            }
+        }
+        TraceStep& step = add(TraceWhat::kSlot);
+        step.port = port;
+        step.slot = static_cast<std::uint8_t>(slot);
+        step.direction = direction;
+        if (slot == kSlotDfw) {
+            step.rule = decision.rule;
+            step.is_stateful = decision.stateful;
+        }
+        if (decision.verdict == Verdict::kDrop && decision.slot == slot) {
+            step.reason = decision.reason;
+        }
+    }
+}
+
+// Each receiver of a flooded frame, as replicate() would ask it.
+void Trace::add_copies(const WorkerContext& context, const FlowKey& key, const Program& program,
+                       const Domain& domain, DecideInput receiver) noexcept {
+    const bool is_group = program.ending == Ending::kReplicate;
+    const bool is_flooded = (program.flags & kProgramFlood) != 0;
+    const auto& receivers =
+        is_group ? domain.members : (is_flooded ? domain.flood : domain.promiscuous);
+    TraceStep& all = add(TraceWhat::kFlood);
+    const auto add_output = [this](PortIndex port) {
+        add(TraceWhat::kOutput).port = port;
+        ++reached;
+    };
+    for (const PortIndex port : receivers) {
+        if (port == key.port || port == program.output) { continue; }
+        if (++all.argument > kTraceCopyMax) { continue; }
+        AclTrail acl;
+        receiver.acl = &acl;
+        const Decision decision = decide(*context.snapshot->port(port)->chain, receiver);
+        add_slots(port, Direction::kToVm, decision, acl.all());
+        if (decision.verdict == Verdict::kPass) { add_output(port); }
+    }
+    if (is_group && domain.uplink != kNoPort && domain.uplink != key.port) {
+        add_output(domain.uplink);
+    }
+}
+
+void Trace::add_ending(const WorkerContext& context, const Packet& packet, const Domain& domain,
+                       DecideInput receiver) noexcept {
+    const Program& program = packet.aside->state.program;
+    reason = program.reason;
+    if (program.ending == Ending::kDrop) {
+        if (program.drop_slot == kNoSlot) { add(TraceWhat::kDrop).reason = reason; }
+        return;
+    }
+    for (std::uint8_t i = 0; i < program.step_count; ++i) {
+        const Step& step = program.steps[i];
+        TraceWhat what = TraceWhat::kVlanPush;
+        if (step.kind == StepKind::kSetDscp) { what = TraceWhat::kSetDscp; }
+        if (step.kind == StepKind::kVlanPop) { what = TraceWhat::kVlanPop; }
+        add(what).argument = step.argument;
+    }
+    if (program.output != kNoPort) {
+        add(TraceWhat::kOutput).port = program.output;
+        ++reached;
+    }
+    if (program.ending != Ending::kOutput) {
+        add_copies(context, packet.frame.key, program, domain, receiver);
+    }
+}
+
+// What ConnectionTable::open() would say: by its own rule for TCP, and by the limits.
+DropReason reason_not_to_open(const WorkerContext& context, const OpenRequest& request,
+                              const ParsedFrame& frame) noexcept {
+    const bool is_tcp = request.tuple.tuple.protocol == kProtocolTcp;
+    const bool is_syn = (frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpFin | kTcpRst)) == kTcpSyn;
+    const bool may_join = !request.tcp_strict && (frame.tcp_flags & kTcpRst) == 0;
+    if (is_tcp && !is_syn && !may_join) { return DropReason::kTcpNoConnection; }
+    const ConnectionLimits& limits = context.snapshot->limits;
+    const ConnectionTable& table = context.connections;
+    const auto is_full = [](std::uint32_t limit, std::uint32_t count) {
+        return limit != 0 && count >= limit;
+    };
+    if (is_full(limits.total, table.size()) ||
+        is_full(limits.per_port, table.size_of_port(request.opener_port))) {
+        return DropReason::kConnectionLimit;
+    }
+    const bool is_flooded =
+        is_tcp && is_full(limits.half_open_per_port, table.half_open_of_port(request.opener_port));
+    return is_flooded ? DropReason::kHalfOpenLimit : DropReason::kNone;
+}
+
+namespace {
+
+// Which learned row slot 1 may have trusted.
+void name_binding(const WorkerContext& context, const FlowKey& key, Trace& trace) noexcept {
+    if (!key.is_ip() || trace.count == 0 || trace.steps[0].argument == kNoDomain) { return; }
+    const DomainId domain = context.snapshot->domains[trace.steps[0].argument].id;
+    const auto row =
+        context.learned.find(LearnedKey::binding(domain, key.port, key.source()), context.now_ns);
+    if (!row) { return; }
+    for (TraceStep& step : trace.steps) {
+        if (step.what != TraceWhat::kSlot || step.slot != kSlotSwsec ||
+            step.direction != Direction::kFromVm) {
+            continue;
+        }
+        step.is_bound = true;
+        step.source = row->source;
+    }
+}
+
+}  // namespace
+
+bool TraceCommand::step(WorkerContext& context) noexcept {
+    const PortConfig* in = context.snapshot->port(ingress_);
+    trace.is_gone = in == nullptr;
+    if (trace.is_gone) { return true; }
+    Packet packet;
+    PacketAside aside;
+    packet.aside = &aside;
+    aside.foreseen_in = ~std::uint64_t{0};  // No burst's.
+    const auto size = static_cast<std::uint16_t>(frame_.size());
+    parse_frame(frame_.data(), size, size, ingress_, packet.frame);
+    packet.frame.l4_checksum = L4Checksum::kGood;
+    if (!context.snapshot->reads_dscp) { packet.frame.key.dscp = 0; }
+    trace.is_inspected = packet.frame.frame_class == FrameClass::kInspect;
+    if (trace.is_inspected) { return true; }
+    trace.reason = in->is_enabled ? packet.frame.reason : DropReason::kPortDisabled;
+    if (trace.reason != DropReason::kNone) {
+        trace.add(TraceWhat::kDrop).reason = trace.reason;
+        return true;
+    }
+    trace_packet(context, packet, trace);
+    name_binding(context, packet.frame.key, trace);
+    return true;
+}
+
+}  // namespace sluice::datapath

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+// trace: what would become of a frame, and why. The question gets its defaults here, the worker
+// that polls the ingress runs the real decisions dry (datapath/trace.h), and numbers get their
+// names.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <cstring>
+
+#include "datapath/trace.h"
+#include "sluice/model/resolve.h"
+#include "sluice/net/address_text.h"
+#include "src/host/connection_view.h"
+#include "src/sluiced/show_service.h"
+#include "src/sluiced/worker_clock.h"
+#include "src/sluiced/worker_requests.h"
+
+namespace sluice::daemon {
+namespace {
+
+namespace asio = boost::asio;
+using datapath::Domain;
+using datapath::PortConfig;
+using datapath::Trace;
+using datapath::TraceStep;
+using datapath::TraceWhat;
+using nlohmann::json;
+
+constexpr MacAddr kNeighbour{{0x02, 0xff, 0xff, 0xff, 0xff, 0xfe}};  // Of a frame from the network.
+constexpr std::uint32_t kSlice = 16384;
+
+Error refused(const std::string& why) { return {Errc::kInvalid, "trace: " + why, "trace"}; }
+
+/// The MAC of an IP group (RFC 1112 §6.4, RFC 2464 §7); nullopt for one host.
+std::optional<MacAddr> group_mac(const IpAddr& ip) {
+    const auto& b = ip.bytes;
+    if (ip.is_v6()) {
+        if (b[0] != 0xff) { return std::nullopt; }
+        return MacAddr{{0x33, 0x33, b[12], b[13], b[14], b[15]}};
+    }
+    if (b[12] == 255) { return MacAddr{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}; }
+    if (b[12] < 224) { return std::nullopt; }
+    return MacAddr{{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(b[13] & 0x7fU), b[14], b[15]}};
+}
+
+std::optional<IpAddr> own_ip(const PortConfig& port, IpFamily family) {
+    for (const IpAddr& ip : port.ips) {
+        if (ip.family == family) { return ip; }
+    }
+    return std::nullopt;
+}
+
+/// Text of an address, or nullopt if it was left out.
+Result<std::optional<IpAddr>> address_of(const char* key, const std::string& text) {
+    if (text.empty()) { return std::optional<IpAddr>(); }
+    const auto ip = parse_ip(text);
+    if (!ip) { return refused(std::string(key) + " " + text + " is not an address"); }
+    return std::optional<IpAddr>(*ip);
+}
+
+Result<std::optional<MacAddr>> mac_of(const char* key, const std::string& text) {
+    if (text.empty()) { return std::optional<MacAddr>(); }
+    const auto mac = parse_mac(text);
+    if (!mac) { return refused(std::string(key) + " " + text + " is not a MAC address"); }
+    return std::optional<MacAddr>(*mac);
+}
+
+const Domain* domain_of(const datapath::Snapshot& snapshot, const PortConfig& port,
+                        std::optional<std::uint16_t> vlan) {
+    std::uint16_t index = port.vlan.untagged_domain;
+    if (vlan) {
+        index = port.vlan.tagged_domains ? (*port.vlan.tagged_domains)[*vlan] : datapath::kNoDomain;
+    }
+    return index == datapath::kNoDomain ? nullptr : &snapshot.domains[index];
+}
+
+std::string domain_text(const Domain& domain) {
+    return "switch " + domain.switch_name +
+           (domain.vlan == 0 ? ", untagged" : ", VLAN " + std::to_string(domain.vlan));
+}
+
+const char* source_text(LearnedSource source) {
+    switch (source) {
+        case LearnedSource::kArp: return "arp";
+        case LearnedSource::kNd: return "nd";
+        case LearnedSource::kDhcp: return "dhcp";
+        default: return "learned";
+    }
+}
+
+/// Where a step's frame is in the end.
+const char* verdict_of(const Trace& trace, bool by_uplink) {
+    if (trace.reached == 0) { return "dropped"; }
+    if (trace.reached > 1) { return "flooded"; }
+    return by_uplink ? "forwarded" : "delivered";
+}
+
+}  // namespace
+
+// A MAC for an address: the document's owner in the domain, or who was seen to use it.
+boost::asio::awaitable<std::optional<MacAddr>> ShowService::mac_for(DomainId id, IpAddr ip) {
+    for (const Domain& domain : dataplane_.snapshot().domains) {
+        if (domain.id != id) { continue; }
+        for (const PortIndex member : domain.members) {
+            const PortConfig& port = *dataplane_.snapshot().port(member);
+            if (std::find(port.ips.begin(), port.ips.end(), ip) != port.ips.end()) {
+                co_return port.mac;
+            }
+        }
+    }
+    const LearnedTable& table = dataplane_.learned();
+    std::optional<MacAddr> mac;
+    const auto executor = co_await asio::this_coro::executor;
+    for (std::uint32_t first = 0; !mac && first < table.used_count(); first += kSlice) {
+        table.for_each(first, kSlice, worker_now_ns(), [&](const LearnedRow& row) {
+            const bool is_it = row.key.kind == LearnedKind::kBinding && row.key.domain == id &&
+                               std::memcmp(row.key.address, ip.bytes.data(), ip.bytes.size()) == 0;
+            if (is_it) { mac = row.value.mac; }
+        });
+        co_await asio::post(executor, asio::use_awaitable);
+    }
+    co_return mac;
+}
+
+json ShowService::trace_step(const Trace& trace, const TraceStep& step) const {
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    const bool is_dropped = step.reason != DropReason::kNone;
+    const std::string reason(is_dropped ? to_string(step.reason) : "");
+    const std::string why(is_dropped ? kDropReasons[static_cast<std::size_t>(step.reason)].meaning
+                                     : "");
+    const std::string rule = rule_text(step.rule);
+    std::string what = "pass", detail, slot;
+    std::string where = step.port == kNoPort ? "switch" : name_of(step.port);
+    if (step.slot != datapath::kNoSlot) { slot = kSlots[step.slot].name; }
+    switch (step.what) {
+        case TraceWhat::kDomain:
+            what = "enter";
+            detail = step.argument == datapath::kNoDomain
+                         ? "no layer-2 domain takes this tag here"
+                         : domain_text(snapshot.domains[step.argument]);
+            break;
+        case TraceWhat::kConnection: {
+            what = "connection";
+            const Connection& c = trace.connection;
+            detail = std::string(host::to_text(c.state)) + ", opened by " +
+                     (c.opener_port == kNoPort ? "the network" : name_of(c.opener_port)) +
+                     (trace.by_opener ? "; this is its opener's way" : "; this is an answer");
+            for (const RuleId id : {c.opener_rule, c.responder_rule}) {
+                if (id.value != 0) { detail += ", rule " + rule_text(id); }
+                if (c.opener_rule == c.responder_rule) { break; }
+            }
+            break;
+        }
+        case TraceWhat::kAgain:
+            what = "end";
+            detail = "a rule no longer allows the connection: judged again without it";
+            break;
+        case TraceWhat::kRule:
+            what = "match";
+            detail = "rule " + rule;
+            break;
+        case TraceWhat::kSlot:
+            detail = step.direction == Direction::kFromVm ? "from the VM" : "to the VM";
+            if (!rule.empty()) { detail += ", rule " + rule; }
+            if (step.is_stateful) { detail += ", stateful"; }
+            if (step.is_bound) {
+                detail += std::string(", the source is bound to it by ") + source_text(step.source);
+            }
+            break;
+        case TraceWhat::kLearn:
+            what = "learn";
+            detail = "the source MAC would be learned here";
+            break;
+        case TraceWhat::kFound:
+            what = "found";
+            where = "switch";
+            detail = "the destination MAC is behind " + name_of(step.port) +
+                     (step.is_static ? ", by the document" : ", learned");
+            break;
+        case TraceWhat::kUnknown:
+            what = "unknown";
+            where = "switch";
+            detail = "nobody here has the destination MAC: to uplink " + name_of(step.port);
+            break;
+        case TraceWhat::kFlood:
+            what = "flood";
+            detail = "to " + std::to_string(step.argument) + " ports" +
+                     (step.argument > datapath::kTraceCopyMax
+                          ? ", of which " + std::to_string(datapath::kTraceCopyMax) + " follow"
+                          : "");
+            break;
+        case TraceWhat::kOpen:
+            what = "open";
+            detail = "it opens a connection";
+            break;
+        case TraceWhat::kSetDscp:
+            what = "set_dscp";
+            detail = "DSCP " + std::to_string(step.argument);
+            break;
+        case TraceWhat::kVlanPop:
+            what = "pop_vlan";
+            detail = "the tag is taken off";
+            break;
+        case TraceWhat::kVlanPush:
+            what = "push_vlan";
+            detail = "VLAN " + std::to_string(step.argument);
+            break;
+        case TraceWhat::kOutput: {
+            what = "output";
+            const PortConfig* port = snapshot.port(step.port);
+            const bool is_up = port != nullptr && port->device->is_up();
+            detail = is_up ? "to its peer" : "the port is down just now: port_down";
+            break;
+        }
+        case TraceWhat::kDrop: break;
+    }
+    if (is_dropped) {
+        what = "drop";
+        detail += (detail.empty() ? "" : ", ") + reason + ": " + why;
+    }
+    return {{"where", where}, {"slot", slot}, {"what", what}, {"detail", detail}};
+}
+
+Result<ShowService::TraceStart> ShowService::trace_start(const TraceQuestion& question) const {
+    const Result<PortIndex> named = index_of(question.port);
+    if (!named) { return named.error(); }
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    const PortConfig& port = *snapshot.port(named.value());
+    if (!question.from_network) { return TraceStart{named.value(), &port, nullptr, std::nullopt}; }
+    const Domain* domain = domain_of(snapshot, port, std::nullopt);
+    if (domain == nullptr || domain->uplink == kNoPort) {
+        return refused("port " + question.port + " has no uplink to the network");
+    }
+    std::optional<std::uint16_t> vlan;
+    if (domain->vlan != 0) { vlan = domain->vlan; }
+    return TraceStart{domain->uplink, snapshot.port(domain->uplink), &port, vlan};
+}
+
+boost::asio::awaitable<Result<TraceFrame>> ShowService::trace_frame(TraceQuestion question,
+                                                                    TraceStart start) {
+    const auto src = address_of("src", question.src);
+    if (!src) { co_return src.error(); }
+    auto dst = address_of("dst", question.dst);
+    if (!dst) { co_return dst.error(); }
+    const auto to_mac = mac_of("to_mac", question.to_mac);
+    if (!to_mac) { co_return to_mac.error(); }
+    const auto from_mac = mac_of("from_mac", question.from_mac);
+    if (!from_mac) { co_return from_mac.error(); }
+    std::optional<IpAddr> source = src.value(), destination = dst.value();
+    if (!destination && start.receiver != nullptr) {
+        destination = own_ip(*start.receiver, source ? source->family : IpFamily::kV4);
+    }
+    if (!destination) { co_return refused("dst is not given: where does the packet go?"); }
+    if (!source) { source = own_ip(*start.in, destination->family); }
+    if (!source) {
+        co_return refused("src is not given, and " + start.in->name + " has no address of dst's " +
+                          "family");
+    }
+    if (source->family != destination->family) {
+        co_return refused("src " + question.src + " and dst " + question.dst +
+                          " are not of one family");
+    }
+    Result<TraceFrame> frame = frame_of(question, source->is_v6());
+    if (!frame) { co_return frame.error(); }
+    TraceFrame& out = frame.value();
+    out.source = *source;
+    out.destination = *destination;
+    if (!out.vlan) { out.vlan = start.vlan; }
+    out.source_mac = from_mac.value().value_or(start.in->is_uplink ? kNeighbour : start.in->mac);
+    std::optional<MacAddr> to = to_mac.value();
+    if (!to) { to = group_mac(*destination); }
+    if (!to && start.receiver != nullptr) { to = start.receiver->mac; }
+    const Domain* domain = domain_of(dataplane_.snapshot(), *start.in, out.vlan);
+    if (!to && domain != nullptr) { to = co_await mac_for(domain->id, *destination); }
+    if (!to && domain != nullptr) {
+        co_return refused("nobody in the domain is known to have " + to_string(*destination) +
+                          ": give to_mac, of a router for instance");
+    }
+    out.destination_mac = to.value_or(kNeighbour);
+    co_return frame;
+}
+
+AnswerLater ShowService::trace(TraceQuestion question) {
+    const Result<TraceStart> start = trace_start(question);
+    if (!start) { co_return start.error(); }
+    const PortIndex ingress = start.value().ingress;
+    const unsigned worker = start.value().in->worker;
+    const Result<TraceFrame> frame = co_await trace_frame(question, start.value());
+    if (!frame) { co_return frame.error(); }
+    datapath::TraceCommand command(ingress, bytes_of(frame.value()));
+    co_await run_on_worker(dataplane_, worker, command);
+    const Trace& trace = command.trace;
+    if (trace.is_gone) { co_return refused("port " + question.port + " is gone"); }
+    if (trace.is_inspected) {
+        co_return refused(
+            "ARP, neighbour discovery, DHCP, group membership and ICMP errors are judged by their "
+            "contents and rates, frame by frame, and can't be traced");
+    }
+    json steps = json::array();
+    DropReason reason = trace.reason;
+    bool by_uplink = false;
+    for (std::size_t i = 0; i < trace.count; ++i) {
+        const TraceStep& step = trace.steps[i];
+        steps.push_back(trace_step(trace, step));
+        if (trace.reached == 0 && reason == DropReason::kNone) { reason = step.reason; }
+        const PortConfig* port = dataplane_.snapshot().port(step.port);
+        if (step.what == TraceWhat::kOutput && port != nullptr) { by_uplink = port->is_uplink; }
+    }
+    if (trace.reached == 0 && reason == DropReason::kNone) { reason = DropReason::kNoDestination; }
+    co_return json{{"verdict", verdict_of(trace, by_uplink)},
+                   {"reason", reason == DropReason::kNone ? "" : std::string(to_string(reason))},
+                   {"steps", steps}};
+}
+
+}  // namespace sluice::daemon

@@ -188,7 +188,7 @@ void RandomPolicy::change_ports() {
 
 void RandomPolicy::change_groups() {
     json& chosen = group();
-    const unsigned what = below(10);
+    const unsigned what = below(11);
     if (what == 0) {
         chosen["spoofguard"] = one_of(std::array{"manual", "auto", "auto", "off", "off", "off"});
         chosen["bindings"] = {{"arp", below(3)}, {"nd", below(4)}};
@@ -227,6 +227,19 @@ void RandomPolicy::change_groups() {
                                                  {"flood_unregistered", chance(50)},
                                                  {"querier", {{"enabled", false}}}};
     }
+    if (what == 10) { document_["bindings"] = bindings(); }
+}
+
+/// Some of the vNICs' own, some of hosts elsewhere.
+json RandomPolicy::bindings() {
+    json list = json::array();
+    for (const char* name : {"plain", "a10"}) {
+        if (chance(40)) { continue; }
+        list.push_back({{"port_group", name},
+                        {"mac", to_string(vnic_of(below(9)).mac)},
+                        {"ip", "10.0.0." + std::to_string(1 + below(9))}});
+    }
+    return list;
 }
 
 void RandomPolicy::change_once() {

@@ -224,6 +224,10 @@ AnswerLater ShowService::flush_bindings(std::string port) {
         if (!index) { co_return index.error(); }
         filter = LearnedFilter::of_port(index.value(), LearnedKind::kBinding);
     }
+    LearnedFilter questions = filter;  // What is yet to be answered must bind nothing, either.
+    questions.kind = LearnedKind::kDhcpClient;
+    datapath::FlushLearned flush_questions(questions);
+    co_await run_on_worker(dataplane_, 0, flush_questions);
     datapath::FlushLearned flush(filter);
     co_await run_on_worker(dataplane_, 0, flush);
     co_await fold();

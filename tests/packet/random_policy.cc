@@ -188,7 +188,7 @@ void RandomPolicy::change_ports() {
 
 void RandomPolicy::change_groups() {
     json& chosen = group();
-    const unsigned what = below(11);
+    const unsigned what = below(12);
     if (what == 0) {
         chosen["spoofguard"] = one_of(std::array{"manual", "auto", "auto", "off", "off", "off"});
         chosen["bindings"] = {{"arp", below(3)}, {"nd", below(4)}};
@@ -227,7 +227,7 @@ void RandomPolicy::change_groups() {
                                                  {"flood_unregistered", chance(50)},
                                                  {"querier", {{"enabled", false}}}};
     }
-    if (what == 10) { document_["bindings"] = bindings(); }
+    if (what == 11) { document_["bindings"] = bindings(); }
 }
 
 /// Some of the vNICs' own, some of hosts elsewhere.

@@ -80,6 +80,8 @@ def test_the_first_packet_after_the_ack_passes(scene):
     assert 3590 <= row["expires_s"] <= 3600 and row["mac"] == mac_of("vm1")
     assert ("vm1", LEASED, "dhcp") in [(r["port"], r["ip"], r["source"]) for r in scene.daemon.cli("show", "arps")]
     assert scene.daemon.cli("flush", "bindings", "vm1") == {"removed": 1}
+    scene.passes(answer("vm1", "ack"), "vm2", "vm1")
+    assert rows(scene, "vm1") == [], "nor is the question known any more"
     refused(scene, "vm1", data(scene, "vm1", LEASED), "spoofed_ip")
 
 

@@ -9,6 +9,7 @@
 
 #include "iochain/swsec/learned_arena.h"
 #include "sluice/base/assert.h"
+#include "sluice/iochain/learned_order.h"
 
 namespace sluice {
 namespace {
@@ -44,17 +45,6 @@ bool is_expired(const LearnedValue& value, std::uint64_t now_ns) noexcept {
     return value.expires_ns != 0 && now_ns >= value.expires_ns;
 }
 
-/// True if claim `a` to an address comes before claim `b`: a lease before first use, then the
-/// older; never both ways.
-bool comes_before(const LearnedRow& a, const LearnedRow& b) noexcept {
-    const bool leased = a.value.source == LearnedSource::kDhcp;
-    if (leased != (b.value.source == LearnedSource::kDhcp)) { return leased; }
-    if (a.value.first_seen_ns != b.value.first_seen_ns) {
-        return a.value.first_seen_ns < b.value.first_seen_ns;
-    }
-    return a.key.port < b.key.port;
-}
-
 /// False for rows that no decision reads.
 bool is_decisive(LearnedKind kind) noexcept {
     return kind != LearnedKind::kDhcpClient && kind != LearnedKind::kPending;
@@ -84,6 +74,12 @@ private:
 };
 
 }  // namespace
+
+bool comes_before(const LearnedRow& a, const LearnedRow& b) noexcept {
+    const bool leased = a.value.source == LearnedSource::kDhcp;
+    if (leased != (b.value.source == LearnedSource::kDhcp)) { return leased; }
+    return a.value.first_seen_ns < b.value.first_seen_ns;
+}
 
 std::size_t LearnedTable::arena_bytes(std::uint32_t capacity) noexcept {
     return page_aligned(learned_records_offset(capacity) + sizeof(LearnedRecord) * capacity);
@@ -216,6 +212,19 @@ LearnResult LearnedTable::refuse(const LearnedKey& key, const LearnedValue& valu
     return load_relaxed(port.total) >= free ? LearnResult::kFull : LearnResult::kNew;
 }
 
+// Claims of one moment keep their order.
+std::uint64_t LearnedTable::first_seen(std::uint32_t bucket, const LearnedKey& key,
+                                       std::uint64_t now_ns) const noexcept {
+    if (key.kind != LearnedKind::kBinding) { return now_ns; }
+    for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = records_[ref - 1U].next) {
+        const LearnedRecord& other = records_[ref - 1U];
+        if (same_but_port(other.key, key)) {
+            now_ns = std::max(now_ns, other.value.first_seen_ns + 1U);
+        }
+    }
+    return now_ns;
+}
+
 LearnResult LearnedTable::insert(std::uint32_t bucket, const LearnedKey& key,
                                  const LearnedValue& value, std::uint64_t now_ns) noexcept {
     std::uint32_t index = 0;
@@ -236,7 +245,8 @@ LearnResult LearnedTable::insert(std::uint32_t bucket, const LearnedKey& key,
         const Writing writing(record);
         record.key = key;
         record.value = value;
-        record.value.first_seen_ns = record.value.last_seen_ns = now_ns;
+        record.value.first_seen_ns = first_seen(bucket, key, now_ns);
+        record.value.last_seen_ns = now_ns;
         record.value.expires_ns = 0;
         set_expiry(record, value.expires_ns);
     }

@@ -2,9 +2,13 @@
 // show bindings, show arps, flush bindings. The table of what workers learned is read in slices,
 // with a breath of the control loop between them, beside workers that go on.
 #include <algorithm>
+#include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
+#include <vector>
 
+#include "sluice/iochain/learned_order.h"
 #include "sluice/net/address_text.h"
 #include "src/sluiced/show_service.h"
 #include "src/sluiced/worker_clock.h"
@@ -69,40 +73,75 @@ void add_static(const Snapshot& snapshot, const PortConfig& port, json& rows) {
     }
 }
 
-/// The `bindings` of the document. What one of them adds to a port's own `ips` is none.
-void add_bindings(const Snapshot& snapshot, PortIndex wanted, json& rows) {
-    for (const Domain& domain : snapshot.domains) {
-        for (const AddressOwner& owner : domain.owners.rows()) {
-            if (wanted != kNoPort && owner.port != wanted) { continue; }
-            const PortConfig* port = snapshot.port(owner.port);
-            if (port != nullptr && std::count(port->ips.begin(), port->ips.end(), owner.ip) > 0) {
-                continue;
-            }
-            json row = row_of(port, owner.mac, owner.ip, "static");
-            set_domain(row, &domain);
-            rows.push_back(std::move(row));
+/// Lets the control loop see to others.
+boost::asio::awaitable<void> breathe() {
+    co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
+}
+
+/// How far the listing of the document's bindings has come.
+struct OwnersCursor {
+    std::size_t domain = 0, row = 0;
+};
+
+/// Adds a slice of the `bindings` of the document; what one of them adds to a port's `ips` is none.
+/// False when there are no more. A snapshot that changes meanwhile may cost rows, or repeat some.
+bool add_bindings(const Snapshot& snapshot, PortIndex wanted, OwnersCursor& at, json& rows) {
+    for (std::uint32_t i = 0; i < kSlice && at.domain < snapshot.domains.size(); ++i) {
+        const Domain& domain = snapshot.domains[at.domain];
+        if (at.row >= domain.owners.rows().size()) {
+            at = {at.domain + 1, 0};
+            continue;
         }
+        const AddressOwner& owner = domain.owners.rows()[at.row++];
+        if (wanted != kNoPort && owner.port != wanted) { continue; }
+        const PortConfig* port = snapshot.port(owner.port);
+        if (port != nullptr && std::count(port->ips.begin(), port->ips.end(), owner.ip) > 0) {
+            continue;
+        }
+        json row = row_of(port, owner.mac, owner.ip, "static");
+        set_domain(row, &domain);
+        rows.push_back(std::move(row));
     }
+    return at.domain < snapshot.domains.size();
 }
 
-/// Whether a learned row counts, or waits for whoever comes before it.
-bool is_active(const LearnedTable& table, const Domain* domain, const LearnedKey& key,
-               std::uint64_t now) {
-    const IpAddr ip = key.ip_address();
-    if (domain != nullptr && domain->owner(ip) != nullptr) {
-        return domain->owners.owns(key.port, ip);
+/// Learned bindings, copied, and which of those of an address comes first.
+class Claims {
+public:
+    void add(const LearnedRow& row) {
+        rows_.push_back(row);
+        const auto [first, is_new] = first_.try_emplace(place_of(row), row);
+        if (!is_new && comes_before(row, first->second)) { first->second = row; }
     }
-    return table.holder(key.domain, ip, now) == key.port;
-}
+    [[nodiscard]] const std::vector<LearnedRow>& rows() const { return rows_; }
+    /// Whether a row counts, or waits for whoever comes before it.
+    [[nodiscard]] bool is_active(const LearnedRow& row, const Domain* domain) const {
+        const IpAddr ip = row.key.ip_address();
+        if (domain != nullptr && domain->owner(ip) != nullptr) {
+            return domain->owners.owns(row.key.port, ip);
+        }
+        return first_.at(place_of(row)).key.port == row.key.port;
+    }
 
-json learned_row(const Snapshot& snapshot, const LearnedTable& table, const LearnedRow& learned,
+private:
+    static std::string place_of(const LearnedRow& row) {
+        LearnedKey key = row.key;
+        key.port = PortIndex{0};
+        return {reinterpret_cast<const char*>(&key), sizeof key};
+    }
+
+    std::vector<LearnedRow> rows_;
+    std::unordered_map<std::string, LearnedRow> first_;
+};
+
+json learned_row(const Snapshot& snapshot, const Claims& claims, const LearnedRow& learned,
                  std::uint64_t now) {
     const LearnedValue& value = learned.value;
     json row = row_of(snapshot.port(learned.key.port), value.mac, learned.key.ip_address(),
                       source_text(value.source));
     const Domain* domain = domain_of(snapshot, learned.key.domain);
     set_domain(row, domain);
-    if (!is_active(table, domain, learned.key, now)) { row["state"] = "seen"; }
+    if (!claims.is_active(learned, domain)) { row["state"] = "seen"; }
     row["age_s"] = (now - std::min(now, value.last_seen_ns)) / kNsPerSecond;
     if (value.expires_ns != 0) {
         row["expires_s"] = (value.expires_ns - std::min(value.expires_ns, now)) / kNsPerSecond;
@@ -140,17 +179,26 @@ AnswerLater ShowService::bindings(std::string port) {
         }
     };
     add_given(dataplane_.snapshot());
-    add_bindings(dataplane_.snapshot(), wanted, rows);
+    for (OwnersCursor at; add_bindings(dataplane_.snapshot(), wanted, at, rows);) {
+        co_await breathe();
+    }
+    Claims claims;
     const std::uint64_t now = worker_now_ns();
     for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kSlice) {
         dataplane_.learned().for_each(at, kSlice, now, [&](const LearnedRow& learned) {
-            if (learned.key.kind != LearnedKind::kBinding) { return; }
-            if (wanted != kNoPort && learned.key.port != wanted) { return; }
-            const Snapshot& snapshot = dataplane_.snapshot();
-            if (snapshot.port(learned.key.port) == nullptr) { return; }
-            rows.push_back(learned_row(snapshot, dataplane_.learned(), learned, now));
+            if (learned.key.kind == LearnedKind::kBinding) { claims.add(learned); }
         });
-        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
+        co_await breathe();
+    }
+    for (std::size_t at = 0; at < claims.rows().size(); ++at) {
+        const LearnedRow& learned = claims.rows()[at];
+        const Snapshot& snapshot = dataplane_.snapshot();
+        const bool is_wanted = wanted == kNoPort || learned.key.port == wanted;
+        if (is_wanted && snapshot.port(learned.key.port) != nullptr) {
+            rows.push_back(learned_row(snapshot, claims, learned, now));
+        }
+        if (at % kSlice != kSlice - 1) { continue; }
+        co_await breathe();
     }
     std::stable_sort(rows.begin(), rows.end(),
                      [](const json& a, const json& b) { return port_of(a) < port_of(b); });
@@ -176,6 +224,10 @@ AnswerLater ShowService::flush_bindings(std::string port) {
         if (!index) { co_return index.error(); }
         filter = LearnedFilter::of_port(index.value(), LearnedKind::kBinding);
     }
+    LearnedFilter questions = filter;  // What is yet to be answered must bind nothing, either.
+    questions.kind = LearnedKind::kDhcpClient;
+    datapath::FlushLearned flush_questions(questions);
+    co_await run_on_worker(dataplane_, 0, flush_questions);
     datapath::FlushLearned flush(filter);
     co_await run_on_worker(dataplane_, 0, flush);
     filter.kind = LearnedKind::kPending;  // With what was rejected: it may be listed again.

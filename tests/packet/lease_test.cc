@@ -399,6 +399,51 @@ TEST_P(Leases, Ipv6TemporaryInfiniteAndRapidOnesAreLentAndReleased) {
     EXPECT_FALSE(is_leased(kLeased6)) << "a lifetime of 0 ends it";
 }
 
+TEST_P(Leases, AServerBehindAnUplinkLends) {
+    auto next = std::make_unique<datapath::Snapshot>(p.dataplane().snapshot());
+    ++next->generation;
+    const PortIndex server = p.index_of("vm2");
+    datapath::PortConfig& port = *next->ports[server.value];
+    port.is_uplink = true;
+    port.policy_epoch = next->generation;
+    port.chain = std::make_shared<const ChainProgram>();
+    datapath::Domain& domain = next->domains[0];
+    std::erase(domain.members, server);
+    auto macs = domain.macs.rows();
+    std::erase_if(macs, [&](const auto& row) { return row.port == server; });
+    domain.macs = datapath::MacTable(std::move(macs));
+    domain.uplink = server;
+    domain.epoch = next->generation;
+    static_cast<void>(p.dataplane().publish(std::move(next)));
+    p.step();
+    p.dataplane().reclaim();
+    request();
+    acknowledge(60);
+    EXPECT_TRUE(may_send(kLeased));
+}
+
+TEST_P(Leases, WhoAsksInAnothersNameGetsNothing) {
+    nlohmann::json document = guarded_and_server();
+    document["ports"][2]["port_group"] = "servers";
+    p.apply(document);
+    Dhcp4Fields question;
+    question.client = kVm1.mac;
+    question.options = type4(kDhcpRequest) + Bytes{255};
+    const Path path{kVm3.mac, kBroadcast, kNowhere, ip("255.255.255.255")};
+    p.send("vm3", datagram(path, 68, 67, dhcp4_payload(question))).step();
+    acknowledge(60);
+    EXPECT_FALSE(row(kLeased, "vm3"));
+    EXPECT_FALSE(row(kLeased, "vm1"));
+}
+
+TEST_P(Leases, AVnicHasOnlySoManyQuestions) {
+    for (std::uint32_t xid = 1; xid <= kDhcpClientPerPortMax + 1; ++xid) { request(xid); }
+    answer(type4(kDhcpAck) + lease4(60), kLeased, kDhcpClientPerPortMax + 1);
+    EXPECT_FALSE(is_leased());
+    answer(type4(kDhcpAck) + lease4(60), kLeased, kDhcpClientPerPortMax);
+    EXPECT_TRUE(is_leased());
+}
+
 INSTANTIATE_TEST_SUITE_P(, Leases,
                          testing::Values(Mode{"Cached", true, 1}, Mode{"Walked", false, 1},
                                          Mode{"TwoWorkers", true, 2}),

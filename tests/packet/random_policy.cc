@@ -214,8 +214,8 @@ void RandomPolicy::turn_addresses(json& port) {
 
 void RandomPolicy::change_groups() {
     json& chosen = group();
-    const unsigned what = below(11);
-    if (what == 10) { chosen["arp_suppression"] = chance(50); }
+    const unsigned what = below(13);
+    if (what == 12) { chosen["arp_suppression"] = chance(50); }
     if (what == 0) {
         chosen["spoofguard"] = one_of(std::array{"manual", "auto", "auto", "off", "off", "off"});
         chosen["bindings"] = {{"arp", below(3)}, {"nd", below(4)}};
@@ -254,6 +254,19 @@ void RandomPolicy::change_groups() {
                                                  {"flood_unregistered", chance(50)},
                                                  {"querier", {{"enabled", false}}}};
     }
+    if (what == 11) { document_["bindings"] = bindings(); }
+}
+
+/// Some of the vNICs' own, some of hosts elsewhere.
+json RandomPolicy::bindings() {
+    json list = json::array();
+    for (const char* name : {"plain", "a10"}) {
+        if (chance(40)) { continue; }
+        list.push_back({{"port_group", name},
+                        {"mac", to_string(vnic_of(below(9)).mac)},
+                        {"ip", "10.0.0." + std::to_string(1 + below(9))}});
+    }
+    return list;
 }
 
 void RandomPolicy::change_once() {

@@ -47,6 +47,7 @@ private:
     [[nodiscard]] nlohmann::json rule();
     [[nodiscard]] nlohmann::json section();
     [[nodiscard]] nlohmann::json acl();
+    [[nodiscard]] nlohmann::json bindings();
     void reset();
     void change_rules();
     void change_ports();

@@ -149,7 +149,8 @@ struct LearnedValue {
     std::uint8_t flags = 0;                       ///< Meaning is the kind's; a change counts.
     std::uint16_t reserved = 0;                   //
     std::uint32_t detail = 0;                     ///< The kind's own; a change does not count.
-    std::uint64_t first_seen_ns = 0;              ///< Set by learn() on a new row.
+    std::uint64_t first_seen_ns = 0;              ///< Set by learn() on a new row. Of bindings of
+                                                  ///< one address no two are the same.
     std::uint64_t last_seen_ns = 0;               ///< Set by learn() and touch().
     std::uint64_t expires_ns = 0;                 ///< 0 = never. Rounded up to a second.
 };
@@ -299,6 +300,8 @@ private:
     [[nodiscard]] std::uint32_t lookup(std::uint32_t bucket, const LearnedKey& key) const noexcept;
     [[nodiscard]] LearnResult refuse(const LearnedKey& key, const LearnedValue& value,
                                      std::uint32_t limit) const noexcept;
+    [[nodiscard]] std::uint64_t first_seen(std::uint32_t bucket, const LearnedKey& key,
+                                           std::uint64_t now_ns) const noexcept;
     LearnResult insert(std::uint32_t bucket, const LearnedKey& key, const LearnedValue& value,
                        std::uint64_t now_ns) noexcept;
     [[nodiscard]] LearnResult update(std::uint32_t bucket, LearnedRecord& record,

@@ -230,6 +230,49 @@ std::vector<Bad> network_cases() {
     };
 }
 
+std::string bound(const std::string& bindings, const char* vlan = R"({"mode":"none"})") {
+    return R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g","vlan":)" + std::string(vlan) +
+           R"(},{"name":"h","switch":"s"}],"bindings":[)" + bindings + "]}";
+}
+
+std::vector<Bad> binding_cases() {
+    const std::string mac = R"("mac":"02:00:00:00:00:09")";
+    const std::string good = R"({"port_group":"g",)" + mac + R"(,"ip":"10.0.0.9"})";
+    const char* trunk = R"({"mode":"trunk","ranges":["5-9"]})";
+    return {
+        {"limit of claims", group(R"("bindings":{"arp":257})"), "port_group g",
+         "bindings.arp 257 is outside 0..256"},
+        {"binding group", bound(R"({"port_group":"x",)" + mac + R"(,"ip":"10.0.0.9"})"),
+         "binding x/10.0.0.9", "port_group \"x\" does not exist"},
+        {"binding without group", bound("{" + mac + R"(,"ip":"10.0.0.9"})"), "bindings[0]",
+         "port_group is missing"},
+        {"binding without mac", bound(R"({"port_group":"g","ip":"10.0.0.9"})"), "bindings[0]",
+         "mac is missing"},
+        {"binding without ip", bound(R"({"port_group":"g",)" + mac + "}"), "bindings[0]",
+         "ip is missing"},
+        {"binding ip", bound(R"({"port_group":"g",)" + mac + R"(,"ip":"10.0.0.0/24"})"),
+         "bindings[0]", "ip \"10.0.0.0/24\" is not an IPv4 or IPv6 address"},
+        {"binding group mac",
+         bound(R"({"port_group":"g","mac":"01:00:00:00:00:09","ip":"10.0.0.9"})"),
+         "binding g/10.0.0.9", "mac 01:00:00:00:00:09 is not a unicast address"},
+        {"binding group ip", bound(R"({"port_group":"g",)" + mac + R"(,"ip":"ff02::1"})"),
+         "binding g/ff02::1", "ip ff02::1 is not a unicast address"},
+        {"binding key", bound(R"({"port_group":"g",)" + mac + R"(,"ip":"10.0.0.9","name":"x"})"),
+         "bindings[0]", "unknown key \"name\""},
+        {"binding twice", bound(good + "," + good), "binding g/10.0.0.9",
+         "ip 10.0.0.9 is bound by binding g/10.0.0.9 too", Errc::kExists},
+        {"binding twice in a network",
+         bound(good + R"(,{"port_group":"h","mac":"02:00:00:00:00:08","ip":"10.0.0.9"})"),
+         "binding h/10.0.0.9", "ip 10.0.0.9 is bound by binding g/10.0.0.9 too", Errc::kExists},
+        {"binding vlan", bound(R"({"port_group":"g",)" + mac + R"(,"ip":"10.0.0.9","vlan":5})"),
+         "binding g.5/10.0.0.9", "vlan 5 is given, port_group g is no trunk"},
+        {"binding of a trunk", bound(good, trunk), "binding g/10.0.0.9", "vlan is missing"},
+        {"binding off a trunk",
+         bound(R"({"port_group":"g",)" + mac + R"(,"ip":"10.0.0.9","vlan":4})", trunk),
+         "binding g.4/10.0.0.9", "vlan 4 is not one of port_group g"},
+    };
+}
+
 std::vector<Bad> policy_cases() {
     const char* r = "dfw section app rule r";
     return {
@@ -391,6 +434,7 @@ std::string test_name(const testing::TestParamInfo<Bad>& info) {
 INSTANTIATE_TEST_SUITE_P(Shape, BadDocument, testing::ValuesIn(shape_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Names, BadDocument, testing::ValuesIn(name_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Network, BadDocument, testing::ValuesIn(network_cases()), test_name);
+INSTANTIATE_TEST_SUITE_P(Bindings, BadDocument, testing::ValuesIn(binding_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Policy, BadDocument, testing::ValuesIn(policy_cases()), test_name);
 INSTANTIATE_TEST_SUITE_P(Unsupported, BadDocument, testing::ValuesIn(unsupported_cases()),
                          test_name);

@@ -190,6 +190,22 @@ TEST(Diff, EveryDifferenceIsAChange) {
     }
 }
 
+TEST(Diff, BindingsAreKnownByTheirPlace) {
+    model::Document actual = base();
+    const MacAddr mac{{2, 0, 0, 0, 0, 9}};
+    actual.bindings = {{"web/10.0.0.9", "web", mac, IpAddr::v4(0x0a000009), {}},
+                       {"web/10.0.0.8", "web", mac, IpAddr::v4(0x0a000008), {}}};
+    model::Document desired = actual;
+    desired.bindings[0].mac.bytes[5] = 7;
+    desired.bindings[1] = {"web.5/10.0.0.8", "web", mac, IpAddr::v4(0x0a000008), 5};
+    EXPECT_EQ(diff(desired, actual), (Changes{{ChangeOp::kRemove, "binding", "web/10.0.0.8", {}},
+                                              {ChangeOp::kModify,
+                                               "binding",
+                                               "web/10.0.0.9",
+                                               {"mac: 02:00:00:00:00:09 -> 02:00:00:00:00:07"}},
+                                              {ChangeOp::kAdd, "binding", "web.5/10.0.0.8", {}}}));
+}
+
 TEST(Diff, LongListsAreCounted) {
     model::Document desired = base();
     for (std::uint32_t i = 0; i < 20; ++i) {

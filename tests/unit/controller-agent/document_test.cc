@@ -150,9 +150,24 @@ TEST(Document, NamespaceOfAKernelPortIsAskedFor) {
     EXPECT_EQ(result.error().message, "port a: netns \"NAME\" does not exist in /run/netns");
 }
 
+TEST(Document, BindingsAreReadAndWritten) {
+    const auto d = parsed(R"({"switches":[{"name":"s"}],
+      "port_groups":[{"name":"web"},{"name":"all","vlan":{"mode":"trunk","ranges":["5-9"]}}],
+      "bindings":[{"port_group":"web","mac":"02:00:00:00:00:09","ip":"10.0.0.9"},
+                  {"port_group":"all","mac":"02:00:00:00:00:09","ip":"2001:db8::9","vlan":7}]})");
+    const MacAddr mac{{2, 0, 0, 0, 0, 9}};
+    ASSERT_EQ(d.bindings.size(), 2u);
+    EXPECT_EQ(d.bindings[0],
+              (model::Binding{"web/10.0.0.9", "web", mac, IpAddr::v4(0x0a000009), {}}));
+    EXPECT_EQ(d.bindings[1].name, "all.7/2001:db8::9");
+    EXPECT_EQ(d.bindings[1].vlan, 7);
+    EXPECT_EQ(parsed(export_document(d)), d);
+    EXPECT_TRUE(parsed(R"({"bindings":[]})").bindings.empty());
+}
+
 TEST(Document, KeysOfLaterVersionsAreLegalWhileTheyChangeNothing) {
     const char* text = R"({
-      "uplinks": [], "vteps": [], "service_chains": [], "routers": [], "bindings": [],
+      "uplinks": [], "vteps": [], "service_chains": [], "routers": [],
       "encryption": {"key_policies": [], "rules": []},
       "switches": [{"name": "s", "uplinks": [], "remote_vteps": [], "bfd": {"enabled": false, "interval_ms": 300},
         "teaming": {"policy": "port_id", "active": [], "standby": [], "failback": true, "failback_hold_s": 10, "lacp": "off"}}],

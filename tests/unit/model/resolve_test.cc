@@ -92,6 +92,25 @@ TEST(Resolver, AddressesOfEachKindOfItem) {
               (Texts{"10.0.0.1/32", "10.0.0.2/32", "2001:db8::2/128"}));
 }
 
+TEST(Resolver, ABindingOfAPortsMacIsOneOfItsAddressesInItsVlan) {
+    Document d = document();
+    for (Port& each : d.ports) { each.mac = default_mac(each.name); }
+    d.port_groups[1].vlan = {VlanMode::kTrunk, 0, {{5, 9}}};
+    const auto bind = [&d](const char* group, const char* port, const char* ip,
+                           std::optional<std::uint16_t> vlan = {}) {
+        d.bindings.push_back({ip, group, default_mac(port), *parse_ip(ip), vlan});
+    };
+    bind("front", "web2", "10.0.0.7");
+    bind("front", "elsewhere", "10.0.0.8");
+    bind("front", "db1", "10.0.0.9");
+    bind("back", "db1", "10.0.5.1", 5);
+    const Resolver resolver(d);
+    EXPECT_EQ(texts(resolver.addresses("web2")), (Texts{"10.0.0.1/32", "10.0.0.7/32"}));
+    EXPECT_EQ(texts(resolver.addresses("db1")), Texts{"10.0.5.1/32"}) << "it is not untagged";
+    EXPECT_EQ(texts(resolver.addresses("front")),
+              (Texts{"10.0.0.1/32", "10.0.0.2/32", "10.0.0.7/32", "2001:db8::2/128"}));
+}
+
 TEST(Resolver, NothingIsNotAny) {
     const Document d = document();
     const Resolver resolver(d);

@@ -216,7 +216,13 @@ Bytes Liar::lying_nd() {
             std::copy(kVm1.mac.bytes.begin(), kVm1.mac.bytes.end(), frame.begin() + 6);
             return frame;
         }
-        default: return neighbour(path, chance(50) ? 134 : 137, other);
+        default: {  // A router's advertisement or redirect, as long as they are without options.
+            const bool advertises = chance(50);
+            path.source = kLocal6;
+            Bytes frame = icmp(path, advertises ? 134 : 137, 0, advertises ? 8 : 32);
+            frame[21] = 255;  // Hop limit.
+            return frame;
+        }
     }
 }
 

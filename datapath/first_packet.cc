@@ -69,7 +69,7 @@ struct Composer {
 private:
     bool compose() noexcept;
     void find_connection() noexcept;
-    void find_announcement() noexcept;
+    [[gnu::noinline]] void find_announcement() noexcept;
     void set_drop(DropReason reason) noexcept;
     bool set_chain_drop(const Decision& decision, Direction direction) noexcept;
     [[nodiscard]] bool is_from_here() noexcept;
@@ -207,7 +207,10 @@ void Composer::find_connection() noexcept {
     tuple = is_foreseen(context, packet) ? packet.aside->tuple : tuple_of(key, domain->id);
     if (tuple.hash == 0) { context.connections.prepare(tuple); }
     program.connection = context.connections.find(tuple, context.now_ns);
-    if (!program.connection.is_set()) { return find_announcement(); }
+    if (!program.connection.is_set()) {
+        if (!context.connections.expectations().is_empty()) [[unlikely]] { find_announcement(); }
+        return;
+    }
     program.side = context.connections.side_of(program.connection, tuple);
     Connection record;
     has_connection = context.connections.snapshot(program.connection, record);
@@ -231,9 +234,8 @@ void Composer::find_connection() noexcept {
 }
 
 void Composer::find_announcement() noexcept {
-    ExpectationTable& expectations = context.connections.expectations();
-    if (expectations.is_empty()) [[likely]] { return; }
-    is_announced = expectations.find(key, domain->id, context.now_ns, parent_key);
+    is_announced =
+        context.connections.expectations().find(key, domain->id, context.now_ns, parent_key);
     if (is_announced) { view.parent_key = &parent_key; }
 }
 

@@ -41,7 +41,9 @@ std::uint32_t ConnectionTable::allocate(unsigned worker) noexcept {
     if (own.free_count == 0) { return capacity_; }
     const std::uint32_t index = own.free[--own.free_count];
     if (own.free_count > 0) {  // The next one's lines.
-        const Connection& next = records_[own.free[own.free_count - 1U]];
+        const std::uint32_t next_index = own.free[own.free_count - 1U];
+        const Connection& next = records_[next_index];
+        __builtin_prefetch(&links_[next_index], 1);
         __builtin_prefetch(&next.tuple, 1);
         __builtin_prefetch(&next.lock, 1);
     }

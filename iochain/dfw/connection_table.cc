@@ -135,7 +135,8 @@ ConnectionHandle ConnectionTable::find(const TupleOfFrame& tuple, std::uint64_t 
 
 bool ConnectionTable::in_grace(std::uint64_t now_ns) const noexcept {
     const std::uint64_t grace_ns = load_relaxed(limits_.grace_ns);
-    return grace_ns != 0 && now_ns - load_relaxed(started_ns_) < grace_ns;
+    const std::uint64_t started_ns = load_relaxed(started_ns_);  // 0: a worker's very first poll.
+    return grace_ns != 0 && (started_ns == 0 || now_ns - started_ns < grace_ns);
 }
 
 DropReason ConnectionTable::may_open(const OpenRequest& request, const ParsedFrame& frame,

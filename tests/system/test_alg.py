@@ -43,6 +43,15 @@ class FtpServer:
                 with control, contextlib.suppress(OSError):
                     self._serve(control)
 
+    def _connect(self, target):
+        """From the port that servers use for data, again and again."""
+        data = socket.socket(self._family)
+        data.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        data.settimeout(1.0)
+        data.bind((self._address, 20))
+        data.connect(target)
+        return data
+
     def _serve(self, control):
         open_data = None
         say = lambda line: control.sendall(line.encode() + b"\r\n")
@@ -61,17 +70,18 @@ class FtpServer:
                     target = (".".join(parts[:4]), int(parts[4]) << 8 | int(parts[5]))
                 else:
                     target = (rest.split("|")[2], int(rest.split("|")[3]))
-                open_data = lambda target=target: socket.create_connection(
-                    target, timeout=1.0, source_address=(self._address, 20))
+                open_data = lambda target=target: self._connect(target)
                 say("200 ok")
             elif verb == "RETR":
-                say("150 here")
                 try:
-                    with open_data() as data:
-                        data.sendall(TEXT)
-                    say("226 done")
+                    data = open_data()
                 except OSError:
                     say("425 no data connection")
+                    continue
+                say("150 here")
+                with data:
+                    data.sendall(TEXT)
+                say("226 done")
             elif verb == "QUIT":
                 say("221 bye")
                 return

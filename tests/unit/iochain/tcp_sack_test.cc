@@ -120,6 +120,13 @@ TEST_F(TcpGrace, PicksUpWhatRanBeforeTheStart) {
     pass(b(kPA, 80000, 51000, 60000));
 }
 
+TEST_F(TcpGrace, HasBegunBeforeTheFirstSweep) {
+    ConnectionLimits limits;
+    limits.grace_ns = 30 * kSecondNs;
+    rig.table.configure(kTimeouts, limits);
+    pass(a(kPA, 50000, 80000, 1000));
+}
+
 TEST_F(TcpGrace, EndsAtItsTimeAndIsNoneByDefault) {
     start(30);
     rig.now_ns += 30 * kSecondNs;

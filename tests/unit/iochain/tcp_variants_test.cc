@@ -43,11 +43,11 @@ TEST_F(TcpVariants, AClosedWindowIsProbedAndOpens) {
 }
 
 TEST_F(TcpVariants, AScaleOfOneSideOnlyCountsForNeither) {
-    pass(with_window(with_options(a(kS, 1000), {1, 3, 3, 7}), 1000));
-    pass(with_window(b(kSA, 5000, 1001), 1000));
-    pass(with_window(a(kA, 1001, 5001), 1000));
-    drop(b(kPA, 6003, 1001, 10), DropReason::kTcpWindow);
-    pass(b(kPA, 6001, 1001, 1));
+    pass(with_window(with_options(a(kS, 1000), {1, 3, 3, 7}), 1024));
+    pass(with_window(b(kSA, 5000, 1001), 1024));
+    pass(with_window(a(kA, 1001, 5001), 1024));
+    drop(b(kPA, 6026, 1001, 1), DropReason::kTcpWindow);
+    pass(b(kPA, 6025, 1001, 1));
 }
 
 TEST_F(TcpVariants, UrgentDataAndCongestionFlagsAreData) {

@@ -43,9 +43,7 @@ const RuleOutcome& DfwProgram::judge(const FlowKey& key, IpFamily family, Direct
     const bool is_foreseen = known != nullptr && known->table == table_.get();
     const Places places = is_foreseen ? known->places : table_->locate(query);
     const std::uint32_t rule = applied_.judge(direction, query, places);
-    if (known != nullptr) {
-        *known = {policy, rule, table_.get(), places};
-    }
+    if (known != nullptr) { *known = {policy, rule, table_.get(), places}; }
     return table_->outcome(rule);
 }
 

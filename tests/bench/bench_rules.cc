@@ -3,10 +3,10 @@
 //     bench_rules [SHAPE [ROUNDS]]
 // For each shape of rule set, a host with 100 rules, all of them for the vNIC, and one with 100 000
 // of which 4 000 are for it, kept side by side and measured in turns: cycles of slot 2's decision
-// (20 000 keys, each judged once: alone, and in bursts of 32 as the worker does), and of a whole first packet through the worker (bursts of
-// 32, each frame a new flow that opens a connection). Half of the keys are drawn from the vNIC's
-// rules, half from the rules' world. Medians and 99th percentiles; memory of the compiled policy.
-// Single thread.
+// (20 000 keys, each judged once: alone, and in bursts of 32 as the worker does), and of a whole
+// first packet through the worker (bursts of 32, each frame a new flow that opens a connection).
+// Half of the keys are drawn from the vNIC's rules, half from the rules' world. Medians and 99th
+// percentiles; memory of the compiled policy. Single thread.
 #include <malloc.h>
 #include <rte_cycles.h>
 #include <rte_lcore.h>
@@ -236,8 +236,8 @@ public:
             for (std::size_t i = 0; i < kBurstMax; ++i) { keys[i] = &keys_[first + i]; }
             foresee(chain, keys, judgements);
             for (std::size_t i = 0; i < kBurstMax; ++i) {
-                const Decision decision = decide(
-                    chain, {*keys[i], Direction::kFromVm, nullptr, {}, &judgements[i]});
+                const Decision decision =
+                    decide(chain, {*keys[i], Direction::kFromVm, nullptr, {}, &judgements[i]});
                 checksum_ += decision.rule.value;
             }
             const std::uint64_t end = rte_rdtsc_precise();

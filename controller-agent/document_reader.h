@@ -20,6 +20,9 @@ void read_network(Fields& root, Fault& fault, model::Document& document);  // ho
 void read_policy(Fields& root, Fault& fault, model::Document& document);   // address_sets .. dfw
 void read_unsupported(Fields& root, Fault& fault);  // nouns of later versions
 
+/// One object of a section's `rules`, behind the section's last rule.
+void read_rule_of(const nlohmann::json& item, Fault& fault, model::Section& section);
+
 /// The `tags` object of a port or group.
 void read_tags(Fields& fields, std::map<std::string, std::string>& out);
 

@@ -252,9 +252,13 @@ std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Docum
     return token;
 }
 
-// Rules that are new get the present time. On the helper.
+// Rules that are new get the present time. On the helper, while nobody changes rule_times_.
 std::shared_ptr<const ConfigService::RuleTimes> ConfigService::times_of(
     const std::set<RuleId>& rules) const {
+    const bool is_same =
+        std::equal(rules.begin(), rules.end(), rule_times_->begin(), rule_times_->end(),
+                   [](RuleId a, const auto& b) { return a == b.first; });
+    if (is_same) { return rule_times_; }
     const std::int64_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     auto times = std::make_shared<RuleTimes>();
     auto old = rule_times_->begin();

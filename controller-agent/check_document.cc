@@ -68,6 +68,17 @@ public:
         return Ok{};
     }
 
+    Status run_rule(const model::Section& section, const model::Rule& rule) {
+        index_names();
+        const std::string object = "dfw section " + section.name;
+        for (const model::Acl& acl : document_.acls) { rules_ += acl.rules.size(); }
+        for (const model::Section& each : document_.dfw.sections) { rules_ += each.rules.size(); }
+        count_rules(object, 0);
+        check_rule(object + " rule " + rule.name, rule);
+        if (fault_.any()) { return fault_.error(); }
+        return Ok{};
+    }
+
 private:
     void index_names() {
         for (const auto& item : document_.address_sets) { add(Noun::kAddressSet, item.name); }
@@ -445,7 +456,7 @@ private:
     }
 
     const Document& document_;
-    const CheckOptions& options_;
+    const CheckOptions options_;
     Fault fault_;
     std::unordered_map<std::string, Noun> names_;
     std::unordered_set<std::string> switches_;
@@ -475,6 +486,11 @@ bool is_name(std::string_view text) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '_' || c == '.' || c == '-';
     });
+}
+
+Status check_rule(const model::Document& document, const model::Section& section,
+                  const model::Rule& rule) {
+    return Checker(document, {}).run_rule(section, rule);
 }
 
 Status check_document(const model::Document& document, const CheckOptions& options) {

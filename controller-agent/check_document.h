@@ -32,6 +32,10 @@ struct CheckOptions {
 /// 1..kNameLengthMax of [A-Za-z0-9_.-], the first one no '-' or '.'.
 [[nodiscard]] bool is_name(std::string_view text);
 
+/// Checks one firewall rule of a document that is valid but for it.
+[[nodiscard]] Status check_rule(const model::Document& document, const model::Section& section,
+                                const model::Rule& rule);
+
 /// Checks the whole document; the first fault is returned.
 [[nodiscard]] Status check_document(const model::Document& document, const CheckOptions& options);
 

@@ -4,6 +4,7 @@
 #include "controller-agent/diff.h"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <unordered_map>
 
@@ -65,7 +66,7 @@ template <typename T>
 using ByName = std::unordered_map<std::string_view, const T*>;
 
 template <typename T>
-ByName<T> by_name(const std::vector<T>& items) {
+ByName<T> by_name(std::span<const T> items) {
     ByName<T> index;
     index.reserve(items.size());
     for (const T& item : items) { index.emplace(item.name, &item); }
@@ -76,6 +77,23 @@ template <typename T>
 const T* find(const ByName<T>& index, const std::string& name) {
     const auto found = index.find(name);
     return found == index.end() ? nullptr : found->second;
+}
+
+template <typename T>
+ByName<T> by_name(const std::vector<T>& items) {
+    return by_name(std::span<const T>(items));
+}
+
+/// The lists without the objects with which both begin, and end.
+template <typename T>
+std::pair<std::span<const T>, std::span<const T>> without_common_ends(std::span<const T> a,
+                                                                      std::span<const T> b) {
+    const auto first = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+    a = a.subspan(static_cast<std::size_t>(first.first - a.begin()));
+    b = b.subspan(static_cast<std::size_t>(first.second - b.begin()));
+    const auto last = std::mismatch(a.rbegin(), a.rend(), b.rbegin(), b.rend());
+    return {a.first(static_cast<std::size_t>(a.rend() - last.first)),
+            b.first(static_cast<std::size_t>(b.rend() - last.second))};
 }
 
 /// True if the objects that both lists hold stand in another order.
@@ -99,8 +117,9 @@ bool reordered(const std::vector<T>& after, const std::vector<T>& before) {
 
 /// Lists whose objects hold no further objects.
 template <typename T>
-void diff_list(const std::string& kind, const std::string& prefix, const std::vector<T>& after,
-               const std::vector<T>& before, std::vector<Change>& out) {
+void diff_list(const std::string& kind, const std::string& prefix, const std::vector<T>& all_after,
+               const std::vector<T>& all_before, std::vector<Change>& out) {
+    const auto [after, before] = without_common_ends<T>(all_after, all_before);
     const ByName<T> now = by_name(after);
     const ByName<T> then = by_name(before);
     for (const T& item : before) {

@@ -21,6 +21,9 @@ void read_policy(Fields& root, Fault& fault, model::Document& document);   // ad
 void read_static_bindings(Fields& root, Fault& fault, model::Document& document);  // bindings
 void read_unsupported(Fields& root, Fault& fault);  // nouns of later versions
 
+/// One object of a section's `rules`, behind the section's last rule.
+void read_rule_of(const nlohmann::json& item, Fault& fault, model::Section& section);
+
 /// The `tags` object of a port or group.
 void read_tags(Fields& fields, std::map<std::string, std::string>& out);
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sluice/base/result.h"
+#include "sluice/model/document.h"
 
 namespace sluice::agent {
 
@@ -57,6 +58,14 @@ struct EditUndo {
 /// @return kExists if what is to be added is there, kNotFound if the object, what holds it or its
 ///         neighbour is not there, kInvalid if a path leads through something that is no object
 [[nodiscard]] Result<EditUndo> make_edit(nlohmann::json& document, const Edit& edit);
+
+/// What `running` becomes by an edit of a firewall rule that was just made in `document`, whose
+/// meaning `running` was: only that rule is read and checked, so that the change costs a copy of
+/// the document and not its reading.
+/// @return nullopt for edits of other kinds: the whole document is to be read
+[[nodiscard]] std::optional<Result<model::Document>> read_edited_rule(
+    const model::Document& running, const nlohmann::json& document, const Edit& edit,
+    const EditUndo& made);
 
 /// Undoes the last edit that was made.
 void take_back(nlohmann::json& document, EditUndo undo);

@@ -228,24 +228,45 @@ void LocalStore::take_back() {
 }
 
 Status LocalStore::save(std::uint64_t generation, std::string_view document) {
+    const Status prepared = prepare(generation, document);
+    return prepared.ok() ? commit() : prepared;
+}
+
+Status LocalStore::prepare(std::uint64_t generation, std::string_view document) {
     Status status = check_current(generation);
     if (!status.ok()) { return status; }
     status = write_file(path(kNewName), generation, document);
-    if (status.ok()) { status = keep_current(); }
+    if (!status.ok()) {
+        discard();
+        return status;
+    }
+    prepared_ = generation;
+    return Ok{};
+}
+
+void LocalStore::discard() {
+    (void)files_.unlink(path(kNewName));
+    prepared_ = 0;
+}
+
+Status LocalStore::commit() {
+    SLUICE_ASSERT(prepared_ != 0);
+    Status status = keep_current();
     if (status.ok() && files_.rename(path(kNewName), path(kCurrentName)) != 0) {
         status = io_error("rename", path(kCurrentName), errno);
     }
     if (!status.ok()) {
-        (void)files_.unlink(path(kNewName));
+        discard();
         return status;
     }
     status = sync_folder();
     if (!status.ok()) {
+        prepared_ = 0;
         take_back();
         return status;
     }
     current_ = Current::kWhole;
-    generation_ = generation;
+    generation_ = std::exchange(prepared_, 0);
     return Ok{};
 }
 

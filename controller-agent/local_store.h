@@ -53,6 +53,13 @@ public:
     /// @param generation  greater than the one that is stored, else kState
     [[nodiscard]] Status save(std::uint64_t generation, std::string_view document);
 
+    /// The first part of save(), which takes longest: the document is on disk, load() gives the old
+    /// one still. Then either commit() or discard().
+    [[nodiscard]] Status prepare(std::uint64_t generation, std::string_view document);
+    /// The second part: what was prepared is what load() gives.
+    [[nodiscard]] Status commit();
+    void discard();
+
 private:
     enum class Current : std::uint8_t { kUnknown, kAbsent, kWhole, kDamaged };
 
@@ -71,6 +78,7 @@ private:
     FileSystem& files_;
     Current current_ = Current::kUnknown;
     std::uint64_t generation_ = 0;  // Of the last good file seen.
+    std::uint64_t prepared_ = 0;    // Generation that waits for commit(); 0 = none.
 };
 
 }  // namespace sluice::agent

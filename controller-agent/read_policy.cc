@@ -227,6 +227,16 @@ void read_dfw(Fields fields, Fault& fault, model::Dfw& dfw) {
 
 }  // namespace
 
+void read_rule_of(const nlohmann::json& item, Fault& fault, model::Section& section) {
+    const std::string object = "dfw section " + section.name;
+    std::string name = read_name(item, object + " rules", fault);
+    if (fault.any()) { return; }
+    Fields fields(&item, object + " rule " + name, "", fault);
+    fields.take("name");
+    read_rule(fields, std::move(name), section);
+    fields.finish();
+}
+
 void read_policy(Fields& root, Fault& fault, model::Document& document) {
     each_named(root, "address_sets", "address_set", kAddressSetMax, fault,
                [&](Fields& f, std::string name) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::array<Lane, kLaneCount> kLanes = {Lane::kDestination, Lane::kSource, Lane::kService,
                                                  Lane::kSourcePort};
-constexpr unsigned kRowsMax = 16;
+constexpr unsigned kRowsMax = 40;
 constexpr int kWordsAlone = 3;  // More of a chunk are worked on together.
 
 unsigned take_lowest(std::uint64_t& bits) noexcept {
@@ -47,14 +47,15 @@ public:
     }
     /// ANDs the rules that match with 16 words.
     void restrict_chunk(Chunk& chunk, unsigned number) const noexcept {
-        Chunk named{};
+        Chunk named;
         const unsigned first = number * kChunkWords;
-        if (is_together_) {
-            for (unsigned i = 0; i < kChunkWords; ++i) { named[i] = together_[first + i]; }
+        for (unsigned i = 0; i < named.vectors.size(); ++i) {
+            named.vectors[i] = is_together_ ? Chunk::load(&together_[first], i) : Chunk::Vector{};
         }
         for (unsigned i = 0; i < count_; ++i) { found_[i]->add_to(named, number); }
-        const std::uint64_t* flips = &flips_->words[first];
-        for (unsigned i = 0; i < kChunkWords; ++i) { chunk[i] &= named[i] ^ flips[i]; }
+        for (unsigned i = 0; i < named.vectors.size(); ++i) {
+            chunk.vectors[i] &= named.vectors[i] ^ Chunk::load(&flips_->words[first], i);
+        }
     }
     [[nodiscard]] std::uint64_t word(unsigned index) const noexcept {
         std::uint64_t bits = is_together_ ? together_[index] : 0;
@@ -143,8 +144,11 @@ std::uint64_t AppliedRules::candidates(const Block& block, Direction direction,
     return summary;
 }
 
-std::uint32_t AppliedRules::first_match(std::uint32_t number, Direction direction,
-                                        const Atoms& atoms, const FlowQuery& query) const noexcept {
+// Calls visit(rule) for the rules of a block that match, in order, until it returns true; so does
+// this then.
+template <typename Visit>
+bool AppliedRules::walk(std::uint32_t number, Direction direction, const Atoms& atoms,
+                        const FlowQuery& query, Visit&& visit) const noexcept {
     const Block& block = blocks_[number];
     const BlockBits& allowed = block.allowed[static_cast<std::size_t>(direction)];
     std::array<PacketRows, kLaneCount> rows;
@@ -158,13 +162,13 @@ std::uint32_t AppliedRules::first_match(std::uint32_t number, Direction directio
     }
     std::uint64_t summary = allowed.summary;
     for (unsigned i = 0; i < count; ++i) { summary &= rows[i].read(*flips[i]); }
-    const auto first_of = [&](unsigned index, std::uint64_t word) {
+    const auto visit_word = [&](unsigned index, std::uint64_t word) {
         while (word != 0) {
             const std::uint32_t rule =
                 rules_[number * kBlockRules + index * 64U + take_lowest(word)];
-            if (table_.confirm(rule, query)) { return rule; }
+            if (table_.confirm(rule, query) && visit(rule)) { return true; }
         }
-        return kNoRule;
+        return false;
     };
     while (summary != 0) {
         const auto index = static_cast<unsigned>(std::countr_zero(summary));
@@ -173,34 +177,48 @@ std::uint32_t AppliedRules::first_match(std::uint32_t number, Direction directio
         if (std::popcount(in_chunk) <= kWordsAlone) {
             std::uint64_t word = allowed.words[index];
             for (unsigned i = 0; i < count; ++i) { word &= rows[i].word(index); }
-            const std::uint32_t rule = first_of(index, word);
-            if (rule != kNoRule) { return rule; }
+            if (visit_word(index, word)) { return true; }
             summary &= summary - 1;
             continue;
         }
         Chunk chunk;
-        std::copy_n(&allowed.words[chunk_number * kChunkWords], kChunkWords, chunk.begin());
+        for (unsigned i = 0; i < chunk.vectors.size(); ++i) {
+            chunk.vectors[i] = Chunk::load(&allowed.words[chunk_number * kChunkWords], i);
+        }
         for (unsigned i = 0; i < count; ++i) { rows[i].restrict_chunk(chunk, chunk_number); }
         for (unsigned i = 0; i < kChunkWords; ++i) {
-            if (chunk[i] == 0) { continue; }
-            const std::uint32_t rule = first_of(chunk_number * kChunkWords + i, chunk[i]);
-            if (rule != kNoRule) { return rule; }
+            if (chunk.word(i) == 0) { continue; }
+            if (visit_word(chunk_number * kChunkWords + i, chunk.word(i))) { return true; }
         }
         summary &= ~in_chunk;
     }
-    return kNoRule;
+    return false;
+}
+
+template <typename Visit>
+void AppliedRules::walk(Direction direction, const FlowQuery& query, const Places& places,
+                        Visit&& visit) const noexcept {
+    if (blocks_.empty()) { return; }
+    const Atoms atoms = table_.atoms_at(places, query.family, query.holders);
+    std::uint64_t left = overview_.empty() ? 1 : candidates(overview_[0], direction, atoms);
+    while (left != 0) {
+        if (walk(take_lowest(left), direction, atoms, query, visit)) { return; }
+    }
 }
 
 std::uint32_t AppliedRules::judge(Direction direction, const FlowQuery& query,
                                   const Places& places) const noexcept {
-    if (blocks_.empty()) { return table_.size(); }
-    const Atoms atoms = table_.atoms_at(places, query.family, query.holders);
-    std::uint64_t left = overview_.empty() ? 1 : candidates(overview_[0], direction, atoms);
-    while (left != 0) {
-        const std::uint32_t rule = first_match(take_lowest(left), direction, atoms, query);
-        if (rule != kNoRule) { return rule; }
-    }
-    return table_.size();
+    std::uint32_t first = table_.size();
+    walk(direction, query, places, [&](std::uint32_t rule) {
+        first = rule;
+        return true;
+    });
+    return first;
+}
+
+void AppliedRules::for_each_match(Direction direction, const FlowQuery& query,
+                                  const std::function<bool(std::uint32_t)>& visit) const {
+    walk(direction, query, table_.locate(query), visit);
 }
 
 }  // namespace sluice::iochain

@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -29,6 +30,11 @@ public:
         return judge(direction, query, table_.locate(query));
     }
 
+    /// Calls visit(rule) for the rules that match, in order, until it returns true. Not for
+    /// workers.
+    void for_each_match(Direction direction, const FlowQuery& query,
+                        const std::function<bool(std::uint32_t)>& visit) const;
+
     /// What stands for these rules in this direction: the same for both if they are the same.
     [[nodiscard]] const void* policy(Direction direction) const noexcept {
         return &sides_[is_symmetric_ ? 0 : static_cast<std::size_t>(direction)];
@@ -48,15 +54,16 @@ private:
         std::array<BlockBits, 2> allowed;  // By Direction.
     };
 
-    static constexpr std::uint32_t kNoRule = 0xffffffffU;
-
     [[nodiscard]] Block compile(std::span<const std::uint32_t> rules, std::uint32_t scale) const;
     void compile_overview();
     [[nodiscard]] std::uint64_t candidates(const Block& block, Direction direction,
                                            const Atoms& atoms) const noexcept;
-    [[nodiscard]] std::uint32_t first_match(std::uint32_t number, Direction direction,
-                                            const Atoms& atoms,
-                                            const FlowQuery& query) const noexcept;
+    template <typename Visit>
+    [[nodiscard]] bool walk(std::uint32_t number, Direction direction, const Atoms& atoms,
+                            const FlowQuery& query, Visit&& visit) const noexcept;
+    template <typename Visit>
+    void walk(Direction direction, const FlowQuery& query, const Places& places,
+              Visit&& visit) const noexcept;
 
     const RuleTable& table_;
     std::vector<std::uint32_t> rules_;  // Indices into the table.

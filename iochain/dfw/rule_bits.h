@@ -7,6 +7,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -35,8 +36,25 @@ struct BlockBits {
 };
 
 inline constexpr unsigned kChunkWords = 16;
-/// Words of a block that are worked on together.
-using Chunk = std::array<std::uint64_t, kChunkWords>;
+
+/// Words of a block that are worked on together: as vectors, or one by one.
+struct Chunk {
+    using Vector = std::uint64_t __attribute__((vector_size(32)));
+    std::array<Vector, kChunkWords / 4> vectors;
+
+    [[nodiscard]] std::uint64_t& word(unsigned i) noexcept { return words()[i]; }
+    /// @param from  kChunkWords words
+    [[nodiscard]] static Vector load(const std::uint64_t* from, unsigned i) noexcept {
+        Vector out;
+        __builtin_memcpy(&out, from + std::size_t{4} * i, sizeof out);
+        return out;
+    }
+
+private:
+    [[nodiscard]] std::uint64_t* words() noexcept {
+        return reinterpret_cast<std::uint64_t*>(vectors.data());
+    }
+};
 
 /// The rules of a block that name one atom.
 struct alignas(32) BlockRow {
@@ -54,11 +72,13 @@ struct alignas(32) BlockRow {
         const unsigned first = number * kChunkWords;
         const std::uint64_t* word = words + rank(stored, first);
         if (stored == ~0ULL) {
-            for (unsigned i = 0; i < kChunkWords; ++i) { out[i] |= word[i]; }
+            for (unsigned i = 0; i < out.vectors.size(); ++i) {
+                out.vectors[i] |= Chunk::load(word, i);
+            }
             return;
         }
         for (std::uint64_t left = stored >> first & 0xffffU; left != 0; left &= left - 1) {
-            out[static_cast<unsigned>(std::countr_zero(left))] |= *word++;
+            out.word(static_cast<unsigned>(std::countr_zero(left))) |= *word++;
         }
     }
 };

@@ -82,6 +82,12 @@ constexpr std::array kAclFields{
     Field{"BYTES", "bytes", as_bytes, kRight},
 };
 
+constexpr std::array kRuleFindingFields{
+    Field{"SECTION", "section", as_text}, Field{"RULE", "rule", as_text},
+    Field{"FINDING", "finding", as_text}, Field{"BY", "by", as_text},
+    Field{"WHY", "detail", as_text},
+};
+
 constexpr std::array kFlowFields{
     Field{"INGRESS", "ingress", as_text},          Field{"KEY", "key", as_text},
     Field{"PROGRAM", "program", as_text},          Field{"OUTPUT", "output", as_text},
@@ -149,6 +155,9 @@ void render_switches(const json& r, const View& v) {
 void render_groups(const json& r, const View& v) { print_rows(r, kGroupFields, v, "no groups"); }
 void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
 void render_uplinks(const json& r, const View& v) { print_rows(r, kUplinkFields, v, "no uplinks"); }
+void render_rule_findings(const json& r, const View& v) {
+    print_rows(r, kRuleFindingFields, v, "nothing found");
+}
 void render_rules(const json& r, const View& v) { print_rows(r, kRuleFields, v, "no rules"); }
 void render_acls(const json& r, const View& v) { print_rows(r, kAclFields, v, "no ACL rules"); }
 void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, "no flows"); }
@@ -235,6 +244,12 @@ std::vector<Command> show_commands() {
          {any_port},
          {"show acls", "show acls vm1"},
          render_acls},
+        {"rule check",
+         "rules that never match, that earlier rules take everything from, that nothing has hit",
+         {{"SECTION[/RULE]", "name", Kind::kText, false,
+           "only this section or rule (an ACL is \"acl NAME\")", Offer::kRules}},
+         {"rule check", "rule check app", "rule check app/web-in"},
+         render_rule_findings},
         show_conns_command(),
         {"show flows",
          "flow table entries, busiest first",

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "sluice/iochain/dfw.h"
 #include "sluice/iochain/dvfilter.h"
@@ -58,7 +59,7 @@ private:
 
     const model::Resolver& resolver_;
     const std::vector<PortIndex>& indices_;
-    std::map<std::string, Entry> by_item_;
+    std::unordered_map<std::string, Entry> by_item_;
 };
 
 /// Ports behind one `applied_to` list, resolved once for all rules with the same list.
@@ -100,7 +101,7 @@ struct Compiler {
 
     RuleId rule_id(const std::string& section, const std::string& name) {
         const RuleId id = registry.acquire({section, name});
-        result.rules.insert(id);
+        result.rules.insert(result.rules.end(), id);  // They mostly come in order.
         return id;
     }
 

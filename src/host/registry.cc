@@ -66,6 +66,7 @@ RuleId RuleRegistry::find(const Key& key) const {
 
 void RuleRegistry::keep_only(const std::set<RuleId>& kept) {
     const std::lock_guard lock(mutex_);
+    if (kept.size() == by_name_.size()) { return; }  // What is kept has a name.
     for (auto at = by_name_.begin(); at != by_name_.end();) {
         if (kept.contains(at->second)) {
             ++at;

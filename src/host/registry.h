@@ -10,6 +10,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -74,8 +75,14 @@ public:
 
 private:
     mutable std::mutex mutex_;
-    std::map<Key, RuleId> by_name_;
-    std::map<std::uint32_t, Key> by_id_;
+    struct Hash {
+        std::size_t operator()(const Key& key) const noexcept {
+            const std::hash<std::string> hash;
+            return hash(key.first) * 31U + hash(key.second);
+        }
+    };
+    std::unordered_map<Key, RuleId, Hash> by_name_;
+    std::unordered_map<std::uint32_t, Key> by_id_;
     std::deque<RuleId> free_;
     std::vector<std::uint32_t> freed_;
     std::uint32_t fresh_ = 1;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -65,6 +67,13 @@ bool has_moved(const datapath::Snapshot& from, const datapath::Snapshot& to, Por
     return false;
 }
 
+bool has_same_devices(const datapath::Snapshot& from, const datapath::Snapshot& to) {
+    return std::equal(from.ports.begin(), from.ports.end(), to.ports.begin(), to.ports.end(),
+                      [](const auto& a, const auto& b) {
+                          return a.has_value() == b.has_value() && (!a || a->device == b->device);
+                      });
+}
+
 // Ports that have bindings in another place than they will be in.
 LearnedFilter moved_bindings(const datapath::Snapshot& from, const datapath::Snapshot& to,
                              const LearnedTable& learned) {
@@ -93,7 +102,7 @@ ConfigService::ConfigService(datapath::Dataplane& dataplane, VhostDevices& devic
 // A namespace that went under a running port must not hold up other changes.
 std::set<std::string> ConfigService::running_netns() const {
     std::set<std::string> names;
-    for (const model::Port& port : running_.ports) {
+    for (const model::Port& port : running_->ports) {
         if (!port.netns.empty()) { names.insert(port.netns); }
     }
     return names;
@@ -225,19 +234,40 @@ Status ConfigService::load(const std::string& config_path) {
     uplinks_.prepare_later(document.value());
     Result<host::Compiled> compiled = compile(document.value());
     if (!compiled) { return compiled.error(); }
+    rule_times_ = times_of(compiled.value().rules);
     static_cast<void>(start_running(std::move(compiled).value(), std::move(document).value()));
     return Ok{};  // Nobody to wait for: workers are not there yet.
 }
 
 std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Document next) {
     moved_ = moved_bindings(dataplane_.snapshot(), *compiled.snapshot, dataplane_.learned());
+    keeps_devices_ = has_same_devices(dataplane_.snapshot(), *compiled.snapshot);
     const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
     devices_.commit(next);
     if (on_logged_rules_) { on_logged_rules_(std::move(compiled.logged)); }
     kernel_ports_.commit(next);
     uplinks_.commit();
-    running_ = std::move(next);
+    auto old = std::exchange(running_, std::make_shared<const model::Document>(std::move(next)));
+    asio::post(writer_, [old = std::move(old)] {});
     return token;
+}
+
+// Rules that are new get the present time. On the helper, while nobody changes rule_times_.
+std::shared_ptr<const ConfigService::RuleTimes> ConfigService::times_of(
+    const std::set<RuleId>& rules) const {
+    const bool is_same =
+        std::equal(rules.begin(), rules.end(), rule_times_->begin(), rule_times_->end(),
+                   [](RuleId a, const auto& b) { return a == b.first; });
+    if (is_same) { return rule_times_; }
+    const std::int64_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    auto times = std::make_shared<RuleTimes>();
+    auto old = rule_times_->begin();
+    for (const RuleId rule : rules) {
+        while (old != rule_times_->end() && old->first < rule) { ++old; }
+        const bool is_old = old != rule_times_->end() && old->first == rule;
+        times->emplace_hint(times->end(), rule, is_old ? old->second : now);
+    }
+    return times;
 }
 
 asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) {
@@ -246,7 +276,7 @@ asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) 
     Result<model::Document> next = co_await on_helper(helper_, std::move(check));
     if (!next) { co_return next.error(); }
     if (dry_run) {
-        const std::size_t changed = agent::diff(next.value(), running_).size();
+        const std::size_t changed = agent::diff(next.value(), *running_).size();
         co_return json{{"changed", changed}, {"generation", generation_}};
     }
     std::function<std::string()> text = [&] { return document.dump(); };
@@ -257,28 +287,48 @@ asio::awaitable<Result<json>> ConfigService::apply(json document, bool dry_run) 
 
 asio::awaitable<Result<json>> ConfigService::change_to(model::Document next,
                                                        std::function<std::string()> text) {
-    std::function<std::size_t()> compare = [&] { return agent::diff(next, running_).size(); };
+    std::function<std::size_t()> compare = [&] { return agent::diff(next, *running_).size(); };
     const std::size_t changed = co_await on_helper(helper_, std::move(compare));
     if (changed == 0) { co_return json{{"changed", 0}, {"generation", generation_}}; }
     const Status prepared = co_await prepare_devices(next);
     if (!prepared) { co_return prepared.error(); }
-    std::function<Result<host::Compiled>()> build = [&] { return compile(next); };
-    Result<host::Compiled> compiled = co_await on_helper(helper_, std::move(build));
+    Result<host::Compiled> compiled = co_await compile_and_store(next, std::move(text));
     if (!compiled) {
         discard_devices();
         co_return compiled.error();
-    }
-    std::function<Status()> write = [&] { return store_.save(generation_ + 1, text()); };
-    const Status saved = co_await on_helper(helper_, std::move(write));
-    if (!saved) {
-        discard_devices();
-        co_return saved.error();
     }
     ++generation_;
     std::set<RuleId> rules = std::move(compiled.value().rules);
     const std::uint64_t token = start_running(std::move(compiled).value(), std::move(next));
     co_await forget_removed(token, std::move(rules));
     co_return json{{"changed", changed}, {"generation", generation_}};
+}
+
+// The text is written while the snapshot is compiled, and made the stored document once that is
+// done: what can't run is never stored, what runs is on disk before anybody is told.
+asio::awaitable<Result<host::Compiled>> ConfigService::compile_and_store(
+    const model::Document& next, std::function<std::string()> text) {
+    auto prepared = std::make_shared<Status>(Ok{});
+    asio::post(writer_, [this, prepared, text = std::move(text)] {
+        *prepared = store_.prepare(generation_ + 1, text());
+    });
+    std::shared_ptr<const RuleTimes> times;
+    std::function<Result<host::Compiled>()> build = [&] {
+        Result<host::Compiled> made = compile(next);
+        if (made) { times = times_of(made.value().rules); }
+        return made;
+    };
+    Result<host::Compiled> compiled = co_await on_helper(helper_, std::move(build));
+    const bool is_compiled = compiled.ok();
+    std::function<Status()> finish = [this, prepared, is_compiled]() -> Status {
+        if (prepared->ok() && is_compiled) { return store_.commit(); }
+        if (prepared->ok()) { store_.discard(); }
+        return *prepared;
+    };
+    const Status stored = co_await on_helper(writer_, std::move(finish));  // Behind the text.
+    if (compiled && !stored) { co_return stored.error(); }
+    if (compiled) { rule_times_ = std::move(times); }
+    co_return compiled;
 }
 
 bool ConfigService::is_own(const agent::Edit& edit) const {
@@ -309,6 +359,8 @@ asio::awaitable<Result<json>> ConfigService::change_edited(const agent::Edit& ed
         Result<agent::EditUndo> made = agent::make_edit(*applied_, edit);
         if (!made) { return made.error(); }
         taken.undo = std::move(made).value();
+        auto short_way = agent::read_edited_rule(*running_, *applied_, edit, *taken.undo);
+        if (short_way) { return std::move(*short_way); }
         return read(*applied_, &known);
     };
     Result<model::Document> next = co_await on_helper(helper_, std::move(check));
@@ -352,15 +404,20 @@ asio::awaitable<void> ConfigService::forget_learned(std::vector<std::string> gon
 asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::set<RuleId> rules) {
     co_await wait_until([&] { return dataplane_.is_settled(token); });
     datapath::Dataplane::Snapshots doomed = dataplane_.take_reclaimable();
-    co_await free_on_helper(std::move(doomed));
+    if (keeps_devices_) {  // Nobody waits for memory to be free.
+        asio::post(writer_, [doomed = std::make_shared<datapath::Dataplane::Snapshots>(
+                                 std::move(doomed))] { doomed->clear(); });
+    } else {
+        co_await free_on_helper(std::move(doomed));
+    }
     co_await forget_moved();
     co_await kernel_ports_.finish_removal();
     co_await uplinks_.finish_removal();
     std::set<std::string> kept;
-    for (const model::Switch& each : running_.switches) {
+    for (const model::Switch& each : running_->switches) {
         kept.insert(each.uplinks.begin(), each.uplinks.end());
     }
-    for (const model::Port& port : running_.ports) { kept.insert(port.name); }
+    for (const model::Port& port : running_->ports) { kept.insert(port.name); }
     std::vector<std::string> gone;
     for (const auto& [name, index] : registries_.ports.names()) {
         if (!kept.contains(name)) { gone.push_back(name); }
@@ -393,11 +450,11 @@ asio::awaitable<void> ConfigService::free_on_helper(datapath::Dataplane::Snapsho
 Result<json> ConfigService::diff(const json& document) const {
     Result<model::Document> next = read(document, nullptr);
     if (!next) { return next.error(); }
-    return json(agent::to_json_value(agent::diff(next.value(), running_)));
+    return json(agent::to_json_value(agent::diff(next.value(), *running_)));
 }
 
 nlohmann::ordered_json ConfigService::export_json() const {
-    model::Document document = running_;
+    model::Document document = *running_;
     for (const json& port : own_.value("ports", json::array())) {
         std::erase_if(document.ports,
                       [&](const model::Port& p) { return p.name == port.value("name", ""); });

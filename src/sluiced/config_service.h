@@ -10,7 +10,9 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -52,9 +54,20 @@ public:
     [[nodiscard]] nlohmann::ordered_json export_json() const;
     [[nodiscard]] boost::asio::awaitable<Result<nlohmann::json>> rollback();
     /// After the control loop has ended: waits until the helper thread is done with what runs.
-    void stop() { helper_.join(); }
+    void stop() {
+        helper_.join();
+        writer_.join();
+    }
 
-    [[nodiscard]] const model::Document& document() const noexcept { return running_; }
+    [[nodiscard]] const model::Document& document() const noexcept { return *running_; }
+    /// For threads that take their time with it.
+    [[nodiscard]] std::shared_ptr<const model::Document> shared_document() const {
+        return running_;
+    }
+    /// When rules came to be, in seconds of the system's clock: those of the stored document with
+    /// the daemon.
+    using RuleTimes = std::map<RuleId, std::int64_t>;
+    [[nodiscard]] std::shared_ptr<const RuleTimes> rule_times() const { return rule_times_; }
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
     [[nodiscard]] const host::Registries& registries() const noexcept { return registries_; }
 
@@ -86,16 +99,22 @@ private:
                                                               std::set<RuleId> rules);
     [[nodiscard]] boost::asio::awaitable<void> free_on_helper(
         datapath::Dataplane::Snapshots doomed);
+    [[nodiscard]] boost::asio::awaitable<Result<host::Compiled>> compile_and_store(
+        const model::Document& next, std::function<std::string()> text);
+    [[nodiscard]] std::shared_ptr<const RuleTimes> times_of(const std::set<RuleId>& rules) const;
 
     datapath::Dataplane& dataplane_;
     VhostDevices& devices_;
     KernelPorts& kernel_ports_;
     Uplinks& uplinks_;
     agent::LocalStore& store_;
-    boost::asio::thread_pool helper_{1};  // Compiles and writes files.
+    boost::asio::thread_pool helper_{1};  // Reads and compiles.
+    boost::asio::thread_pool writer_{1};  // Writes files, frees what is large.
     host::Registries registries_;
-    model::Document running_;
-    nlohmann::json own_;  // Objects of the host's own file.
+    std::shared_ptr<const model::Document> running_ = std::make_shared<model::Document>();
+    std::shared_ptr<const RuleTimes> rule_times_ = std::make_shared<RuleTimes>();
+    bool keeps_devices_ = false;  // The newest snapshot has the devices of the one before.
+    nlohmann::json own_;          // Objects of the host's own file.
     // What was applied, without them. Shared with an edit that a stop leaves unfinished.
     std::shared_ptr<nlohmann::json> applied_;
     std::uint64_t generation_ = 0;

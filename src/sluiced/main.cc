@@ -115,6 +115,7 @@ public:
           config_(dataplane_, devices_, kernel_ports_, uplinks_, store_),
           firewall_log_(io_, dataplane_, firewall_log_path(options)),
           show_(dataplane_, config_, devices_, kernel_ports_, uplinks_, options_),
+          rule_checks_(dataplane_, config_),
           captures_(io_, dataplane_, config_),
           spoofguard_(dataplane_, config_),
           metrics_(dataplane_, config_, uplinks_, options_),
@@ -143,6 +144,7 @@ public:
                 std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
         }
         add_methods(admin_, config_, show_);
+        add_rule_methods(admin_, rule_checks_);
         add_capture_methods(admin_, captures_);
         add_spoofguard_methods(admin_, spoofguard_);
         Status served = admin_.start();
@@ -183,6 +185,7 @@ private:
     // Guests are cut off while workers still run: the vhost library waits for them. Then workers,
     // then ports.
     void take_down() {
+        rule_checks_.stop();
         config_.stop();
         devices_.stop();
         [[maybe_unused]] const std::uint64_t token = dataplane_.publish(empty());
@@ -214,6 +217,7 @@ private:
     ConfigService config_;
     FirewallLog firewall_log_;
     ShowService show_;
+    RuleChecks rule_checks_;
     CaptureService captures_;
     SpoofGuardService spoofguard_;
     Metrics metrics_;

@@ -202,6 +202,16 @@ Answer set_log_level(const json& params) {
 
 }  // namespace
 
+void add_rule_methods(admin::AdminServer& server, RuleChecks& checks) {
+    server.add("rule.check", Access::kRead,
+               [&checks](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   std::string name = read.text("name");
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await checks.check(std::move(name));
+               });
+}
+
 void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show) {
     add_config(server, config);
     add_show(server, show);

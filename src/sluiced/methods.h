@@ -4,11 +4,15 @@
 
 #include "admin/server.h"
 #include "src/sluiced/config_service.h"
+#include "src/sluiced/rule_checks.h"
 #include "src/sluiced/show_service.h"
 
 namespace sluice::daemon {
 
 /// Adds every method. The services must outlive the server.
 void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show);
+
+/// `rule check`.
+void add_rule_methods(admin::AdminServer& server, RuleChecks& checks);
 
 }  // namespace sluice::daemon

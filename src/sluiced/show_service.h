@@ -94,6 +94,10 @@ private:
     [[nodiscard]] boost::asio::awaitable<Result<TraceFrame>> trace_frame(TraceQuestion question,
                                                                          TraceStart start);
     [[nodiscard]] boost::asio::awaitable<std::optional<MacAddr>> mac_for(DomainId id, IpAddr ip);
+    [[nodiscard]] std::string trace_connection(const datapath::Trace& trace) const;
+    [[nodiscard]] std::string trace_slot(const datapath::TraceStep& step) const;
+    [[nodiscard]] std::string trace_detail(const datapath::Trace& trace,
+                                           const datapath::TraceStep& step) const;
     [[nodiscard]] nlohmann::json trace_step(const datapath::Trace& trace,
                                             const datapath::TraceStep& step) const;
     [[nodiscard]] boost::asio::awaitable<void> fold();

@@ -87,7 +87,34 @@ const char* source_text(LearnedSource source) {
     }
 }
 
-/// Where a step's frame is in the end.
+struct Words {
+    const char* what;
+    const char* detail;
+};
+
+Words words_of(TraceWhat what) {
+    switch (what) {
+        case TraceWhat::kDomain: return {"enter", ""};
+        case TraceWhat::kConnection: return {"connection", ""};
+        case TraceWhat::kAgain:
+            return {"end", "a rule no longer allows the connection: judged again without it"};
+        case TraceWhat::kRule: return {"match", "rule "};
+        case TraceWhat::kSlot: return {"pass", ""};
+        case TraceWhat::kLearn: return {"learn", "the source MAC would be learned here"};
+        case TraceWhat::kFound: return {"found", "the destination MAC is behind "};
+        case TraceWhat::kUnknown:
+            return {"unknown", "nobody here has the destination MAC: to uplink "};
+        case TraceWhat::kFlood: return {"flood", "ports that it goes to: "};
+        case TraceWhat::kOpen: return {"open", "it opens a connection"};
+        case TraceWhat::kSetDscp: return {"set_dscp", "DSCP "};
+        case TraceWhat::kVlanPop: return {"pop_vlan", "the tag is taken off"};
+        case TraceWhat::kVlanPush: return {"push_vlan", "VLAN "};
+        case TraceWhat::kOutput: return {"output", "to its peer"};
+        case TraceWhat::kDrop: break;
+    }
+    return {"drop", ""};
+}
+
 const char* verdict_of(const Trace& trace, bool by_uplink) {
     if (trace.reached == 0) { return "dropped"; }
     if (trace.reached > 1) { return "flooded"; }
@@ -121,103 +148,69 @@ boost::asio::awaitable<std::optional<MacAddr>> ShowService::mac_for(DomainId id,
     co_return mac;
 }
 
-json ShowService::trace_step(const Trace& trace, const TraceStep& step) const {
-    const datapath::Snapshot& snapshot = dataplane_.snapshot();
-    const bool is_dropped = step.reason != DropReason::kNone;
-    const std::string reason(is_dropped ? to_string(step.reason) : "");
-    const std::string why(is_dropped ? kDropReasons[static_cast<std::size_t>(step.reason)].meaning
-                                     : "");
+std::string ShowService::trace_connection(const Trace& trace) const {
+    const Connection& connection = trace.connection;
+    std::string text = std::string(host::to_text(connection.state)) + ", opened by " +
+                       (connection.opener_port == kNoPort ? "the network"
+                                                          : name_of(connection.opener_port)) +
+                       (trace.by_opener ? "; this is its opener's way" : "; this is an answer");
+    std::string rule = rule_text(connection.opener_rule);
+    if (rule.empty()) { rule = rule_text(connection.responder_rule); }
+    return rule.empty() ? text : text + ", rule " + rule;
+}
+
+std::string ShowService::trace_slot(const TraceStep& step) const {
+    std::string text = step.direction == Direction::kFromVm ? "from the VM" : "to the VM";
     const std::string rule = rule_text(step.rule);
-    std::string what = "pass", detail, slot;
-    std::string where = step.port == kNoPort ? "switch" : name_of(step.port);
-    if (step.slot != datapath::kNoSlot) { slot = kSlots[step.slot].name; }
+    if (!rule.empty()) { text += ", rule " + rule; }
+    if (step.is_stateful) { text += ", stateful"; }
+    if (step.is_bound) {
+        text += std::string(", the source is bound to it by ") + source_text(step.source);
+    }
+    return text;
+}
+
+// What words_of() says of a step, and the step's own particulars.
+std::string ShowService::trace_detail(const Trace& trace, const TraceStep& step) const {
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    const std::string words = words_of(step.what).detail;
     switch (step.what) {
         case TraceWhat::kDomain:
-            what = "enter";
-            detail = step.argument == datapath::kNoDomain
-                         ? "no layer-2 domain takes this tag here"
-                         : domain_text(snapshot.domains[step.argument]);
-            break;
-        case TraceWhat::kConnection: {
-            what = "connection";
-            const Connection& c = trace.connection;
-            detail = std::string(host::to_text(c.state)) + ", opened by " +
-                     (c.opener_port == kNoPort ? "the network" : name_of(c.opener_port)) +
-                     (trace.by_opener ? "; this is its opener's way" : "; this is an answer");
-            for (const RuleId id : {c.opener_rule, c.responder_rule}) {
-                if (id.value != 0) { detail += ", rule " + rule_text(id); }
-                if (c.opener_rule == c.responder_rule) { break; }
-            }
-            break;
-        }
-        case TraceWhat::kAgain:
-            what = "end";
-            detail = "a rule no longer allows the connection: judged again without it";
-            break;
-        case TraceWhat::kRule:
-            what = "match";
-            detail = "rule " + rule;
-            break;
-        case TraceWhat::kSlot:
-            detail = step.direction == Direction::kFromVm ? "from the VM" : "to the VM";
-            if (!rule.empty()) { detail += ", rule " + rule; }
-            if (step.is_stateful) { detail += ", stateful"; }
-            if (step.is_bound) {
-                detail += std::string(", the source is bound to it by ") + source_text(step.source);
-            }
-            break;
-        case TraceWhat::kLearn:
-            what = "learn";
-            detail = "the source MAC would be learned here";
-            break;
+            return step.argument == datapath::kNoDomain
+                       ? "no layer-2 domain takes this tag here"
+                       : domain_text(snapshot.domains[step.argument]);
+        case TraceWhat::kConnection: return trace_connection(trace);
+        case TraceWhat::kRule: return words + rule_text(step.rule);
+        case TraceWhat::kSlot: return trace_slot(step);
         case TraceWhat::kFound:
-            what = "found";
-            where = "switch";
-            detail = "the destination MAC is behind " + name_of(step.port) +
-                     (step.is_static ? ", by the document" : ", learned");
-            break;
-        case TraceWhat::kUnknown:
-            what = "unknown";
-            where = "switch";
-            detail = "nobody here has the destination MAC: to uplink " + name_of(step.port);
-            break;
+            return words + name_of(step.port) + (step.is_static ? ", by the document" : ", learned");
+        case TraceWhat::kUnknown: return words + name_of(step.port);
         case TraceWhat::kFlood:
-            what = "flood";
-            detail = "to " + std::to_string(step.argument) + " ports" +
-                     (step.argument > datapath::kTraceCopyMax
-                          ? ", of which " + std::to_string(datapath::kTraceCopyMax) + " follow"
-                          : "");
-            break;
-        case TraceWhat::kOpen:
-            what = "open";
-            detail = "it opens a connection";
-            break;
         case TraceWhat::kSetDscp:
-            what = "set_dscp";
-            detail = "DSCP " + std::to_string(step.argument);
-            break;
-        case TraceWhat::kVlanPop:
-            what = "pop_vlan";
-            detail = "the tag is taken off";
-            break;
-        case TraceWhat::kVlanPush:
-            what = "push_vlan";
-            detail = "VLAN " + std::to_string(step.argument);
-            break;
+        case TraceWhat::kVlanPush: return words + std::to_string(step.argument);
         case TraceWhat::kOutput: {
-            what = "output";
             const PortConfig* port = snapshot.port(step.port);
             const bool is_up = port != nullptr && port->device->is_up();
-            detail = is_up ? "to its peer" : "the port is down just now: port_down";
-            break;
+            return is_up ? words : "the port is down just now: port_down";
         }
-        case TraceWhat::kDrop: break;
+        default: return words;
     }
+}
+
+json ShowService::trace_step(const Trace& trace, const TraceStep& step) const {
+    const bool is_dropped = step.reason != DropReason::kNone;
+    std::string detail = trace_detail(trace, step);
     if (is_dropped) {
-        what = "drop";
-        detail += (detail.empty() ? "" : ", ") + reason + ": " + why;
+        const DropReasonInfo& info = kDropReasons[static_cast<std::size_t>(step.reason)];
+        detail += (detail.empty() ? "" : ", ") + std::string(info.text) + ": " +
+                  std::string(info.meaning);
     }
-    return {{"where", where}, {"slot", slot}, {"what", what}, {"detail", detail}};
+    const bool is_switching = step.port == kNoPort || step.what == TraceWhat::kFound ||
+                              step.what == TraceWhat::kUnknown;
+    return {{"where", is_switching ? "switch" : name_of(step.port)},
+            {"slot", step.slot == datapath::kNoSlot ? "" : kSlots[step.slot].name},
+            {"what", is_dropped ? "drop" : words_of(step.what).what},
+            {"detail", detail}};
 }
 
 Result<ShowService::TraceStart> ShowService::trace_start(const TraceQuestion& question) const {

@@ -219,7 +219,7 @@ Bytes with_options(Bytes frame) {
 }
 
 TEST_P(RejectBoth, QuotesOptionsAndExtensionHeaders) {
-    const Bytes refused = with_options(udp(path(), 1000, 53, 100));
+    const Bytes refused = with_options(udp(path(), 1000, 53, 50));
     EXPECT_EQ(answers(p, "vm1", refused), Frames{prohibited(path().back(), refused)});
     const Bytes syn = with_options(tcp(path(), 40000, 80, {.flags = kTcpSyn, .sequence = 7}));
     EXPECT_EQ(answers(p, "vm1", syn),

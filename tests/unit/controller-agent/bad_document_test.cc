@@ -40,6 +40,15 @@ std::string acl_rule(const std::string& keys) {
     return rest(R"("acls":[{"name":"a","rules":[{"name":"r",)" + keys + "}]}]");
 }
 
+std::string counting_acl(int rules) {
+    std::string text;
+    for (int i = 0; i < rules; ++i) {
+        text += (i == 0 ? "" : ",") + std::string(R"({"name":"r)") + std::to_string(i) +
+                R"(","action":"count"})";
+    }
+    return rest(R"("acls":[{"name":"a","rules":[)" + text + "]}]");
+}
+
 std::vector<Bad> shape_cases() {
     return {
         {"not json", "{\"host\": }", "document", "is not JSON: line 1, column 10"},
@@ -356,6 +365,9 @@ std::vector<Bad> policy_cases() {
         {"acl mark", acl_rule(R"("set_dscp":64)"), "acl a rule r", "set_dscp 64 is outside 0..63"},
         {"acl mark of deny", acl_rule(R"("action":"deny","set_dscp":0)"), "acl a rule r",
          "set_dscp 0 marks what passes, the action is deny"},
+        {"acl counts", counting_acl(15), "acl a",
+         "with it port p has 15 rules with action count in one direction, at most 14",
+         Errc::kLimit},
         {"acl source", acl_rule(R"("source":["nope"])"), "acl a rule r",
          "source \"nope\" is no address"},
         {"acl target", R"({"acls":[{"name":"a","applied_to":["nope"]}]})", "acl a",

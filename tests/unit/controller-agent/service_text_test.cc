@@ -71,5 +71,17 @@ TEST(Ethertype, ParsesAndRefuses) {
     }
 }
 
+TEST(TcpFlagsText, ReadsAndPrintsFlagsInTheirOrder) {
+    EXPECT_EQ(parse_tcp_flags("syn,!ack"), (model::TcpFlagsMatch{0x02, 0x12}));
+    EXPECT_EQ(parse_tcp_flags("cwr"), (model::TcpFlagsMatch{0x80, 0x80}));
+    for (const char* text : {"syn,!ack", "fin", "!syn,rst", "fin,syn,rst,psh,ack,urg,ece,cwr"}) {
+        EXPECT_EQ(to_text(parse_tcp_flags(text).value()), text);
+    }
+    EXPECT_EQ(to_text(parse_tcp_flags("!ack,syn").value()), "syn,!ack");
+    for (const char* text : {"", ",", "syn,", "SYN", "syn ack", "syn,!syn", "!", "!!syn", "ns"}) {
+        EXPECT_FALSE(parse_tcp_flags(text)) << text;
+    }
+}
+
 }  // namespace
 }  // namespace sluice::agent

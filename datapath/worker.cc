@@ -147,15 +147,13 @@ void Worker::run_command() noexcept {
 }
 
 // A pass over the flows takes about four seconds, over the connections about sixteen: both notice
-// expiry exactly when they are used, so that this only returns memory. Fragments that wait are
-// dropped by it in time.
+// expiry exactly when they are used, so that this only returns memory.
 void Worker::age() noexcept {
     if (context_.now_ms == aged_ms_) { return; }
     aged_ms_ = context_.now_ms;
     context_.flows.sweep(context_.flows.high_water() / 4096U + 8U, context_.now_ms, kFlowIdleMs);
     context_.connections.sweep(context_.options.index, context_.connections.size() / 16384U + 8U,
                                context_.now_ns);
-    context_.fragments.sweep(context_.now_ns);
     context_.learned.sweep(context_.learned.size() / 1024U + 8U, context_.now_ns);
 }
 
@@ -165,6 +163,7 @@ std::size_t Worker::poll_once(const Snapshot& snapshot, const CaptureSet* captur
     context_.now_ms = static_cast<std::uint32_t>(now_ns / 1000000U);
     context_.capture.set = captures;
     if (captures != nullptr) { context_.capture.ring = &captures->ring(context_.options.index); }
+    context_.fragments.sweep(now_ns);
     enter_snapshot(snapshot);
     context_.learned.pass_time(now_ns);
     context_.refresh_stamp();

@@ -47,7 +47,7 @@ TEST(ExtensionHeaders, HideNoRouterAdvertisement) {
     std::uint64_t count = 0;
     for (const auto& chain : kChains) {
         for (const std::uint8_t type : Bytes{134, 137}) {
-            const Bytes message = icmp(v6(kVm1, kVm2), type, 0, 40);
+            const Bytes message = icmp(v6(kVm1, kVm2), type, 0, type == 134 ? 8 : 32);
             p.send("vm1", behind(chain, message, 255)).step();
             EXPECT_EQ(p.drops("vm1", DropReason::kGuardRa), ++count);
         }

@@ -17,9 +17,9 @@ namespace sluice::datapath {
 enum class StepKind : std::uint8_t {
     kConnection,  ///< TCP state, window, timers of Program::connection. Listed in `steps` only
                   ///< where something else comes first (kProgramTemplate).
-    kSetDscp,   ///< Marks an IP frame: argument = DSCP, `source` = that of its copies.
-    kVlanPop,   ///< Take the 802.1Q tag off.
-    kVlanPush,  ///< Put a tag on; argument = VID.
+    kSetDscp,     ///< Marks an IP frame: argument = DSCP, `source` = that of its copies.
+    kVlanPop,     ///< Take the 802.1Q tag off.
+    kVlanPush,    ///< Put a tag on; argument = VID.
 };
 
 struct Step {

@@ -98,7 +98,7 @@ void end_flows(WorkerContext& context, const Packet& packet) noexcept;
 
 // alg.cc
 /// The connection step let `packet` through and its payload is for the connection's ALG.
-/// @param is_first  of TrackOutcome
+/// @param is_first  TrackResult::kPassReadFirst
 void read_payload(WorkerContext& context, const Packet& packet, bool is_first) noexcept;
 
 // steps.cc

@@ -29,7 +29,7 @@ DropReason track_whole(WorkerContext& context, Packet& packet) noexcept {
     const TrackOutcome outcome =
         context.connections.track(whole, program.connection, program.side, context.now_ns);
     if (outcome.result == TrackResult::kPassLast) { end_flows(context, packet); }
-    if (outcome.result <= TrackResult::kPassRead) { return DropReason::kNone; }
+    if (outcome.result <= TrackResult::kPassReadFirst) { return DropReason::kNone; }
     return outcome.result == TrackResult::kDrop ? outcome.reason : DropReason::kTcpNoConnection;
 }
 

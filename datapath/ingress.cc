@@ -311,8 +311,9 @@ template <bool kCaptured>
         return drop_untracked(context, packet, outcome.reason);
     }
     if constexpr (kCaptured) { capture_program(context, packet); }
-    if (outcome.result == TrackResult::kPassRead) {
-        read_payload(context, packet, outcome.is_first);
+    const bool is_first = outcome.result == TrackResult::kPassReadFirst;
+    if (is_first || outcome.result == TrackResult::kPassRead) {
+        read_payload(context, packet, is_first);
     }
     finish(context, packet);
     if (outcome.result == TrackResult::kPassLast) { end_flows(context, packet); }

@@ -140,7 +140,7 @@ void drop_held_fragment(void* context, rte_mbuf& frame, DropReason reason) noexc
 
 // alg.cc
 /// The connection step let `packet` through and its payload is for the connection's ALG.
-/// @param is_first  of TrackOutcome
+/// @param is_first  TrackResult::kPassReadFirst
 void read_payload(WorkerContext& context, const Packet& packet, bool is_first) noexcept;
 
 // template.cc

@@ -110,7 +110,7 @@ TrackOutcome ConnectionTable::track_tcp_slowly(Connection& record, const ParsedF
     if (!is_read) { return {}; }
     TcpPeer& sender = record.peer[static_cast<unsigned>(side)];
     sender.flags |= kTcpPeerData;
-    return {TrackResult::kPassRead, DropReason::kNone, is_first};
+    return {is_first ? TrackResult::kPassReadFirst : TrackResult::kPassRead};
 }
 
 [[gnu::always_inline]] inline void ConnectionTable::track_datagram(Connection& record,

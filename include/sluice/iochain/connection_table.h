@@ -75,10 +75,11 @@ struct OpenResult {
 
 /// Outcome of the connection step for one packet.
 enum class TrackResult : std::uint8_t {
-    kPass,      ///< State and timer are updated.
-    kPassLast,  ///< The same, and this packet closed the connection (is_closed()).
-    kPassRead,  ///< The same, and its payload is for the connection's ALG (kConnAlg).
-    kDrop,      ///< `reason` says why; state is unchanged or as the RFC wants.
+    kPass,           ///< State and timer are updated.
+    kPassLast,       ///< The same, and this packet closed the connection (is_closed()).
+    kPassRead,       ///< The same, and its payload is for the connection's ALG (kConnAlg).
+    kPassReadFirst,  ///< The same, and TCP: the first bytes that this side sends.
+    kDrop,           ///< `reason` says why; state is unchanged or as the RFC wants.
     kStale,  ///< The handle's connection is closed or expired, or this packet begins another one:
              ///< decide again.
 };
@@ -86,7 +87,6 @@ enum class TrackResult : std::uint8_t {
 struct TrackOutcome {
     TrackResult result = TrackResult::kPass;
     DropReason reason = DropReason::kNone;  ///< Of kDrop.
-    bool is_first = false;  ///< Of kPassRead, TCP: the first bytes that this side sends.
 };
 
 /// Told of the end of each connection that was opened as `logged`, once: when it closed, or when

@@ -20,10 +20,10 @@ struct AlgPayload {
     const FlowKey& key;  ///< Of the packet.
     DomainId domain;
     ConnectionSide side = ConnectionSide::kOpener;  ///< That sent it.
-    bool is_first = false;                ///< TCP: it begins what this side sends (TrackOutcome).
-    std::uint32_t sequence = 0;           ///< TCP: of the first byte.
-    std::uint32_t size = 0;               ///< Of the payload.
-    std::span<const std::uint8_t> bytes;  ///< Its beginning, kAlgReadMax at most.
+    bool is_first = false;                          ///< TCP: it begins what this side sends.
+    std::uint32_t sequence = 0;                     ///< TCP: of the first byte.
+    std::uint32_t size = 0;                         ///< Of the payload.
+    std::span<const std::uint8_t> bytes;            ///< Its beginning, kAlgReadMax at most.
 };
 
 /// What became of announcements, summed over workers.

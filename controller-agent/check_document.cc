@@ -370,9 +370,8 @@ private:
         std::optional<model::Resolver> resolver;  // Made only if somebody counts.
         std::vector<std::array<std::size_t, 2>> counts(document_.ports.size());
         for (const model::Acl& acl : document_.acls) {
-            const std::array<std::size_t, 2> here{
-                counting_rules(acl, model::RuleDirection::kIn),
-                counting_rules(acl, model::RuleDirection::kOut)};
+            const std::array<std::size_t, 2> here{counting_rules(acl, model::RuleDirection::kIn),
+                                                  counting_rules(acl, model::RuleDirection::kOut)};
             if (here[0] + here[1] == 0) { continue; }
             if (!resolver) { resolver.emplace(document_); }
             for (const std::size_t port : resolver->ports(acl.applied_to)) {

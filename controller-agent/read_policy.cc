@@ -122,10 +122,9 @@ void read_tcp_flags(Fields& fields, model::AclRule& rule) {
 void read_acl_rule(Fields& fields, std::string name, model::Acl& acl) {
     model::AclRule rule;
     rule.name = std::move(name);
-    fields.choice("action", rule.action,
-                  {{"permit", AclAction::kPermit},
-                   {"deny", AclAction::kDeny},
-                   {"count", AclAction::kCount}});
+    fields.choice(
+        "action", rule.action,
+        {{"permit", AclAction::kPermit}, {"deny", AclAction::kDeny}, {"count", AclAction::kCount}});
     read_direction(fields, rule.direction);
     read_items(fields, "source", rule.source);
     read_items(fields, "destination", rule.destination);

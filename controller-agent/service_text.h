@@ -32,8 +32,8 @@ namespace sluice::agent {
 [[nodiscard]] std::optional<model::MacMatch> parse_mac_match(std::string_view text);
 [[nodiscard]] std::string to_text(const model::MacMatch& match);
 
-/// "syn,!ack": flags that are set, and with ! flags that are not; fin, syn, rst, psh, ack, urg, ece,
-/// cwr, each once at most. nullopt if it is empty or none of these.
+/// "syn,!ack": flags that are set, and with ! flags that are not; fin, syn, rst, psh, ack, urg,
+/// ece, cwr, each once at most. nullopt if it is empty or none of these.
 [[nodiscard]] std::optional<model::TcpFlagsMatch> parse_tcp_flags(std::string_view text);
 [[nodiscard]] std::string to_text(const model::TcpFlagsMatch& match);
 

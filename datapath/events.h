@@ -79,7 +79,7 @@ struct FirewallEvent {
     std::uint16_t source_port = 0;  ///< As in FlowKey, host order. ICMP: type << 8 | code.
     std::uint16_t destination_port = 0;
     RuleId rule;
-    PortIndex port = kNoPort;  ///< vNIC whose rule it was.
+    PortIndex port = kNoPort;                                     ///< vNIC whose rule it was.
     PortIndex source_vnic = kNoPort, destination_vnic = kNoPort;  ///< Where they are, if known.
     FirewallEventKind kind = FirewallEventKind::kOpen;
     Direction direction = Direction::kFromVm;  ///< Seen from that vNIC.

@@ -560,8 +560,9 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     if (is_cached) {  // A template; the packet has a program of its own, as those after it.
         packet.flow->last_used_ms = context.now_ms;
         packet.flow = &packet.aside->state;
-    } else if (packet.index != kNoFlow) {  // A transient verdict says nothing on the cached program, but
-                                    // that one is stale.
+    } else if (packet.index !=
+               kNoFlow) {  // A transient verdict says nothing on the cached program, but
+                           // that one is stale.
         context.flows.remove(packet.index);
         packet.index = kNoFlow;
     }

@@ -15,11 +15,11 @@ namespace sluice::datapath {
 
 /// What varies from packet to packet. A closed set, run over the burst kind by kind in this order.
 enum class StepKind : std::uint8_t {
-    kConnection,  ///< TCP state, window, timers of Program::connection. Listed in `steps` only where
-                  ///< something else comes first (kProgramTemplate).
-    kSetDscp,     ///< Marks an IP frame: argument = DSCP, `source` = that of its copies.
-    kVlanPop,     ///< Take the 802.1Q tag off.
-    kVlanPush,    ///< Put a tag on; argument = VID.
+    kConnection,  ///< TCP state, window, timers of Program::connection. Listed in `steps` only
+                  ///< where something else comes first (kProgramTemplate).
+    kSetDscp,   ///< Marks an IP frame: argument = DSCP, `source` = that of its copies.
+    kVlanPop,   ///< Take the 802.1Q tag off.
+    kVlanPush,  ///< Put a tag on; argument = VID.
 };
 
 struct Step {

@@ -114,7 +114,8 @@ void run_template(WorkerContext& context, Packet& packet) noexcept;
 /// Makes `program` mark what it sends, a kSetDscp step before all others, or not any more.
 /// @param from, to  marks of the source's and the destination's vNIC, kNoDscp = none
 void set_marks(Program& program, const FlowKey& key, std::uint8_t from, std::uint8_t to) noexcept;
-/// Writes a DSCP to an IP frame that nobody shares; ECN stays, IPv4's checksum is mended (RFC 1624).
+/// Writes a DSCP to an IP frame that nobody shares; ECN stays, IPv4's checksum is mended (RFC
+/// 1624).
 void mark_dscp(rte_mbuf& frame, const ParsedFrame& parsed, std::uint8_t dscp) noexcept;
 /// Marks a frame with its source vNIC's DSCP, before it is copied.
 void mark_for_copies(rte_mbuf& frame, const ParsedFrame& parsed, const Program& program) noexcept;

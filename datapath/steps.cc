@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps: the DSCP mark and the VLAN rewrites. The frame's headers lie in its first segment and the frame is not
-// shared.
+// Steps: the DSCP mark and the VLAN rewrites. The frame's headers lie in its first segment and the
+// frame is not shared.
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Template: flows whose packets can't share one program. Packets of one key differ in TCP flags, so
 // that what slot 0 says by them is never cached: the flow table has a template, and for each packet
-// slot 0 of both vNICs is asked again with its flags. The packet gets a program of its own: dropped,
-// marked otherwise, or what the template stands for. Nothing else of the chains is asked. A logged
-// connection's flows are templates, too: their packets are accounted for one by one, so that its last
-// line has them all. Called by ingress.cc before the connection step, which must not see what slot 0
-// drops.
+// slot 0 of both vNICs is asked again with its flags. The packet gets a program of its own:
+// dropped, marked otherwise, or what the template stands for. Nothing else of the chains is asked.
+// A logged connection's flows are templates, too: their packets are accounted for one by one, so
+// that its last line has them all. Called by ingress.cc before the connection step, which must not
+// see what slot 0 drops.
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -17,8 +17,7 @@ Decision ask_slot(const WorkerContext& context, Packet& packet, PortIndex port,
                   Direction direction) noexcept {
     const FlowKey& key = packet.frame.key;
     const DomainId domain = context.snapshot->domains[packet.flow->program.domain].id;
-    DecideInput input{
-        key, direction, nullptr, {&context.learned, domain, context.now_ns}, nullptr};
+    DecideInput input{key, direction, nullptr, {&context.learned, domain, context.now_ns}, nullptr};
     input.tcp_flags = packet.frame.tcp_flags;
     input.acl = &packet.aside->acl;
     return decide_acl(*context.snapshot->port(port)->chain, input);

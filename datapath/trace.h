@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trace: what would become of a frame that nobody sent, and why, by the code that decides first
-// packets (first_packet.cc), run dry: nothing is learned, opened, closed, cached, counted, logged or
-// sent. Control fills a command with the frame's bytes, the worker that polls its ingress fills the
-// steps, control puts names to their numbers. Frames that slot 1 inspects are refused: what they meet
-// hangs on rates and contents.
+// packets (first_packet.cc), run dry: nothing is learned, opened, closed, cached, counted, logged
+// or sent. Control fills a command with the frame's bytes, the worker that polls its ingress fills
+// the steps, control puts names to their numbers. Frames that slot 1 inspects are refused: what
+// they meet hangs on rates and contents.
 #pragma once
 
 #include <array>
@@ -40,10 +40,10 @@ struct TraceStep {
     DropReason reason = DropReason::kNone;  ///< Other than kNone: it ends here.
     PortIndex port = kNoPort;
     std::uint16_t argument = 0;
-    RuleId rule;                      ///< Of kRule and of slot 2; 0 = none.
-    bool is_stateful = false;         ///< Of slot 2: the rule wants a connection.
-    bool is_static = false;           ///< Of kFound: by the document.
-    bool is_bound = false;            ///< Of slot 1: the source address is a learned binding.
+    RuleId rule;               ///< Of kRule and of slot 2; 0 = none.
+    bool is_stateful = false;  ///< Of slot 2: the rule wants a connection.
+    bool is_static = false;    ///< Of kFound: by the document.
+    bool is_bound = false;     ///< Of slot 1: the source address is a learned binding.
     LearnedSource source = LearnedSource::kArp;  ///< Of that binding.
 };
 
@@ -53,11 +53,11 @@ inline constexpr std::size_t kTraceCopyMax = 8;  ///< Receivers of a flooded fra
 struct Trace {
     std::array<TraceStep, kTraceStepMax> steps;
     std::size_t count = 0;
-    Connection connection;      ///< Of kConnection.
-    bool by_opener = true;      ///< The frame goes the opener's way.
-    bool is_inspected = false;  ///< Refused: see above.
-    bool is_gone = false;       ///< The port is not there any more.
-    std::size_t reached = 0;    ///< Ports that would get it.
+    Connection connection;                  ///< Of kConnection.
+    bool by_opener = true;                  ///< The frame goes the opener's way.
+    bool is_inspected = false;              ///< Refused: see above.
+    bool is_gone = false;                   ///< The port is not there any more.
+    std::size_t reached = 0;                ///< Ports that would get it.
     DropReason reason = DropReason::kNone;  ///< Why it would be dropped.
 
     TraceStep& add(TraceWhat what) noexcept {
@@ -91,8 +91,8 @@ private:
     std::vector<std::uint8_t> frame_;
 };
 
-/// What ConnectionTable::open() would say to a connection that nobody wants to open now: its rule for
-/// TCP, and the limits.
+/// What ConnectionTable::open() would say to a connection that nobody wants to open now: its rule
+/// for TCP, and the limits.
 [[nodiscard]] DropReason reason_not_to_open(const WorkerContext& context,
                                             const OpenRequest& request,
                                             const ParsedFrame& frame) noexcept;

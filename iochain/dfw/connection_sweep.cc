@@ -30,8 +30,7 @@ bool ConnectionTable::close_if(unsigned worker, std::uint32_t index, Condition&&
     return true;
 }
 
-void ConnectionTable::close(unsigned worker, ConnectionHandle handle,
-                            ConnectionEnd why) noexcept {
+void ConnectionTable::close(unsigned worker, ConnectionHandle handle, ConnectionEnd why) noexcept {
     if (get(handle) == nullptr) { return; }
     close_if(
         worker, handle.index,
@@ -104,10 +103,10 @@ std::uint32_t ConnectionTable::sweep(unsigned worker, std::uint32_t budget,
         const Connection& record = records_[index];
         const bool dead =
             load_relaxed(record.state) != ConnectionState::kClosed && !is_live(record, now_ns);
-        if (dead && close_if(
-                        worker, index,
-                        [now_ns](const Connection& r) { return now_ns >= r.expires_ns; },
-                        ConnectionEnd::kTimeout)) {
+        if (dead &&
+            close_if(
+                worker, index, [now_ns](const Connection& r) { return now_ns >= r.expires_ns; },
+                ConnectionEnd::kTimeout)) {
             ++closed;
         }
         index = index + 1U == used ? 0 : index + 1U;

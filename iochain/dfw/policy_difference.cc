@@ -80,8 +80,8 @@ PolicyRule policy_rule(const DvfilterRule& rule, std::shared_ptr<const PortSet> 
     out.source = rule.source;
     out.destination = rule.destination;
     out.services = rule.services;
-    out.beyond_ip = rule.source.empty() && rule.destination.empty() && rule.services.empty() &&
-                    !rule.tcp_flags;
+    out.beyond_ip =
+        rule.source.empty() && rule.destination.empty() && rule.services.empty() && !rule.tcp_flags;
     out.ports = std::move(ports);
     return out;
 }

@@ -82,8 +82,7 @@ bool rule_matches(const CompiledRule& rule, const Subject& subject) noexcept {
            (subject.destination_mac & rule.destination_mac_mask) == rule.destination_mac &&
            equal(rule.ethertype, subject.ethertype) && equal(rule.vlan, subject.vlan) &&
            equal(rule.dscp, subject.dscp) && (rule.flags_mask == 0 || is_tcp(subject.key)) &&
-           holds(rule.services, subject.key) &&
-           holds(rule.source, subject.key, subject.source) &&
+           holds(rule.services, subject.key) && holds(rule.source, subject.key, subject.source) &&
            holds(rule.destination, subject.key, subject.destination);
 }
 

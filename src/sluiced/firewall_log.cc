@@ -119,8 +119,8 @@ void FirewallLog::set_rules(host::LoggedRules rules) {
     if (is_needed() && !is_waiting_) { wait(); }
 }
 
-// While no rule logs, ends of connections that former ones had let open fill the rings: nobody asked
-// for them.
+// While no rule logs, ends of connections that former ones had let open fill the rings: nobody
+// asked for them.
 void FirewallLog::forget_lost() {
     for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
         seen_lost_[w] = dataplane_.worker(w).context().firewall_events.lost();

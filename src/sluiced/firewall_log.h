@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // FirewallLog: one JSON line for each connection that a rule with `log` lets open, one for its end,
-// and one for each flow that it refuses. Workers leave numbers in a ring each (datapath/events.h); this takes them
-// out a few times a second while such a rule exists, finds the names, and has the lines written on
-// a thread of its own. What is too much (a full ring, more than kFirewallLogLinesPerS, a full disk)
-// is left out, and a line with its count says so. Control thread.
+// and one for each flow that it refuses. Workers leave numbers in a ring each (datapath/events.h);
+// this takes them out a few times a second while such a rule exists, finds the names, and has the
+// lines written on a thread of its own. What is too much (a full ring, more than
+// kFirewallLogLinesPerS, a full disk) is left out, and a line with its count says so. Control
+// thread.
 #pragma once
 
 #include <atomic>

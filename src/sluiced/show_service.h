@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // ShowService: answers `show ...`, `status` and `flush ...` from what workers counted. Files:
 // show_ports.cc, show_network.cc (switches, groups), show_uplinks.cc, show_bindings.cc,
-// show_chain.cc (slots, rules), show_trace.cc, show_conns.cc, show_flows.cc, show_books.cc (drops, audit, workers,
-// status). Control thread; figures that flows carry are folded on the workers first, so that an
-// answer is exact as of now.
+// show_chain.cc (slots, rules), show_trace.cc, show_conns.cc, show_flows.cc, show_books.cc (drops,
+// audit, workers, status). Control thread; figures that flows carry are folded on the workers
+// first, so that an answer is exact as of now.
 #pragma once
 
 #include <utility>

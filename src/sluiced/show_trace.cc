@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// trace: what would become of a frame, and why. The question gets its defaults here, the worker that
-// polls the ingress runs the real decisions dry (datapath/trace.h), and numbers get their names.
+// trace: what would become of a frame, and why. The question gets its defaults here, the worker
+// that polls the ingress runs the real decisions dry (datapath/trace.h), and numbers get their
+// names.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstring>
@@ -149,10 +150,10 @@ boost::asio::awaitable<std::optional<MacAddr>> ShowService::mac_for(DomainId id,
 
 std::string ShowService::trace_connection(const Trace& trace) const {
     const Connection& connection = trace.connection;
-    std::string text = std::string(host::to_text(connection.state)) + ", opened by " +
-                       (connection.opener_port == kNoPort ? "the network"
-                                                          : name_of(connection.opener_port)) +
-                       (trace.by_opener ? "; this is its opener's way" : "; this is an answer");
+    std::string text =
+        std::string(host::to_text(connection.state)) + ", opened by " +
+        (connection.opener_port == kNoPort ? "the network" : name_of(connection.opener_port)) +
+        (trace.by_opener ? "; this is its opener's way" : "; this is an answer");
     std::string rule = rule_text(connection.opener_rule);
     if (rule.empty()) { rule = rule_text(connection.responder_rule); }
     return rule.empty() ? text : text + ", rule " + rule;
@@ -182,7 +183,8 @@ std::string ShowService::trace_detail(const Trace& trace, const TraceStep& step)
         case TraceWhat::kRule: return words + rule_text(step.rule);
         case TraceWhat::kSlot: return trace_slot(step);
         case TraceWhat::kFound:
-            return words + name_of(step.port) + (step.is_static ? ", by the document" : ", learned");
+            return words + name_of(step.port) +
+                   (step.is_static ? ", by the document" : ", learned");
         case TraceWhat::kUnknown: return words + name_of(step.port);
         case TraceWhat::kFlood:
         case TraceWhat::kSetDscp:
@@ -204,8 +206,8 @@ json ShowService::trace_step(const Trace& trace, const TraceStep& step) const {
         detail += (detail.empty() ? "" : ", ") + std::string(info.text) + ": " +
                   std::string(info.meaning);
     }
-    const bool is_switching = step.port == kNoPort || step.what == TraceWhat::kFound ||
-                              step.what == TraceWhat::kUnknown;
+    const bool is_switching =
+        step.port == kNoPort || step.what == TraceWhat::kFound || step.what == TraceWhat::kUnknown;
     return {{"where", is_switching ? "switch" : name_of(step.port)},
             {"slot", step.slot == datapath::kNoSlot ? "" : kSlots[step.slot].name},
             {"what", is_dropped ? "drop" : words_of(step.what).what},

@@ -116,7 +116,7 @@ std::vector<std::uint8_t> transport_of(const TraceFrame& frame) {
     } else if (frame.protocol == kUdp) {
         out.put(8, 2);
         out.put(1, 2);  // 0 is illegal in IPv6 (RFC 8200 §8.1).
-    } else {  // Verification tag, checksum, an empty INIT chunk's head (RFC 9260 §3).
+    } else {            // Verification tag, checksum, an empty INIT chunk's head (RFC 9260 §3).
         out.put(0, 8);
         out.put(0x01000004U, 4);
     }
@@ -134,16 +134,15 @@ Result<TraceFrame> frame_of(const TraceQuestion& question, bool is_v6) {
     frame.protocol = *protocol;
     const auto flags = flags_of(question.flags.empty() ? "syn" : question.flags);
     if (!flags) {
-        return invalid("flags", question.flags,
-                       "a list of fin, syn, rst, psh, ack, urg, ece, cwr");
+        return invalid("flags", question.flags, "a list of fin, syn, rst, psh, ack, urg, ece, cwr");
     }
     frame.tcp_flags = *flags;
     const std::int64_t echo = frame.protocol == kIcmp6 ? 128 : 8;
     Numbers numbers;
     frame.source_port = numbers.take("sport", question.sport, kSourcePort, 65535);
     frame.destination_port = numbers.take("dport", question.dport, 0, 65535);
-    frame.icmp_type = static_cast<std::uint8_t>(
-        numbers.take("icmp_type", question.icmp_type, echo, 255));
+    frame.icmp_type =
+        static_cast<std::uint8_t>(numbers.take("icmp_type", question.icmp_type, echo, 255));
     frame.icmp_code =
         static_cast<std::uint8_t>(numbers.take("icmp_code", question.icmp_code, 0, 255));
     frame.dscp = static_cast<std::uint8_t>(numbers.take("dscp", question.dscp, 0, 63));

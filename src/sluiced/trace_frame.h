@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trace frame: the question of `sluice trace` and the frame that it describes. Addresses are known by
-// here; what was left out was found by show_trace.cc. Control thread, pure.
+// Trace frame: the question of `sluice trace` and the frame that it describes. Addresses are known
+// by here; what was left out was found by show_trace.cc. Control thread, pure.
 #pragma once
 
 #include <cstdint>

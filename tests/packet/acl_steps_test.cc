@@ -52,9 +52,10 @@ TEST_P(AclSteps, JudgesEachPacketOfAFlowByItsTcpFlags) {
 }
 
 TEST_P(AclSteps, ADeniedSynOpensNothing) {
-    Pipeline p(with_rules(
-                   R"([{"name": "no", "action": "deny", "direction": "in", "tcp_flags": "syn,!ack"}])"),
-               options());
+    Pipeline p(
+        with_rules(
+            R"([{"name": "no", "action": "deny", "direction": "in", "tcp_flags": "syn,!ack"}])"),
+        options());
     TcpTalk inwards(v4(kVm2, kVm1)), outwards(v4(kVm1, kVm2), 40001);
     p.send("vm2", inwards.syn()).step().send("vm1", outwards.syn()).step();
     p.send("vm2", outwards.syn_ack()).step().send("vm2", inwards.syn()).step();
@@ -117,9 +118,7 @@ TEST_P(AclSteps, MarksWithoutTouchingEcnAndMendsTheChecksum) {
 
 TEST_P(AclSteps, LaterRulesSeeTheDscpThatTheFrameCameWith) {
     nlohmann::json document = with_rules(R"([{"name": "m", "direction": "out", "set_dscp": 46}])");
-    document["acls"].push_back({{"name", "acl2"},
-                                {"applied_to", {"vm2"}},
-                                {"rules", json_of(R"([
+    document["acls"].push_back({{"name", "acl2"}, {"applied_to", {"vm2"}}, {"rules", json_of(R"([
         {"name": "marked", "action": "deny", "direction": "in", "dscp": 46},
         {"name": "low", "direction": "in", "dscp": 0, "set_dscp": 8}])")}});
     Pipeline p(document, options());
@@ -177,7 +176,8 @@ TEST_P(AclSteps, TagsAndMarksTogether) {
 TEST_P(AclSteps, MarksWhatIsInspected) {
     Pipeline p(with_rules(R"([{"name": "m", "direction": "out", "set_dscp": 46}])"), options());
     const Bytes frame = neighbour(v6(kVm1, kVm2), 135, kVm2.ip6);
-    p.send("vm1", frame).send("vm1", arp(kVm1.mac, kBroadcast, {1, kVm1.mac, kVm1.ip4, {}, kVm2.ip4}));
+    p.send("vm1", frame)
+        .send("vm1", arp(kVm1.mac, kBroadcast, {1, kVm1.mac, kVm1.ip4, {}, kVm2.ip4}));
     p.step();
     const Frames got = p.sent("vm2");
     ASSERT_EQ(got.size(), 2u);
@@ -210,8 +210,8 @@ TEST_P(AclSteps, CreditsTheRulesThatJudgedThePackets) {
     Pipeline p(with_rules(rules), options());
     const Bytes dns = udp(v4(kVm1, kVm2), 1000, 53);
     for (int i = 0; i < 5; ++i) { p.send("vm1", dns).step(); }
-    p.apply(with_rules(
-        R"([{"name": "new", "action": "count"}, {"name": "old", "action": "permit"}])"));
+    p.apply(
+        with_rules(R"([{"name": "new", "action": "count"}, {"name": "old", "action": "permit"}])"));
     for (int i = 0; i < 2; ++i) { p.send("vm1", dns).step(); }
     EXPECT_EQ(p.rule("acl acl1", "old").packets, 7u);
     EXPECT_EQ(p.rule("acl acl1", "new").packets, 2u) << "not what went before it came";

@@ -110,10 +110,9 @@ TEST(FirewallLog, SaysWhyAConnectionEnded) {
         EXPECT_GE(end.packets, 5u);
         return end.why;
     };
-    EXPECT_EQ(end_after([](Pipeline& p, TcpTalk& talk) {
-                  p.send("vm2", talk.reset(kServer)).step();
-              }),
-              ConnectionEnd::kReset);
+    EXPECT_EQ(
+        end_after([](Pipeline& p, TcpTalk& talk) { p.send("vm2", talk.reset(kServer)).step(); }),
+        ConnectionEnd::kReset);
     EXPECT_EQ(end_after([](Pipeline& p, TcpTalk&) {
                   p.advance(90'000 * kSecond);
                   p.dataplane().connections().sweep(0, 1000, p.now_ns());

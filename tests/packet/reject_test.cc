@@ -248,13 +248,12 @@ TEST_P(RejectBoth, SaysNothingToWhatIsCutShort) {
 TEST_P(RejectBoth, AnswersALargeSegmentOnceAndWhole) {
     const bool is_v6 = path().is_v6();
     const auto asking = [&](const Bytes& frame, std::uint64_t flags, std::uint16_t segment_size) {
-        return QueuedFrame{with_partial_checksum(frame),
-                           {},
-                           {flags | (is_v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4),
-                            segment_size}};
+        return QueuedFrame{
+            with_partial_checksum(frame),
+            {},
+            {flags | (is_v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4), segment_size}};
     };
-    const Bytes large =
-        tcp(path(), 40000, 80, {.sequence = 1000, .ack = 77, .payload_size = 9000});
+    const Bytes large = tcp(path(), 40000, 80, {.sequence = 1000, .ack = 77, .payload_size = 9000});
     p.send("vm1", asking(large, RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_TCP_SEG, 1400)).step();
     EXPECT_EQ(p.sent("vm1"), Frames{reset(path().back(), 80, 40000, kTcpRst, 77, 0)});
     p.send("vm1", asking(udp(path(), 1000, 53, 900), RTE_MBUF_F_TX_UDP_CKSUM, 0)).step();

@@ -139,8 +139,8 @@ std::string dropped_for(const Pipeline& p) {
 /// that teach nothing before their destination is looked for.
 bool is_told(const Trace& trace, const QueuedFrame& frame) {
     return !trace.is_inspected && count_of(trace, TraceWhat::kConnection) == 0 &&
-           count_of(trace, TraceWhat::kLearn) == 0 &&
-           frame.bytes.size() < 900 && frame.offload.ol_flags == 0;
+           count_of(trace, TraceWhat::kLearn) == 0 && frame.bytes.size() < 900 &&
+           frame.offload.ol_flags == 0;
 }
 
 TEST(Trace, SaysWhatThenHappens) {
@@ -177,7 +177,8 @@ TEST(Trace, SaysWhatThenHappens) {
             ASSERT_EQ(p.drops(trace.reason), same + 1)
                 << "seed " << seed << ", frame " << i << ": traced " << to_string(trace.reason);
         } else if (trace.reached > 0) {
-            ASSERT_GE(sent + (p.drops() - drops), trace.reached) << "seed " << seed << ", frame " << i;
+            ASSERT_GE(sent + (p.drops() - drops), trace.reached)
+                << "seed " << seed << ", frame " << i;
             ASSERT_GT(sent, 0u) << "seed " << seed << ", frame " << i << ": " << dropped_for(p);
         }
     }

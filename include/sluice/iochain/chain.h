@@ -103,7 +103,7 @@ struct DecideInput {
     BindingView bindings{};                      ///< For kFromVm.
     Judgement* judgement = nullptr;  ///< Of `key` under the running snapshot; nullptr: not kept.
     std::uint8_t tcp_flags = 0;      ///< Of this packet; of a fragment, its head's.
-    AclTrail* acl = nullptr;         ///< Gets the rules of slot 0 that matched; nullptr: nobody asks.
+    AclTrail* acl = nullptr;  ///< Gets the rules of slot 0 that matched; nullptr: nobody asks.
 };
 
 inline constexpr std::uint8_t kNoDscp = 0xff;
@@ -117,9 +117,9 @@ struct Decision {
     RuleId rule;                ///< Firewall rule that matched; 0 if excluded or no firewall.
     bool stateful = false;      ///< The rule is stateful: this side wants a connection.
     bool tcp_strict = true;
-    bool log = false;  ///< The firewall rule wants its connections and refusals logged.
-    bool by_flags = false;             ///< A packet with other TCP flags may be decided otherwise.
-    std::uint8_t set_dscp = kNoDscp;   ///< With kPass: the DSCP that an IP frame leaves with.
+    bool log = false;       ///< The firewall rule wants its connections and refusals logged.
+    bool by_flags = false;  ///< A packet with other TCP flags may be decided otherwise.
+    std::uint8_t set_dscp = kNoDscp;  ///< With kPass: the DSCP that an IP frame leaves with.
 };
 
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is
@@ -138,8 +138,7 @@ struct Decision {
 [[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame,
                                Direction direction, ChainState* state, bool related,
                                std::uint64_t now_ns, const BindingView& bindings = {},
-                               BindingClaims* claims = nullptr,
-                               AclTrail* acl = nullptr) noexcept;
+                               BindingClaims* claims = nullptr, AclTrail* acl = nullptr) noexcept;
 
 /// Charges a frame from the VM with a group destination to the vNIC's broadcast or multicast limit
 /// (slot 1), cached program or not.

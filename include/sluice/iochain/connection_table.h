@@ -83,8 +83,8 @@ struct TrackOutcome {
     DropReason reason = DropReason::kNone;  ///< Of kDrop.
 };
 
-/// Told of the end of each connection that was opened as `logged`, once: when it closed, or when its
-/// record is freed, by the worker that found it. Locks are held: it only takes notes.
+/// Told of the end of each connection that was opened as `logged`, once: when it closed, or when
+/// its record is freed, by the worker that found it. Locks are held: it only takes notes.
 using ConnectionEndListener = void (*)(void* context, const Connection& record, ConnectionEnd why,
                                        std::uint64_t opened_ns);
 
@@ -245,8 +245,8 @@ private:
     bool shared_;                            // More than one worker: locks are taken.
     std::uint32_t closed_max_;               // Of one worker's queue.
     std::unique_ptr<ClosedQueue[]> closed_;  // By worker: rw by it alone.
-    /// By record: when a logged one was opened. worker: rw under the record's lock. Untouched memory
-    /// until there is one.
+    /// By record: when a logged one was opened. worker: rw under the record's lock. Untouched
+    /// memory until there is one.
     std::unique_ptr<std::uint64_t[]> opened_ns_;
     std::uint64_t hash_keys_[8];
     std::uint64_t timeout_ns_[kConnectionStateCount];  // control: rw; worker: ro, relaxed

@@ -27,9 +27,9 @@ struct DvfilterRule {
     std::vector<model::Service> services;  ///< Empty = any; else IP frames only.
     std::optional<model::MacMatch> source_mac;
     std::optional<model::MacMatch> destination_mac;
-    std::optional<std::uint16_t> ethertype;  ///< Host order; behind the outermost tag.
-    std::optional<std::uint16_t> vlan;       ///< Tagged frames with this VID only.
-    std::optional<std::uint8_t> dscp;        ///< 0..63; IP frames only.
+    std::optional<std::uint16_t> ethertype;         ///< Host order; behind the outermost tag.
+    std::optional<std::uint16_t> vlan;              ///< Tagged frames with this VID only.
+    std::optional<std::uint8_t> dscp;               ///< 0..63; IP frames only.
     std::optional<model::TcpFlagsMatch> tcp_flags;  ///< TCP only.
     std::optional<std::uint8_t> set_dscp;           ///< 0..63.
 };

@@ -53,10 +53,10 @@ struct AclRule {
     std::optional<MacMatch> source_mac;
     std::optional<MacMatch> destination_mac;
     std::optional<std::uint16_t> ethertype;
-    std::optional<std::uint16_t> vlan;  ///< 1..4094: the tag in the frame at the VM.
+    std::optional<std::uint16_t> vlan;       ///< 1..4094: the tag in the frame at the VM.
     std::optional<TcpFlagsMatch> tcp_flags;  ///< TCP only.
-    std::optional<std::uint8_t> dscp;      ///< 0..63.
-    std::optional<std::uint8_t> set_dscp;  ///< 0..63: IP frames that it lets pass leave with it.
+    std::optional<std::uint8_t> dscp;        ///< 0..63.
+    std::optional<std::uint8_t> set_dscp;    ///< 0..63: IP frames that it lets pass leave with it.
 
     bool operator==(const AclRule&) const = default;
 };

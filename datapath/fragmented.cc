@@ -85,10 +85,7 @@ Decision judge_head(WorkerContext& context, const Packet& packet) noexcept {
     const PortConfig& in = *context.snapshot->port(key.port);
     const std::uint16_t domain = ingress_domain(in, key);
     if (domain == kNoDomain) { return {}; }  // Said of the whole.
-    BindingView bindings;
-    bindings.table = &context.learned;
-    bindings.domain = context.snapshot->domains[domain].id;
-    bindings.now_ns = context.now_ns;
+    const BindingView bindings = view_bindings(context, domain, key);
     Decision decision = inspect(*in.chain, packet.frame, Direction::kFromVm, nullptr, true,
                                 context.now_ns, bindings, nullptr);
     if (decision.reason == DropReason::kBadDhcp) { decision.verdict = Verdict::kPass; }

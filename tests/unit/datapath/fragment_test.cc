@@ -63,7 +63,7 @@ struct Stage {
         while (const rte_mbuf* next = table.next_held(last.datagram)) {
             ParsedFrame again;
             parse_mbuf(*next, frame.key.port, again);
-            table.complete_key(last.datagram, again.key);
+            table.complete(last.datagram, again);
             EXPECT_EQ(again.key, frame.key);
             offsets.push_back(again.fragment_offset);
         }

@@ -41,6 +41,7 @@ void read_payload(WorkerContext& context, const Packet& packet, bool is_first) n
     if (bytes == nullptr) { return; }
     context.connections.expectations().read({frame.key,
                                              context.snapshot->domains[program.domain].id,
+                                             program.connection,
                                              program.side,
                                              is_first,
                                              is_tcp ? sequence_of(frame) : 0,

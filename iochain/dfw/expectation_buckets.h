@@ -36,6 +36,7 @@ struct ExpectationTable::Entry {
     ExpectationState state;
     bool by_source;  // `source` opened the parent.
     std::uint64_t expires_ns;
+    ConnectionHandle parent;  // Policy that takes the ALG from it ends the handle.
 };
 
 struct ExpectationTable::Bucket {

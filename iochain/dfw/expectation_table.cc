@@ -100,12 +100,9 @@ ExpectationTable::Bucket& ExpectationTable::bucket_of(const FlowKey& key,
 }
 
 bool ExpectationTable::has_parent(const Entry& entry, std::uint64_t now_ns) noexcept {
-    FlowKey key;
-    fill_parent_key(entry, key);
-    const ConnectionHandle handle = connections_.find(tuple_of(key, entry.domain), now_ns);
     Connection record;
-    return handle.is_set() && connections_.snapshot(handle, record) && !is_closed(record.state) &&
-           (record.flags & kConnAlg) != 0;
+    return connections_.snapshot(entry.parent, record) && now_ns < record.expires_ns &&
+           !is_closed(record.state) && (record.flags & kConnAlg) != 0;
 }
 
 bool ExpectationTable::is_over(const Entry& entry, std::uint64_t now_ns) noexcept {
@@ -211,6 +208,7 @@ void ExpectationTable::expect(const AlgPayload& from, std::uint16_t port,
     std::memcpy(wanted.source_ip, key.destination_ip, 16);
     std::memcpy(wanted.destination_ip, key.source_ip, 16);
     wanted.domain = from.domain;
+    wanted.parent = from.connection;
     wanted.destination_port = Be16::from_host(port);
     wanted.parent_source_port = by_opener ? key.source_port : key.destination_port;
     wanted.parent_destination_port = by_opener ? key.destination_port : key.source_port;

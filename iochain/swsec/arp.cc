@@ -60,7 +60,7 @@ DropReason judge_arp(const Claimant& who, const ParsedFrame& frame,
         // A probe (RFC 5227 §2.1.1) asks whether its target is free: let it only ask for what the
         // vNIC has, or could have. The announcement claims.
         if (who.may_claim(arp->target_ip)) { return DropReason::kNone; }
-        add_claim(claims, arp->target_ip);
+        if (!who.config().first_use) { add_claim(claims, arp->target_ip); }  // To be listed.
         return DropReason::kSpoofedArp;
     }
     claims.source = LearnedSource::kArp;

@@ -19,6 +19,7 @@ namespace sluice {
 struct AlgPayload {
     const FlowKey& key;  ///< Of the packet.
     DomainId domain;
+    ConnectionHandle connection;                    ///< What it announces ends with this one.
     ConnectionSide side = ConnectionSide::kOpener;  ///< That sent it.
     bool is_first = false;                          ///< TCP: it begins what this side sends.
     std::uint32_t sequence = 0;                     ///< TCP: of the first byte.

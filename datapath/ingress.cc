@@ -219,12 +219,22 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     state.bytes += packet.frame.frame_size;
 }
 
+// Whether the packet's source is the side whose firewall wants the connection, as it was when the
+// connection was opened.
+bool is_tracked_at_source(WorkerContext& context, const Program& program) noexcept {
+    if ((program.decided_from >> kSlotDfw & 1U) == 0) { return false; }
+    Connection record;
+    if (!context.connections.snapshot(program.connection, record)) { return true; }
+    const bool by_opener = program.side == ConnectionSide::kOpener;
+    return (record.flags & (by_opener ? kConnOpenerStateful : kConnResponderStateful)) != 0;
+}
+
 // The connection step refused this packet: charged to the firewall that tracks it.
 [[gnu::noinline]] void drop_untracked(WorkerContext& context, Packet& packet,
                                       DropReason reason) noexcept {
     const Program& program = packet.flow->program;
     constexpr std::uint16_t kUpToDfw = (1U << (kSlotDfw + 1U)) - 1U;
-    const bool at_source = (program.decided_from >> kSlotDfw & 1U) != 0;
+    const bool at_source = is_tracked_at_source(context, program);
     const PortIndex port = at_source ? packet.frame.key.port : program.output;
     const auto slots = static_cast<std::uint16_t>(program.decided_from & kUpToDfw);
     count_slots(context, packet.frame.key.port, Direction::kFromVm, slots, 1);

@@ -88,25 +88,24 @@ void Trace::add_ending(const WorkerContext& context, const Packet& packet, const
     }
 }
 
-// What ConnectionTable::open() would say: by its own rule for TCP, and by the limits.
+// What ConnectionTable::open() would say: by its own rule for TCP, the window after a start left
+// out, and by the limits, at which a half-open connection of the vNIC's own gives way.
 DropReason reason_not_to_open(const WorkerContext& context, const OpenRequest& request,
                               const ParsedFrame& frame) noexcept {
     const bool is_tcp = request.tuple.tuple.protocol == kProtocolTcp;
-    const bool is_syn = (frame.tcp_flags & (kTcpSyn | kTcpAck | kTcpFin | kTcpRst)) == kTcpSyn;
-    const bool may_join = !request.tcp_strict && (frame.tcp_flags & kTcpRst) == 0;
+    constexpr unsigned kJudged = kTcpSyn | kTcpAck | kTcpFin | kTcpRst;
+    const bool is_syn = (frame.tcp_flags & kJudged) == kTcpSyn;
+    const bool may_join = !request.tcp_strict && (frame.tcp_flags & kJudged) == kTcpAck;
     if (is_tcp && !is_syn && !may_join) { return DropReason::kTcpNoConnection; }
     const ConnectionLimits& limits = context.snapshot->limits;
     const ConnectionTable& table = context.connections;
+    if (table.half_open_of_port(request.opener_port) > 0) { return DropReason::kNone; }
     const auto is_full = [](std::uint32_t limit, std::uint32_t count) {
         return limit != 0 && count >= limit;
     };
-    if (is_full(limits.total, table.size()) ||
-        is_full(limits.per_port, table.size_of_port(request.opener_port))) {
-        return DropReason::kConnectionLimit;
-    }
-    const bool is_flooded =
-        is_tcp && is_full(limits.half_open_per_port, table.half_open_of_port(request.opener_port));
-    return is_flooded ? DropReason::kHalfOpenLimit : DropReason::kNone;
+    const bool is_over = is_full(limits.total, table.size()) ||
+                         is_full(limits.per_port, table.size_of_port(request.opener_port));
+    return is_over ? DropReason::kConnectionLimit : DropReason::kNone;
 }
 
 namespace {

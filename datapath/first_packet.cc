@@ -272,6 +272,7 @@ void Composer::run() noexcept {
     // reason, once that is gone.
     const bool is_reply = is_party && view.side == ConnectionSide::kResponder;
     if (is_reply && program.ending == Ending::kDrop) { program.flags |= kProgramTransient; }
+    if (is_announced && !program.tracked) { program.flags |= kProgramTransient; }  // It may end.
     if (is_held_aside(holders, key.port, program.output)) { program.flags |= kProgramHeldAside; }
 }
 

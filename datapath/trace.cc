@@ -99,13 +99,18 @@ DropReason reason_not_to_open(const WorkerContext& context, const OpenRequest& r
     if (is_tcp && !is_syn && !may_join) { return DropReason::kTcpNoConnection; }
     const ConnectionLimits& limits = context.snapshot->limits;
     const ConnectionTable& table = context.connections;
-    if (table.half_open_of_port(request.opener_port) > 0) { return DropReason::kNone; }
-    const auto is_full = [](std::uint32_t limit, std::uint32_t count) {
-        return limit != 0 && count >= limit;
+    const PortIndex opener = request.opener_port;
+    const std::uint32_t half_open = table.half_open_of_port(opener);
+    const std::uint32_t gives_way = half_open > 0 ? 1U : 0U;
+    const auto is_full = [gives_way](std::uint32_t limit, std::uint32_t count) {
+        return limit != 0 && count - gives_way >= limit;
     };
-    const bool is_over = is_full(limits.total, table.size()) ||
-                         is_full(limits.per_port, table.size_of_port(request.opener_port));
-    return is_over ? DropReason::kConnectionLimit : DropReason::kNone;
+    if (is_full(limits.total, table.size()) ||
+        is_full(limits.per_port, table.size_of_port(opener))) {
+        return DropReason::kConnectionLimit;
+    }
+    const bool is_flooded = is_tcp && is_full(limits.half_open_per_port, half_open);
+    return is_flooded ? DropReason::kHalfOpenLimit : DropReason::kNone;
 }
 
 namespace {

@@ -12,17 +12,11 @@
 #include "sluice/iochain/expectation_table.h"
 
 namespace sluice::datapath {
-
 namespace {
 
 // A rule of either side wants the payload read.
 bool wants_alg(const Decision& from, const Decision& to) noexcept {
     return from.alg != model::Alg::kNone || to.alg != model::Alg::kNone;
-}
-
-// Whether foresee() has seen it.
-bool is_foreseen(const WorkerContext& context, const Packet& packet) noexcept {
-    return packet.aside->foreseen_in == context.burst_number;
 }
 
 // One composition: the inputs and what comes of them.
@@ -532,12 +526,6 @@ void Composer::count_hit(RuleId rule) noexcept {
     if (rule.value != 0) { context.rules[rule_slot(rule)].hits.add(1); }
 }
 
-// What a flow was refused for.
-void note_spoofed(WorkerContext& context, const Composer& composed) noexcept {
-    const BindingClaims tried{{composed.key.source()}, 1, LearnedSource::kData};
-    note_refused(context, composed.key, composed.domain->id, tried);
-}
-
 bool drops(const Program& program) noexcept { return program.ending == Ending::kDrop; }
 
 // A stale entry keeps its place if the new program belongs to the same list of its port. False: no
@@ -570,39 +558,6 @@ bool cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
 
 }  // namespace
 
-void foresee(WorkerContext& context, Packet& packet) noexcept {
-    const FlowKey& key = packet.frame.key;
-    if (!key.is_ip() || packet.frame.fragment || packet.frame.frame_class != FrameClass::kFlow) {
-        return;
-    }
-    const std::uint16_t index = ingress_domain(*context.snapshot->port(key.port), key);
-    if (index == kNoDomain) { return; }
-    const Domain& domain = context.snapshot->domains[index];
-    packet.aside->tuple = tuple_of(key, domain.id);
-    packet.aside->foreseen_in = context.burst_number;
-    packet.aside->judgement = Judgement{};
-    context.connections.prepare(packet.aside->tuple);
-    if ((packet.frame.tcp_flags & (kTcpSyn | kTcpAck)) == kTcpSyn && context.options.flow_cache) {
-        foresee_reply(context, key, domain);
-    }
-}
-
-void foresee_rules(WorkerContext& context, std::span<Packet> burst) noexcept {
-    std::array<const FlowKey*, kBurstMax> keys;
-    std::array<Packet*, kBurstMax> packets;
-    std::array<Judgement, kBurstMax> judgements;
-    std::size_t count = 0;
-    for (Packet& packet : burst) {
-        if (packet.flow != nullptr || !is_foreseen(context, packet)) { continue; }
-        keys[count] = &packet.frame.key;
-        packets[count++] = &packet;
-    }
-    if (count == 0) { return; }
-    foresee(*context.snapshot->port(keys[0]->port)->chain, std::span(keys).first(count),
-            std::span(judgements).first(count));
-    for (std::size_t i = 0; i < count; ++i) { packets[i]->aside->judgement = judgements[i]; }
-}
-
 void trace_packet(WorkerContext& context, Packet& packet, Trace& trace) noexcept {
     Composer composer(context, packet, *context.snapshot->port(packet.frame.key.port));
     composer.trace = &trace;
@@ -616,7 +571,10 @@ void decide_packet(WorkerContext& context, Packet& packet) noexcept {
     const PortConfig* in = context.snapshot->port(packet.frame.key.port);
     Composer composer(context, packet, *in);
     composer.run();
-    if (composer.program.reason == DropReason::kSpoofedIp) { note_spoofed(context, composer); }
+    if (composer.program.reason == DropReason::kSpoofedIp) {
+        const BindingClaims tried{{composer.key.source()}, 1, LearnedSource::kData};
+        note_refused(context, composer.key, composer.domain->id, tried);
+    }
     packet.flow = &packet.aside->state;
     const bool may_cache = context.options.flow_cache && !packet.frame.fragment;
     const bool is_cached = may_cache && (composer.program.flags & kProgramTransient) == 0 &&

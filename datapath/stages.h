@@ -34,11 +34,17 @@ void finish_packet(WorkerContext& context, Packet& packet) noexcept;
 /// Decides a packet that has no program, or a stale one: both chains, switching, connection. Sets
 /// packet.flow, cached or not.
 void decide_packet(WorkerContext& context, Packet& packet) noexcept;
+
+// foresee.cc
 /// Fetches what a packet will need that has no candidate in the flow table: so that the misses of a
 /// burst overlap.
 void foresee(WorkerContext& context, Packet& packet) noexcept;
 /// The same for what slot 2 of their vNIC will look up, once foresee() has seen the whole burst.
 void foresee_rules(WorkerContext& context, std::span<Packet> burst) noexcept;
+/// Whether foresee() has seen a packet of the running burst.
+[[nodiscard]] inline bool is_foreseen(const WorkerContext& context, const Packet& packet) noexcept {
+    return packet.aside->foreseen_in == context.burst_number;
+}
 
 // connection_view.cc
 /// The key of the packet that opened a connection: addresses, ports and protocol, nothing else.

@@ -551,7 +551,7 @@ bool cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
     state.set_stamp(context.stamp);
     context.flows.cold(packet.index).rule_from = composed.rule_from;
     context.flows.cold(packet.index).rule_to = composed.rule_to;
-    if (has_acl(program)) { context.flows.acl(packet.index).assign(packet.aside->acl); }
+    if (has_acl(program)) { context.flows.set_acl(packet.index, packet.aside->acl); }
     packet.flow = &state;
     return true;
 }

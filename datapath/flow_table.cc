@@ -40,11 +40,13 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
       bucket_memory_(sizeof(Bucket) * (std::size_t{bucket_mask_} + 1U)),
       entry_memory_(sizeof(FlowEntry) * std::size_t{capacity_}),
       cold_memory_(sizeof(FlowCold) * std::size_t{capacity_}),
-      acl_memory_(sizeof(AclTrail) * std::size_t{capacity_}),
+      acl_pair_memory_(sizeof(AclPair) * std::size_t{capacity_}),
+      acl_trail_memory_(sizeof(AclTrail) * std::size_t{capacity_}),
       buckets_(static_cast<Bucket*>(bucket_memory_.get())),
       entries_(static_cast<FlowEntry*>(entry_memory_.get())),
       cold_(static_cast<FlowCold*>(cold_memory_.get())),
-      acl_(static_cast<AclTrail*>(acl_memory_.get())),
+      acl_pairs_(static_cast<AclPair*>(acl_pair_memory_.get())),
+      acl_trails_(static_cast<AclTrail*>(acl_trail_memory_.get())),
       lists_(port_count_max * 2U),
       retire_(retire),
       context_(context) {
@@ -75,6 +77,33 @@ std::uint32_t FlowTable::find(const FlowKey& key, std::uint64_t hash) const noex
     const std::uint32_t index = find_in(first, key, tag);
     if (index != kNoFlow || first.spilled == 0) { return index; }
     return find_in(buckets_[second_bucket(hash)], key, tag);
+}
+
+namespace {
+constexpr RuleId kLongTrail{0xffffffffU};
+}  // namespace
+
+// 8 bytes a flow, where the whole trail has 124.
+void FlowTable::set_acl(std::uint32_t index, const AclTrail& trail) noexcept {
+    const std::span<const RuleId> from = trail.of_source();
+    const std::span<const RuleId> to = trail.all().subspan(from.size());
+    if (from.size() > 1 || to.size() > 1) {
+        acl_pairs_[index] = {kLongTrail, kLongTrail};
+        acl_trails_[index].assign(trail);
+        return;
+    }
+    acl_pairs_[index] = {from.empty() ? RuleId{} : from.front(),
+                         to.empty() ? RuleId{} : to.front()};
+}
+
+AclTrail FlowTable::acl(std::uint32_t index) const noexcept {
+    const AclPair& pair = acl_pairs_[index];
+    if (pair.from == kLongTrail) { return acl_trails_[index]; }
+    AclTrail trail;
+    if (pair.from.value != 0) { trail.add(pair.from); }
+    trail.end_source();
+    if (pair.to.value != 0) { trail.add(pair.to); }
+    return trail;
 }
 
 }  // namespace sluice::datapath

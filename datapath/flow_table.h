@@ -34,6 +34,11 @@ struct FlowCold {
     std::uint64_t folded_bytes = 0;
 };
 
+/// A flow's ACL rules as most flows have them: one at most a vNIC. 0 = none.
+struct AclPair {
+    RuleId from, to;
+};
+
 struct FlowEntry {
     FlowKey key;
     FlowState state;
@@ -98,7 +103,8 @@ public:
     [[nodiscard]] FlowEntry& entry(std::uint32_t index) noexcept { return entries_[index]; }
     [[nodiscard]] FlowCold& cold(std::uint32_t index) noexcept { return cold_[index]; }
     /// Which ACL rules the flow's packets are counted by: for programs that has_acl() says.
-    [[nodiscard]] AclTrail& acl(std::uint32_t index) noexcept { return acl_[index]; }
+    [[nodiscard]] AclTrail acl(std::uint32_t index) const noexcept;
+    void set_acl(std::uint32_t index, const AclTrail& trail) noexcept;
     [[nodiscard]] bool is_live(std::uint32_t index) const noexcept {
         return cold_[index].previous != kFree;
     }
@@ -161,11 +167,13 @@ private:
     LazyMemory bucket_memory_;
     LazyMemory entry_memory_;
     LazyMemory cold_memory_;
-    LazyMemory acl_memory_;
+    LazyMemory acl_pair_memory_;
+    LazyMemory acl_trail_memory_;
     Bucket* buckets_;
     FlowEntry* entries_;
     FlowCold* cold_;
-    AclTrail* acl_;
+    AclPair* acl_pairs_;
+    AclTrail* acl_trails_;           // Of entries whose pair says kLongTrail.
     std::uint32_t fresh_ = 0;        // Next never-used entry.
     std::uint32_t free_ = kNoFlow;   // Free list through FlowCold::next.
     std::uint32_t limbo_ = kNoFlow;  // Removed in this burst.

@@ -87,7 +87,7 @@ Decision judge_head(WorkerContext& context, const Packet& packet) noexcept {
     if (domain == kNoDomain) { return {}; }  // Said of the whole.
     const BindingView bindings = view_bindings(context, domain, key);
     Decision decision = inspect(*in.chain, packet.frame, Direction::kFromVm, nullptr, true,
-                                context.now_ns, bindings, nullptr);
+                                context.now_ns, bindings);
     if (decision.reason == DropReason::kBadDhcp) { decision.verdict = Verdict::kPass; }
     return decision;
 }

@@ -240,7 +240,7 @@ bool is_tracked_at_source(WorkerContext& context, const Program& program) noexce
     count_slots(context, packet.frame.key.port, Direction::kFromVm, slots, 1);
     if (has_acl(program)) {
         const bool is_aside = packet.flow == &packet.aside->state;
-        const AclTrail& acl = is_aside ? packet.aside->acl : context.flows.acl(packet.index);
+        const AclTrail acl = is_aside ? packet.aside->acl : context.flows.acl(packet.index);
         count_acl(context, acl.of_source(), 1, packet.frame.frame_size);
     }
     if (context.capture.set != nullptr) {

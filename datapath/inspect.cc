@@ -46,7 +46,7 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
     packet.aside->acl.clear();
     const Decision decision =
         inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
-                packet.is_related, context.now_ns, bindings, &claims, &packet.aside->acl);
+                packet.is_related, context.now_ns, bindings, {&claims, &packet.aside->acl});
     if (is_spoof(decision.reason)) { note_refused(context, packet.frame.key, domain.id, claims); }
     if (claims.is_contested) { learn_claims(context, packet.frame.key, domain.id, claims); }
     if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
@@ -62,7 +62,7 @@ bool enter_destination(WorkerContext& context, Packet& packet, const PortConfig&
     packet.aside->acl.clear();
     const Decision decision =
         inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related,
-                context.now_ns, bindings, nullptr, &packet.aside->acl);
+                context.now_ns, bindings, {nullptr, &packet.aside->acl});
     return accept(context, packet, index, Direction::kToVm, decision);
 }
 

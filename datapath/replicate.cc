@@ -27,7 +27,7 @@ Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig&
     input.acl = &half.acl;
     const Decision decision =
         is_inspected ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
-                               packet.is_related, context.now_ns, bindings, nullptr, &half.acl)
+                               packet.is_related, context.now_ns, bindings, {nullptr, &half.acl})
                      : decide(*out.chain, input);
     half.by_flags = decision.by_flags;
     half.program.output = egress;
@@ -75,7 +75,7 @@ Program cached_half(WorkerContext& context, const Packet& packet, const PortConf
             account_half(context, packet, half);
             return half.program;
         }
-        if (has_acl(half.program)) { context.flows.acl(index).assign(half.acl); }
+        if (has_acl(half.program)) { context.flows.set_acl(index, half.acl); }
         context.flows.cold(index).rule_to = half.rule;
         context.flows.entry(index).state.set_stamp(context.stamp);
     }

@@ -108,7 +108,7 @@ void cache_reply(WorkerContext& context, const Packet& packet, const PortConfig&
     flows.entry(packet.index).state.peer = index;
     flows.cold(index).rule_from = pair.rule_from;
     flows.cold(index).rule_to = pair.rule_to;
-    if (has_acl(pair.reply)) { flows.acl(index).assign(pair.acl); }
+    if (has_acl(pair.reply)) { flows.set_acl(index, pair.acl); }
 }
 
 void end_flows(WorkerContext& context, const Packet& packet) noexcept {

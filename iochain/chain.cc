@@ -78,9 +78,9 @@ Decision decide_acl(const ChainProgram& chain, const DecideInput& input) noexcep
 
 Decision inspect(const ChainProgram& chain, const ParsedFrame& frame, Direction direction,
                  ChainState* state, bool related, std::uint64_t now_ns, const BindingView& bindings,
-                 BindingClaims* claims, AclTrail* acl) noexcept {
-    const iochain::InspectInput input{frame,  direction, state,  related,
-                                      now_ns, bindings,  claims, acl};
+                 const InspectNotes& notes) noexcept {
+    const iochain::InspectInput input{frame,  direction, state,        related,
+                                      now_ns, bindings,  notes.claims, notes.acl};
     return walk(chain, direction,
                 [&](std::size_t slot, const SlotProgram& program, Decision& decision) {
                     return entries_of(slot).inspect(program, input, decision);

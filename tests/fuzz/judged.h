@@ -35,11 +35,12 @@ inline void judge_everywhere(const ParsedFrame& parsed) {
         ChainState state;
         BindingClaims claims;
         const Decision out =
-            inspect(chain, parsed, Direction::kFromVm, &state, false, 1, {}, &claims);
+            inspect(chain, parsed, Direction::kFromVm, &state, false, 1, {}, {&claims, nullptr});
         require((out.verdict == Verdict::kDrop) == (out.reason != DropReason::kNone),
                 "a drop has a reason");
         require(claims.count <= claims.ips.size(), "claims fit");
-        static_cast<void>(inspect(chain, parsed, Direction::kToVm, nullptr, false, 1, {}, &claims));
+        static_cast<void>(
+            inspect(chain, parsed, Direction::kToVm, nullptr, false, 1, {}, {&claims, nullptr}));
     }
 }
 

@@ -11,7 +11,7 @@ from scene import Scene, ip6_of, ip_of, mac_of
 
 LEASED, LEASED6 = "10.0.0.100", "2001:db8::100"
 LINK6 = "fe80::1"
-GROUPS = [{"name": "net", "switch": "dvs0", "spoofguard": "auto",
+GROUPS = [{"name": "net", "switch": "dvs0", "spoofguard": "auto", "arp_suppression": False,
            "limits": {"arp_pps": 0, "nd_pps": 0, "dhcp_pps": 0}},
           {"name": "servers", "switch": "dvs0", "guards": {"dhcp_server": False}}]
 

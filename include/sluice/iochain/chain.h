@@ -157,17 +157,21 @@ void foresee(const ChainProgram& chain, std::span<const FlowKey* const> keys,
 /// Slot 0 alone, for a packet with other TCP flags than decide() saw. The chain has that slot.
 [[nodiscard]] Decision decide_acl(const ChainProgram& chain, const DecideInput& input) noexcept;
 
+/// What inspect() says beside its decision, where somebody asks.
+struct InspectNotes {
+    BindingClaims* claims = nullptr;  ///< For kFromVm: what the frame would have learned.
+    AclTrail* acl = nullptr;          ///< The rules of slot 0 that matched.
+};
+
 /// Runs the chain over a frame that is a conversation with the switch (FrameClass::kInspect).
 /// `state` is the vNIC's for kFromVm; nullptr for kToVm, where no slot keeps state.
 /// @param related  for InspectKind::kIcmpError: the error quotes a live connection of this host
 /// (judge_icmp_error()).
 /// @param bindings  what is known
-/// @param claims  for kFromVm: what the frame would have learned.
-/// @param acl  gets the rules of slot 0 that matched
 [[nodiscard]] Decision inspect(const ChainProgram& chain, const ParsedFrame& frame,
                                Direction direction, ChainState* state, bool related,
                                std::uint64_t now_ns, const BindingView& bindings = {},
-                               BindingClaims* claims = nullptr, AclTrail* acl = nullptr) noexcept;
+                               const InspectNotes& notes = {}) noexcept;
 
 /// Charges a frame from the VM with a group destination to the vNIC's broadcast or multicast limit
 /// (slot 1), cached program or not.

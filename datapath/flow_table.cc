@@ -40,12 +40,10 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
       bucket_memory_(sizeof(Bucket) * (std::size_t{bucket_mask_} + 1U)),
       entry_memory_(sizeof(FlowEntry) * std::size_t{capacity_}),
       cold_memory_(sizeof(FlowCold) * std::size_t{capacity_}),
-      acl_pair_memory_(sizeof(AclPair) * std::size_t{capacity_}),
       acl_trail_memory_(sizeof(AclTrail) * std::size_t{capacity_}),
       buckets_(static_cast<Bucket*>(bucket_memory_.get())),
       entries_(static_cast<FlowEntry*>(entry_memory_.get())),
       cold_(static_cast<FlowCold*>(cold_memory_.get())),
-      acl_pairs_(static_cast<AclPair*>(acl_pair_memory_.get())),
       acl_trails_(static_cast<AclTrail*>(acl_trail_memory_.get())),
       lists_(port_count_max * 2U),
       retire_(retire),
@@ -88,16 +86,15 @@ void FlowTable::set_acl(std::uint32_t index, const AclTrail& trail) noexcept {
     const std::span<const RuleId> from = trail.of_source();
     const std::span<const RuleId> to = trail.all().subspan(from.size());
     if (from.size() > 1 || to.size() > 1) {
-        acl_pairs_[index] = {kLongTrail, kLongTrail};
+        cold_[index].acl = {kLongTrail, kLongTrail};
         acl_trails_[index].assign(trail);
         return;
     }
-    acl_pairs_[index] = {from.empty() ? RuleId{} : from.front(),
-                         to.empty() ? RuleId{} : to.front()};
+    cold_[index].acl = {from.empty() ? RuleId{} : from.front(), to.empty() ? RuleId{} : to.front()};
 }
 
 AclTrail FlowTable::acl(std::uint32_t index) const noexcept {
-    const AclPair& pair = acl_pairs_[index];
+    const AclPair& pair = cold_[index].acl;
     if (pair.from == kLongTrail) { return acl_trails_[index]; }
     AclTrail trail;
     if (pair.from.value != 0) { trail.add(pair.from); }

@@ -24,6 +24,11 @@ namespace sluice::datapath {
 
 inline constexpr std::uint32_t kNoFlow = 0xffffffffU;
 
+/// A flow's ACL rules as most flows have them: one at most a vNIC. 0 = none.
+struct AclPair {
+    RuleId from, to;
+};
+
 /// What only slow operations read. Indexed like the entries.
 struct FlowCold {
     RuleId rule_from;  ///< Source vNIC's firewall rule; 0 = none.
@@ -32,11 +37,7 @@ struct FlowCold {
     std::uint32_t next = kNoFlow;
     std::uint64_t folded_packets = 0;
     std::uint64_t folded_bytes = 0;
-};
-
-/// A flow's ACL rules as most flows have them: one at most a vNIC. 0 = none.
-struct AclPair {
-    RuleId from, to;
+    AclPair acl;
 };
 
 struct FlowEntry {
@@ -167,13 +168,11 @@ private:
     LazyMemory bucket_memory_;
     LazyMemory entry_memory_;
     LazyMemory cold_memory_;
-    LazyMemory acl_pair_memory_;
     LazyMemory acl_trail_memory_;
     Bucket* buckets_;
     FlowEntry* entries_;
     FlowCold* cold_;
-    AclPair* acl_pairs_;
-    AclTrail* acl_trails_;           // Of entries whose pair says kLongTrail.
+    AclTrail* acl_trails_;           // Of entries whose FlowCold::acl says so.
     std::uint32_t fresh_ = 0;        // Next never-used entry.
     std::uint32_t free_ = kNoFlow;   // Free list through FlowCold::next.
     std::uint32_t limbo_ = kNoFlow;  // Removed in this burst.

@@ -128,7 +128,7 @@ private:
             parse_mbuf(*next, passed.key.port, parsed);
             require(parsed.fragment_offset > last_offset, "what waits follows in order");
             last_offset = parsed.fragment_offset;
-            table_.complete_key(result.datagram, parsed.key);
+            table_.complete(result.datagram, parsed);
             require(parsed.key.source_port.raw == passed.key.source_port.raw, "with its ports");
         }
     }

@@ -119,10 +119,6 @@ bool destination_holds(const WorkerContext& context, std::uint16_t index, const 
     return to.port == program.output && to.is_known == was_known;
 }
 
-}  // namespace
-
-namespace {
-
 // Both vNICs' policies may have followed bindings: their own, seldom those of a third port. Then
 // any change may be one of that.
 bool bindings_changed(const WorkerContext& context, std::uint16_t index, const FlowKey& key,

@@ -10,9 +10,8 @@
 
 #include "sluice/iochain/learned_order.h"
 #include "sluice/net/address_text.h"
+#include "src/sluiced/learned_rows.h"
 #include "src/sluiced/show_service.h"
-#include "src/sluiced/worker_clock.h"
-#include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
 namespace {
@@ -21,28 +20,6 @@ using datapath::Domain;
 using datapath::PortConfig;
 using datapath::Snapshot;
 using nlohmann::json;
-
-constexpr std::uint32_t kSlice = 16384;
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
-
-const char* source_text(LearnedSource source) {
-    switch (source) {
-        case LearnedSource::kArp: return "arp";
-        case LearnedSource::kNd: return "nd";
-        case LearnedSource::kDhcp: return "dhcp";
-        case LearnedSource::kIgmp: return "igmp";
-        case LearnedSource::kMld: return "mld";
-        case LearnedSource::kData: break;
-    }
-    return "data";
-}
-
-const Domain* domain_of(const Snapshot& snapshot, DomainId id) {
-    for (const Domain& domain : snapshot.domains) {
-        if (domain.id == id) { return &domain; }
-    }
-    return nullptr;
-}
 
 /// @param port  nullptr: a host elsewhere
 json row_of(const PortConfig* port, const MacAddr& mac, const IpAddr& ip, const char* source) {
@@ -73,11 +50,6 @@ void add_static(const Snapshot& snapshot, const PortConfig& port, json& rows) {
     }
 }
 
-/// Lets the control loop see to others.
-boost::asio::awaitable<void> breathe() {
-    co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
-}
-
 /// How far the listing of the document's bindings has come.
 struct OwnersCursor {
     std::size_t domain = 0, row = 0;
@@ -86,7 +58,7 @@ struct OwnersCursor {
 /// Adds a slice of the `bindings` of the document; what one of them adds to a port's `ips` is none.
 /// False when there are no more. A snapshot that changes meanwhile may cost rows, or repeat some.
 bool add_bindings(const Snapshot& snapshot, PortIndex wanted, OwnersCursor& at, json& rows) {
-    for (std::uint32_t i = 0; i < kSlice && at.domain < snapshot.domains.size(); ++i) {
+    for (std::uint32_t i = 0; i < kLearnedSlice && at.domain < snapshot.domains.size(); ++i) {
         const Domain& domain = snapshot.domains[at.domain];
         if (at.row >= domain.owners.rows().size()) {
             at = {at.domain + 1, 0};
@@ -138,7 +110,7 @@ json learned_row(const Snapshot& snapshot, const Claims& claims, const LearnedRo
                  std::uint64_t now) {
     const LearnedValue& value = learned.value;
     json row = row_of(snapshot.port(learned.key.port), value.mac, learned.key.ip_address(),
-                      source_text(value.source));
+                      source_text(value.source, "data"));
     const Domain* domain = domain_of(snapshot, learned.key.domain);
     set_domain(row, domain);
     if (!claims.is_active(learned, domain)) { row["state"] = "seen"; }
@@ -184,12 +156,10 @@ AnswerLater ShowService::bindings(std::string port) {
     }
     Claims claims;
     const std::uint64_t now = worker_now_ns();
-    for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kSlice) {
-        dataplane_.learned().for_each(at, kSlice, now, [&](const LearnedRow& learned) {
-            if (learned.key.kind == LearnedKind::kBinding) { claims.add(learned); }
-        });
-        co_await breathe();
-    }
+    const auto add = [&](const LearnedRow& learned) {
+        if (learned.key.kind == LearnedKind::kBinding) { claims.add(learned); }
+    };
+    co_await for_each_learned(dataplane_.learned(), add);
     for (std::size_t at = 0; at < claims.rows().size(); ++at) {
         const LearnedRow& learned = claims.rows()[at];
         const Snapshot& snapshot = dataplane_.snapshot();
@@ -197,7 +167,7 @@ AnswerLater ShowService::bindings(std::string port) {
         if (is_wanted && snapshot.port(learned.key.port) != nullptr) {
             rows.push_back(learned_row(snapshot, claims, learned, now));
         }
-        if (at % kSlice != kSlice - 1) { continue; }
+        if (at % kLearnedSlice != kLearnedSlice - 1) { continue; }
         co_await breathe();
     }
     std::stable_sort(rows.begin(), rows.end(),

@@ -5,6 +5,7 @@
 #include "controller-agent/write_json.h"
 #include "sluice/model/resolve.h"
 #include "sluice/net/address_text.h"
+#include "src/sluiced/learned_rows.h"
 #include "src/sluiced/show_service.h"
 
 namespace sluice::daemon {
@@ -44,11 +45,7 @@ bool is_up(const PortConfig& config) { return config.is_enabled && config.device
 }  // namespace
 
 Result<PortIndex> ShowService::index_of(const std::string& port) const {
-    const PortIndex index = config_.registries().ports.find(port);
-    if (index == kNoPort || dataplane_.snapshot().port(index) == nullptr) {
-        return Error{Errc::kNotFound, "port " + port + " does not exist", "port " + port};
-    }
-    return index;
+    return find_port(config_.registries().ports, dataplane_.snapshot(), port);
 }
 
 std::string ShowService::name_of(PortIndex index) const {

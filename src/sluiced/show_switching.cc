@@ -3,30 +3,14 @@
 // and from frames. Learned rows are read beside the workers, a slice at a time.
 
 #include "sluice/net/address_text.h"
+#include "src/sluiced/learned_rows.h"
 #include "src/sluiced/show_service.h"
-#include "src/sluiced/worker_clock.h"
-#include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
 namespace {
 
 using datapath::Domain;
 using nlohmann::json;
-
-constexpr std::uint32_t kRowsASlice = 8192;
-constexpr std::uint64_t kSecondNs = 1000000000;
-
-const char* source_text(LearnedSource source) {
-    switch (source) {
-        case LearnedSource::kData: return "learned";
-        case LearnedSource::kArp: return "arp";
-        case LearnedSource::kNd: return "nd";
-        case LearnedSource::kDhcp: return "dhcp";
-        case LearnedSource::kIgmp: return "igmp";
-        case LearnedSource::kMld: return "mld";
-    }
-    return "learned";
-}
 
 const char* kind_text(LearnedKind kind) {
     switch (kind) {
@@ -40,18 +24,11 @@ const char* kind_text(LearnedKind kind) {
 // Seconds until a row expires, null if never.
 json expires_json(const LearnedValue& value, std::uint64_t now_ns) {
     if (value.expires_ns == 0) { return nullptr; }
-    return value.expires_ns > now_ns ? (value.expires_ns - now_ns) / kSecondNs : 0;
+    return value.expires_ns > now_ns ? (value.expires_ns - now_ns) / kNsPerSecond : 0;
 }
 
 json age_json(const LearnedValue& value, std::uint64_t now_ns) {
-    return now_ns > value.last_seen_ns ? (now_ns - value.last_seen_ns) / kSecondNs : 0;
-}
-
-const Domain* domain_of(const datapath::Snapshot& snapshot, DomainId id) {
-    for (const Domain& domain : snapshot.domains) {
-        if (domain.id == id) { return &domain; }
-    }
-    return nullptr;
+    return now_ns > value.last_seen_ns ? (now_ns - value.last_seen_ns) / kNsPerSecond : 0;
 }
 
 json static_macs(const datapath::Snapshot& snapshot) {
@@ -80,7 +57,7 @@ json mac_json(const datapath::Snapshot& snapshot, const LearnedRow& row, std::ui
             {"port_group", config->port_group},
             {"switch", domain->switch_name},
             {"vlan", domain->vlan},
-            {"source", source_text(row.value.source)},
+            {"source", source_text(row.value.source, "learned")},
             {"age_s", age_json(row.value, now_ns)},
             {"expires_s", expires_json(row.value, now_ns)}};
 }
@@ -94,7 +71,7 @@ json multicast_json(const datapath::Snapshot& snapshot, const LearnedRow& row,
              {"switch", domain->switch_name},
              {"vlan", domain->vlan},
              {"port", config->name},
-             {"source", source_text(row.value.source)},
+             {"source", source_text(row.value.source, "learned")},
              {"age_s", age_json(row.value, now_ns)},
              {"expires_s", expires_json(row.value, now_ns)}};
     if (row.key.kind == LearnedKind::kGroupMember) {
@@ -128,28 +105,24 @@ bool is_multicast(LearnedKind kind) {
 AnswerLater ShowService::macs() {
     json rows = static_macs(dataplane_.snapshot());
     const std::uint64_t now_ns = worker_now_ns();
-    for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kRowsASlice) {
-        dataplane_.learned().for_each(at, kRowsASlice, now_ns, [&](const LearnedRow& row) {
-            if (row.key.kind != LearnedKind::kMac) { return; }
-            json shown = mac_json(dataplane_.snapshot(), row, now_ns);
-            if (!shown.is_null()) { rows.push_back(std::move(shown)); }
-        });
-        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
-    }
+    const auto add = [&](const LearnedRow& row) {
+        if (row.key.kind != LearnedKind::kMac) { return; }
+        json shown = mac_json(dataplane_.snapshot(), row, now_ns);
+        if (!shown.is_null()) { rows.push_back(std::move(shown)); }
+    };
+    co_await for_each_learned(dataplane_.learned(), add);
     co_return rows;
 }
 
 AnswerLater ShowService::multicast() {
     json rows = own_queriers(dataplane_.snapshot());
     const std::uint64_t now_ns = worker_now_ns();
-    for (std::uint32_t at = 0; at < dataplane_.learned().used_count(); at += kRowsASlice) {
-        dataplane_.learned().for_each(at, kRowsASlice, now_ns, [&](const LearnedRow& row) {
-            if (!is_multicast(row.key.kind)) { return; }
-            json shown = multicast_json(dataplane_.snapshot(), row, now_ns);
-            if (!shown.is_null()) { rows.push_back(std::move(shown)); }
-        });
-        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
-    }
+    const auto add = [&](const LearnedRow& row) {
+        if (!is_multicast(row.key.kind)) { return; }
+        json shown = multicast_json(dataplane_.snapshot(), row, now_ns);
+        if (!shown.is_null()) { rows.push_back(std::move(shown)); }
+    };
+    co_await for_each_learned(dataplane_.learned(), add);
     co_return rows;
 }
 

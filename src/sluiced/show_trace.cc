@@ -3,21 +3,18 @@
 // that polls the ingress runs the real decisions dry (datapath/trace.h), and numbers get their
 // names.
 #include <algorithm>
-#include <boost/asio/post.hpp>
-#include <cstring>
 
 #include "datapath/trace.h"
+#include "sluice/iochain/learned_order.h"
 #include "sluice/model/resolve.h"
 #include "sluice/net/address_text.h"
 #include "src/host/connection_view.h"
+#include "src/sluiced/learned_rows.h"
 #include "src/sluiced/show_service.h"
-#include "src/sluiced/worker_clock.h"
-#include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
 namespace {
 
-namespace asio = boost::asio;
 using datapath::Domain;
 using datapath::PortConfig;
 using datapath::Trace;
@@ -26,7 +23,6 @@ using datapath::TraceWhat;
 using nlohmann::json;
 
 constexpr MacAddr kNeighbour{{0x02, 0xff, 0xff, 0xff, 0xff, 0xfe}};  // Of a frame from the network.
-constexpr std::uint32_t kSlice = 16384;
 
 Error refused(const std::string& why) { return {Errc::kInvalid, "trace: " + why, "trace"}; }
 
@@ -78,15 +74,6 @@ std::string domain_text(const Domain& domain) {
            (domain.vlan == 0 ? ", untagged" : ", VLAN " + std::to_string(domain.vlan));
 }
 
-const char* source_text(LearnedSource source) {
-    switch (source) {
-        case LearnedSource::kArp: return "arp";
-        case LearnedSource::kNd: return "nd";
-        case LearnedSource::kDhcp: return "dhcp";
-        default: return "learned";
-    }
-}
-
 struct Words {
     const char* what;
     const char* detail;
@@ -125,27 +112,18 @@ const char* verdict_of(const Trace& trace, bool by_uplink) {
 
 // A MAC for an address: the document's owner in the domain, or who was seen to use it.
 boost::asio::awaitable<std::optional<MacAddr>> ShowService::mac_for(DomainId id, IpAddr ip) {
-    for (const Domain& domain : dataplane_.snapshot().domains) {
-        if (domain.id != id) { continue; }
-        for (const PortIndex member : domain.members) {
-            const PortConfig& port = *dataplane_.snapshot().port(member);
-            if (std::find(port.ips.begin(), port.ips.end(), ip) != port.ips.end()) {
-                co_return port.mac;
-            }
-        }
-    }
-    const LearnedTable& table = dataplane_.learned();
-    std::optional<MacAddr> mac;
-    const auto executor = co_await asio::this_coro::executor;
-    for (std::uint32_t first = 0; !mac && first < table.used_count(); first += kSlice) {
-        table.for_each(first, kSlice, worker_now_ns(), [&](const LearnedRow& row) {
-            const bool is_it = row.key.kind == LearnedKind::kBinding && row.key.domain == id &&
-                               std::memcmp(row.key.address, ip.bytes.data(), ip.bytes.size()) == 0;
-            if (is_it) { mac = row.value.mac; }
-        });
-        co_await asio::post(executor, asio::use_awaitable);
-    }
-    co_return mac;
+    const Domain* domain = domain_of(dataplane_.snapshot(), id);
+    const AddressOwner* owner = domain == nullptr ? nullptr : domain->owner(ip);
+    if (owner != nullptr) { co_return owner->mac; }
+    std::optional<LearnedRow> first;
+    const auto compare = [&](const LearnedRow& row) {
+        const bool is_it = row.key.kind == LearnedKind::kBinding && row.key.domain == id &&
+                           row.key.ip_address() == ip;
+        if (is_it && (!first || comes_before(row, *first))) { first = row; }
+    };
+    co_await for_each_learned(dataplane_.learned(), compare);
+    if (!first) { co_return std::nullopt; }
+    co_return first->value.mac;
 }
 
 std::string ShowService::trace_connection(const Trace& trace) const {
@@ -165,7 +143,8 @@ std::string ShowService::trace_slot(const TraceStep& step) const {
     if (!rule.empty()) { text += ", rule " + rule; }
     if (step.is_stateful) { text += ", stateful"; }
     if (step.is_bound) {
-        text += std::string(", the source is bound to it by ") + source_text(step.source);
+        text +=
+            std::string(", the source is bound to it by ") + source_text(step.source, "learned");
     }
     return text;
 }

@@ -9,8 +9,7 @@
 #include "admin/params.h"
 #include "datapath/command.h"
 #include "sluice/net/address_text.h"
-#include "src/sluiced/worker_clock.h"
-#include "src/sluiced/worker_requests.h"
+#include "src/sluiced/learned_rows.h"
 
 namespace sluice::daemon {
 namespace {
@@ -18,18 +17,6 @@ namespace {
 using admin::Access;
 using admin::Peer;
 using nlohmann::json;
-
-constexpr std::uint32_t kSlice = 16384;
-constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
-
-const char* source_text(LearnedSource source) {
-    switch (source) {
-        case LearnedSource::kArp: return "arp";
-        case LearnedSource::kNd: return "nd";
-        case LearnedSource::kDhcp: return "dhcp";
-        default: return "data";
-    }
-}
 
 std::string port_subject(const std::string& port) { return "port " + port; }
 
@@ -49,12 +36,6 @@ LearnedKey as_pending(LearnedKey key) {
 
 }  // namespace
 
-Status SpoofGuardService::check_port(const std::string& port) const {
-    const PortIndex index = config_.registries().ports.find(port);
-    if (index != kNoPort && dataplane_.snapshot().port(index) != nullptr) { return Ok{}; }
-    return Error{Errc::kNotFound, port_subject(port) + " does not exist", port_subject(port)};
-}
-
 // A refused frame says more of an address than the lease that it was given.
 void SpoofGuardService::add_row(const LearnedRow& row, const std::string& port, Rows& rows) const {
     const bool is_lease =
@@ -73,15 +54,12 @@ void SpoofGuardService::add_row(const LearnedRow& row, const std::string& port, 
 boost::asio::awaitable<Result<SpoofGuardService::Rows>> SpoofGuardService::collect(
     std::string port) {
     if (!port.empty()) {
-        if (Status known = check_port(port); !known) { co_return known.error(); }
+        const auto known = find_port(config_.registries().ports, dataplane_.snapshot(), port);
+        if (!known) { co_return known.error(); }
     }
     Rows rows;
-    const LearnedTable& table = dataplane_.learned();
-    for (std::uint32_t at = 0; at < table.used_count(); at += kSlice) {
-        table.for_each(at, kSlice, worker_now_ns(),
-                       [&](const LearnedRow& row) { add_row(row, port, rows); });
-        co_await wait_until([first = true]() mutable { return !std::exchange(first, false); });
-    }
+    const auto add = [&](const LearnedRow& row) { add_row(row, port, rows); };
+    co_await for_each_learned(dataplane_.learned(), add);
     co_return rows;
 }
 
@@ -94,13 +72,12 @@ json SpoofGuardService::row_json(const LearnedRow& row) const {
              {"ip", to_string(row.key.ip_address())},
              {"mac", to_string(row.value.mac)},
              {"vlan", nullptr},
-             {"source", source_text(row.value.source)},
+             {"source", source_text(row.value.source, "data")},
              {"count", row.key.kind == LearnedKind::kPending ? row.value.detail : 0U},
              {"first_seen_s", ago(row.value.first_seen_ns)},
              {"last_seen_s", ago(row.value.last_seen_ns)}};
-    for (const datapath::Domain& domain : dataplane_.snapshot().domains) {
-        if (domain.id == row.key.domain) { out["vlan"] = domain.vlan; }
-    }
+    const datapath::Domain* domain = domain_of(dataplane_.snapshot(), row.key.domain);
+    if (domain != nullptr) { out["vlan"] = domain->vlan; }
     return out;
 }
 

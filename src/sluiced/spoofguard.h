@@ -38,7 +38,6 @@ public:
 private:
     using Rows = std::map<std::tuple<std::string, IpAddr, std::uint32_t>, LearnedRow>;
 
-    [[nodiscard]] Status check_port(const std::string& port) const;
     /// Everything that waits or was rejected, of one port or of all, by port, address and domain.
     [[nodiscard]] boost::asio::awaitable<Result<Rows>> collect(std::string port);
     void add_row(const LearnedRow& row, const std::string& port, Rows& rows) const;

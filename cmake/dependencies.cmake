@@ -26,13 +26,15 @@ list(APPEND SLUICE_DPDK_LINK "-Wl,--end-group")
 # call is added to the list above.
 set(SLUICE_UPLINK_DRIVERS net_af_packet net_af_xdp)
 set(SLUICE_PCI_DRIVERS net_e1000 net_ena net_i40e net_iavf net_ice net_igc net_ixgbe net_vmxnet3)
-set(SLUICE_DPDK_WHOLE bus_vdev ${SLUICE_UPLINK_DRIVERS} bus_pci ${SLUICE_PCI_DRIVERS})
+set(SLUICE_CRYPTO_DRIVERS crypto_ipsec_mb)
+set(SLUICE_DPDK_WHOLE bus_vdev ${SLUICE_CRYPTO_DRIVERS} ${SLUICE_UPLINK_DRIVERS} bus_pci ${SLUICE_PCI_DRIVERS})
 set(SLUICE_DPDK_WHOLE_LINK "")
 foreach(library ${SLUICE_DPDK_WHOLE})
   find_library(DPDK_STATIC_${library} librte_${library}.a HINTS ${DPDK_LIBDIR} REQUIRED)
   list(APPEND SLUICE_DPDK_WHOLE_LINK ${DPDK_STATIC_${library}})
 endforeach()
 pkg_check_modules(XDP REQUIRED libxdp libbpf)
+find_library(IPSEC_MB IPSec_MB REQUIRED)  # What crypto_ipsec_mb calls.
 find_library(DPDK_STATIC_mempool_ring librte_mempool_ring.a HINTS ${DPDK_LIBDIR} REQUIRED)
 
 add_library(sluice_dpdk INTERFACE)
@@ -41,7 +43,7 @@ target_include_directories(sluice_dpdk SYSTEM INTERFACE ${DPDK_INCLUDE_DIRS})
 target_compile_options(sluice_dpdk INTERFACE "SHELL:-include rte_config.h" -march=${SLUICE_CPU})
 target_link_libraries(sluice_dpdk INTERFACE -Wl,--whole-archive ${DPDK_STATIC_mempool_ring}
                       ${SLUICE_DPDK_WHOLE_LINK} -Wl,--no-whole-archive
-                      ${SLUICE_DPDK_LINK} ${XDP_LINK_LIBRARIES} numa bsd dl m Threads::Threads)
+                      ${SLUICE_DPDK_LINK} ${XDP_LINK_LIBRARIES} ${IPSEC_MB} numa bsd dl m Threads::Threads)
 target_compile_definitions(sluice_dpdk INTERFACE ALLOW_EXPERIMENTAL_API)
 
 add_library(sluice_systemd INTERFACE)

@@ -61,8 +61,12 @@ install(FILES ${packaging}/debian/copyright ${generated}/changelog.gz ${generate
 install(FILES ${packaging}/debian/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME sluice)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${doc} FILES_MATCHING PATTERN "*.md" PATTERN "adr" EXCLUDE
         PATTERN "examples" EXCLUDE)
+install(FILES ${CMAKE_SOURCE_DIR}/include/sluice_service.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples/dns-filter DESTINATION ${doc}/examples)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/examples/ DESTINATION ${doc}/examples)
 install(FILES ${packaging}/grafana/sluice.json DESTINATION ${doc}/examples/grafana)
+install(DIRECTORY ${packaging}/fleet/ DESTINATION ${doc}/examples/fleet)
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/controller-agent/schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/sluice)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME sluice)
@@ -88,7 +92,7 @@ set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers, systemd | systemd-standalone-tmpfiles, passwd")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS logrotate)
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "qemu-system-x86, libvirt-daemon-system, prometheus")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "openvswitch-common, qemu-system-x86, libvirt-daemon-system, prometheus")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${packaging}/debian/postinst ${packaging}/debian/prerm
     ${packaging}/debian/postrm ${packaging}/debian/conffiles)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

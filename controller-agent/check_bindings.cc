@@ -10,6 +10,8 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "controller-agent/check_addresses.h"
+#include "sluice/model/segment.h"
 #include "sluice/net/address_text.h"
 
 namespace sluice::agent {
@@ -17,6 +19,7 @@ namespace {
 
 using model::Binding;
 using model::PortGroup;
+using model::Segment;
 
 bool is_in_trunk(const model::Vlan& vlan, std::uint16_t id) {
     return std::any_of(vlan.ranges.begin(), vlan.ranges.end(), [id](const model::VlanRange& range) {
@@ -45,13 +48,11 @@ void check_vlan(const Binding& binding, const PortGroup& group, Fault& fault) {
 
 void check_addresses(const Binding& binding, Fault& fault) {
     const std::string object = "binding " + binding.name;
-    if (binding.mac.is_group() || binding.mac.is_zero()) {
+    if (!is_unicast(binding.mac)) {
         fault.refuse(Errc::kInvalid, object,
                      "mac " + to_string(binding.mac) + " is not a unicast address");
     }
-    const unsigned top = binding.ip.is_v4() ? binding.ip.bytes[12] : binding.ip.bytes[0];
-    const bool is_multicast = binding.ip.is_v4() ? top >= 224 : top == 0xff;
-    if (is_multicast || binding.ip.bytes == IpAddr{}.bytes) {
+    if (!is_unicast(binding.ip)) {
         fault.refuse(Errc::kInvalid, object,
                      "ip " + to_string(binding.ip) + " is not a unicast address");
     }
@@ -62,7 +63,7 @@ void check_addresses(const Binding& binding, Fault& fault) {
 void check_bindings(const model::Document& document, Fault& fault) {
     std::unordered_map<std::string_view, const PortGroup*> groups;
     for (const PortGroup& group : document.port_groups) { groups.emplace(group.name, &group); }
-    std::map<std::tuple<std::string_view, std::uint16_t, IpAddr>, const Binding*> taken;
+    std::map<std::tuple<std::string_view, Segment, IpAddr>, const Binding*> taken;
     for (const Binding& binding : document.bindings) {
         if (fault.any()) { return; }
         const auto group = groups.find(binding.port_group);
@@ -74,9 +75,9 @@ void check_bindings(const model::Document& document, Fault& fault) {
         }
         check_vlan(binding, *group->second, fault);
         check_addresses(binding, fault);
-        const std::uint16_t vlan = model::vlan_of(binding, *group->second);
+        const Segment segment = model::segment_of(binding, *group->second);
         const auto [other, is_new] =
-            taken.try_emplace({group->second->switch_name, vlan, binding.ip}, &binding);
+            taken.try_emplace({group->second->switch_name, segment, binding.ip}, &binding);
         if (!is_new) {
             fault.refuse(Errc::kExists, "binding " + binding.name,
                          "ip " + to_string(binding.ip) + " is bound by binding " +

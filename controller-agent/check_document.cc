@@ -15,10 +15,16 @@
 #include <utility>
 #include <vector>
 
+#include "controller-agent/check_addresses.h"
 #include "controller-agent/check_bindings.h"
+#include "controller-agent/check_overlay.h"
+#include "controller-agent/check_routers.h"
+#include "controller-agent/check_services.h"
+#include "controller-agent/check_uplinks.h"
 #include "controller-agent/json_fields.h"
 #include "sluice/base/limits.h"
 #include "sluice/model/resolve.h"
+#include "sluice/model/segment.h"
 #include "sluice/net/address_text.h"
 
 namespace sluice::agent {
@@ -55,14 +61,24 @@ public:
 
     Status run() {
         index_names();
-        check_uplinks();
-        check_switches();
+        const NameOwner owner_of = [this](const std::string& name) {
+            const auto at = names_.find(name);
+            return at == names_.end() ? std::string() : object_name(at->second, name);
+        };
+        check_uplinks(document_, owner_of, fault_);
         check_port_groups();
+        if (!fault_.any()) { check_teaming(document_, fault_); }
         check_ports();
         check_macs();
         check_acls();
         check_dfw();
+        check_service_rules();
+        check_encryption_rules();
         check_bindings(document_, fault_);
+        check_overlay(document_, owner_of, fault_);
+        check_routers(document_, fault_);
+        check_services(document_, fault_);
+        check_encryption(document_, fault_);
         if (!fault_.any()) { check_counting_rules(); }
         if (fault_.any()) { return fault_.error(); }
         return Ok{};
@@ -102,67 +118,6 @@ private:
         }
     }
 
-    void check_uplinks() {
-        std::map<std::string_view, std::string> devices;
-        std::map<std::string_view, std::string> interfaces;
-        const auto once = [&](auto& taken, std::string_view what, const std::string& object,
-                              const std::string& uplink, const char* noun) {
-            const auto [other, added] = taken.try_emplace(what, uplink);
-            if (!added) {
-                fault_.refuse(Errc::kExists, object,
-                              std::string(noun) + " " + shown(what) + " is used by uplink " +
-                                  other->second + " too");
-            }
-        };
-        for (const model::Uplink& uplink : document_.uplinks) {
-            const std::string object = "uplink " + uplink.name;
-            uplinks_.emplace(uplink.name, "");
-            if (names_.contains(uplink.name)) {
-                fault_.refuse(Errc::kExists, object,
-                              "the name " + quoted(uplink.name) + " is taken by " +
-                                  object_name(names_.at(uplink.name), uplink.name));
-            }
-            if (!is_device(uplink.device)) {
-                fault_.refuse(Errc::kInvalid, object,
-                              "device " + quoted(uplink.device) +
-                                  " is not a DPDK device like \"net_af_packet0,iface=eth1\"");
-            }
-            once(devices, model::device_name(uplink.device), object, uplink.name, "device");
-            const std::string_view interface = model::device_interface(uplink.device);
-            if (!interface.empty()) { once(interfaces, interface, object, uplink.name, "iface"); }
-        }
-    }
-
-    /// Printable, without blanks, begins with a name.
-    static bool is_device(const std::string& text) {
-        return !text.empty() && text.front() != ',' && text.size() <= kDeviceStringMax &&
-               std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
-    }
-
-    void check_switches() {
-        for (const model::Switch& each : document_.switches) {
-            const std::string object = "switch " + each.name;
-            if (each.uplinks.size() > 1) {
-                fault_.refuse(Errc::kUnsupported, object,
-                              "more than one uplink is not supported yet");
-            }
-            for (const std::string& name : each.uplinks) {
-                const auto found = uplinks_.find(name);
-                if (found == uplinks_.end()) {
-                    fault_.refuse(Errc::kInvalid, object,
-                                  "uplinks holds " + quoted(name) + ", which does not exist");
-                    return;
-                }
-                if (!found->second.empty()) {
-                    fault_.refuse(Errc::kUnsupported, object,
-                                  "uplink " + name + " belongs to switch " + found->second +
-                                      " too, an uplink of two switches is not supported yet");
-                }
-                found->second = each.name;
-            }
-        }
-    }
-
     void check_port_groups() {
         for (const PortGroup& group : document_.port_groups) {
             groups_.emplace(group.name, &group);
@@ -177,7 +132,9 @@ private:
         for (const Port& port : document_.ports) {
             if (fault_.any()) { return; }
             const std::string object = object_name(Noun::kPort, port.name);
-            if (!groups_.contains(port.port_group)) {
+            const bool has_no_group =  // A leg needs none.
+                port.kind == model::PortKind::kService && port.port_group.empty();
+            if (!has_no_group && !groups_.contains(port.port_group)) {
                 fault_.refuse(Errc::kInvalid, object,
                               "port_group " + quoted(port.port_group) + " does not exist");
             }
@@ -268,9 +225,7 @@ private:
             if (i > 0 && ips[i] == ips[i - 1]) {
                 fault_.refuse(Errc::kExists, object, key + " holds " + text + " twice");
             }
-            const unsigned top = ips[i].is_v4() ? ips[i].bytes[12] : ips[i].bytes[0];
-            const bool multicast = ips[i].is_v4() ? top >= 224 : top == 0xff;
-            if (multicast || ips[i].bytes == IpAddr{}.bytes) {
+            if (!is_unicast(ips[i])) {
                 fault_.refuse(Errc::kInvalid, object,
                               key + " holds " + text + ", which is not a unicast address");
             }
@@ -284,12 +239,16 @@ private:
         return {VlanRange{vlan.id, vlan.id}};
     }
 
-    static std::optional<unsigned> shared_vlan(const std::vector<VlanRange>& a,
-                                               const std::vector<VlanRange>& b) {
-        for (const VlanRange& x : a) {
-            for (const VlanRange& y : b) {
-                const unsigned first = std::max(x.first, y.first);
-                if (first <= std::min(x.last, y.last)) { return first; }
+    /// A domain that both ports are in.
+    [[nodiscard]] std::optional<model::Segment> shared_segment(const Port& a, const Port& b) const {
+        const PortGroup& group = *groups_.at(a.port_group);
+        const PortGroup& other = *groups_.at(b.port_group);
+        if (group.vni != other.vni) { return std::nullopt; }
+        if (group.vni != 0) { return model::Segment{group.vni, 0}; }
+        for (const VlanRange& x : vlans_of(a, group)) {
+            for (const VlanRange& y : vlans_of(b, other)) {
+                const std::uint16_t first = std::max(x.first, y.first);
+                if (first <= std::min(x.last, y.last)) { return model::Segment{0, first}; }
             }
         }
         return std::nullopt;
@@ -299,14 +258,15 @@ private:
         std::map<std::pair<std::string_view, MacAddr>, std::vector<const Port*>> owners;
         for (const Port& port : document_.ports) {
             if (fault_.any()) { return; }
+            if (port.kind == model::PortKind::kService) { continue; }  // Nothing is switched to it.
             const PortGroup& group = *groups_.at(port.port_group);
             auto& others = owners[{group.switch_name, port.mac}];
             for (const Port* other : others) {
-                const auto vlan = shared_vlan(vlans_of(port, group),
-                                              vlans_of(*other, *groups_.at(other->port_group)));
-                if (!vlan) { continue; }
+                const auto segment = shared_segment(port, *other);
+                if (!segment) { continue; }
+                const bool is_untagged = *segment == model::Segment{};
                 const std::string where =
-                    *vlan == 0 ? "untagged" : "in VLAN " + std::to_string(*vlan);
+                    is_untagged ? "untagged" : "in " + model::to_text(*segment);
                 fault_.refuse(Errc::kExists, object_name(Noun::kPort, port.name),
                               "mac " + to_string(port.mac) + " is used by port " + other->name +
                                   " too, " + where + " on switch " + group.switch_name);
@@ -447,6 +407,30 @@ private:
         check_targets("dfw", "exclude", document_.dfw.exclude);
     }
 
+    /// The names in a rule of services or encryption.
+    template <typename Rule>
+    void check_names(const std::string& object, const Rule& rule) {
+        check_matches(object, "source", rule.source);
+        check_matches(object, "destination", rule.destination);
+        check_targets(object, "applied_to", rule.applied_to);
+    }
+
+    void check_service_rules() {
+        for (const model::ServiceChain& chain : document_.service_chains) {
+            for (const model::ServiceRule& rule : chain.rules) {
+                if (fault_.any()) { return; }
+                check_names("service_chain " + chain.name + " rule " + rule.name, rule);
+            }
+        }
+    }
+
+    void check_encryption_rules() {
+        for (const model::EncryptionRule& rule : document_.encryption.rules) {
+            if (fault_.any()) { return; }
+            check_names("encryption rule " + rule.name, rule);
+        }
+    }
+
     void check_rule(const std::string& object, const model::Rule& rule) {
         check_matches(object, "source", rule.source);
         check_matches(object, "destination", rule.destination);
@@ -462,7 +446,6 @@ private:
     std::unordered_set<std::string> switches_;
     std::unordered_map<std::string, const PortGroup*> groups_;
     std::unordered_map<std::string, std::string> sockets_;
-    std::unordered_map<std::string, std::string> uplinks_;  // To the switch that has it.
     std::map<std::pair<std::string, std::string>, std::string> interfaces_;
     std::size_t rules_ = 0;
 };

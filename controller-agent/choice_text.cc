@@ -75,4 +75,94 @@ const char* to_text(model::Alg alg) {
     return "none";
 }
 
+const char* to_text(model::Replication replication) {
+    switch (replication) {
+        case model::Replication::kUnicast: return "unicast";
+        case model::Replication::kHeadEnd: return "head_end";
+        case model::Replication::kServiceNode: return "service_node";
+        case model::Replication::kHybrid: return "hybrid";
+        case model::Replication::kMulticast: return "multicast";
+    }
+    return "unicast";
+}
+
+const char* to_text(model::TeamingPolicy policy) {
+    switch (policy) {
+        case model::TeamingPolicy::kPortId: return "port_id";
+        case model::TeamingPolicy::kSourceMac: return "src_mac";
+        case model::TeamingPolicy::kIpHash: return "ip_hash";
+        case model::TeamingPolicy::kLoad: return "load";
+        case model::TeamingPolicy::kExplicit: return "explicit";
+    }
+    return "port_id";
+}
+
+const char* to_text(model::FailureDetection detection) {
+    switch (detection) {
+        case model::FailureDetection::kLink: return "link";
+        case model::FailureDetection::kProbe: return "probe";
+    }
+    return "link";
+}
+
+const char* to_text(model::Lacp lacp) {
+    switch (lacp) {
+        case model::Lacp::kOff: return "off";
+        case model::Lacp::kActive: return "active";
+        case model::Lacp::kPassive: return "passive";
+    }
+    return "off";
+}
+
+const char* to_text(model::ServiceAction action) {
+    switch (action) {
+        case model::ServiceAction::kRedirect: return "redirect";
+        case model::ServiceAction::kBypass: return "bypass";
+    }
+    return "redirect";
+}
+
+const char* to_text(model::Initiator initiator) {
+    switch (initiator) {
+        case model::Initiator::kBoth: return "both";
+        case model::Initiator::kIn: return "in";
+        case model::Initiator::kOut: return "out";
+    }
+    return "both";
+}
+
+const char* to_text(model::OnFailure on_failure) {
+    switch (on_failure) {
+        case model::OnFailure::kOpen: return "open";
+        case model::OnFailure::kClosed: return "closed";
+    }
+    return "open";
+}
+
+const char* to_text(model::Encapsulation encapsulation) {
+    switch (encapsulation) {
+        case model::Encapsulation::kPlain: return "plain";
+        case model::Encapsulation::kNsh: return "nsh";
+    }
+    return "plain";
+}
+
+const char* to_text(model::KeyAlgorithm algorithm) {
+    switch (algorithm) {
+        case model::KeyAlgorithm::kAes128Gcm: return "aes-128-gcm";
+        case model::KeyAlgorithm::kAes256Gcm: return "aes-256-gcm";
+        case model::KeyAlgorithm::kAes128Gmac: return "aes-128-gmac";
+    }
+    return "aes-128-gcm";
+}
+
+const char* to_text(model::EncryptionAction action) {
+    switch (action) {
+        case model::EncryptionAction::kEncrypt: return "encrypt";
+        case model::EncryptionAction::kIntegrity: return "integrity";
+        case model::EncryptionAction::kClear: return "clear";
+    }
+    return "encrypt";
+}
+
 }  // namespace sluice::agent

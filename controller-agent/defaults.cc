@@ -3,6 +3,8 @@
 // test.
 #include "controller-agent/defaults.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <string_view>
 
@@ -17,7 +19,8 @@ const Meanings& network_meanings() {
     static const Meanings kMeanings{
         {"host.name", "name of this hypervisor"},
         {"uplinks[].device", "DPDK's device string, needed"},
-        {"switches[].uplinks", "the uplink that carries the switch's VLANs, one at most"},
+        {"switches[].uplinks",
+         "what carries the switch's VLANs and VTEPs; an uplink has one switch"},
         {"switches[].mtu", "bytes of layer 3 in the largest frame"},
         {"switches[].multicast.snooping",
          "while a querier is heard, groups reach only ports that asked for them (IGMP, MLD)"},
@@ -27,6 +30,7 @@ const Meanings& network_meanings() {
         {"switches[].multicast.querier.interval_s", "seconds between its questions"},
         {"port_groups[].switch", "the only switch, if there is one only"},
         {"port_groups[].arp_suppression", "known ARP and ND questions are answered by the switch"},
+        {"port_groups[].addresses", "the same of a port group, as groups[].addresses"},
         {"port_groups[].vlan.mode", "none, access or trunk"},
         {"port_groups[].vlan.id", "VLAN of an access group, 1..4094"},
         {"port_groups[].vlan.ranges", "VLANs that a trunk passes"},
@@ -56,7 +60,8 @@ const Meanings& network_meanings() {
         {"port_groups[].limits.broadcast_pps", "broadcasts per second from a vNIC, 0 = no limit"},
         {"port_groups[].limits.multicast_pps", "multicasts per second from a vNIC, 0 = no limit"},
         {"port_groups[].limits.flows", "flow-table entries of a vNIC, 0 = no limit"},
-        {"ports[].port_group", "the only port group, if there is one only"},
+        {"ports[].port_group",
+         "the only port group, if there is one only; kind service: none, its frames are tagged"},
         {"ports[].kind", "vhost, kernel or service"},
         {"ports[].socket", "vhost-user socket"},
         {"ports[].socket_mode", "client: QEMU listens; server: the switch listens"},
@@ -73,6 +78,56 @@ const Meanings& network_meanings() {
     return kMeanings;
 }
 
+const Meanings& fabric_meanings() {
+    static const Meanings kMeanings{
+        {"vteps[].ip", "its address on the underlay, with the subnet's length; needed"},
+        {"vteps[].mac", "its own; locally administered, always the same for a host and a name"},
+        {"vteps[].gateway", "in the subnet; towards remote VTEPs of other subnets"},
+        {"vteps[].uplink", "the only uplink, if there is one only"},
+        {"vteps[].vlan", "tag of its frames on the underlay, 0 = none"},
+        {"vteps[].mtu",
+         "bytes of layer 3 that the underlay carries; VXLAN takes 50 (IPv6: 70) of them"},
+        {"vteps[].udp_port", "destination port of VXLAN, on both sides"},
+        {"switches[].remote_vteps", "VTEPs of other hosts: who may send, and gets copies for all"},
+        {"switches[].bfd.enabled", "remote VTEPs are watched by BFD"},
+        {"switches[].bfd.interval_ms", "milliseconds between its packets, each way"},
+        {"switches[].bfd.multiplier", "so many missed in a row: the remote VTEP is down"},
+        {"switches[].teaming.policy",
+         "which uplink a vNIC's frames take: port_id, src_mac, ip_hash, load or explicit"},
+        {"switches[].teaming.active", "uplinks in use, in order; none = all but `standby`"},
+        {"switches[].teaming.standby", "uplinks that stand in for failed ones, in order"},
+        {"switches[].teaming.failback", "an active uplink that recovered is used again"},
+        {"switches[].teaming.failback_hold_s", "seconds that it must have worked before"},
+        {"switches[].teaming.failure_detection",
+         "link: carrier; probe: beacons between the host's uplinks, too"},
+        {"switches[].teaming.lacp",
+         "off, active or passive: the active uplinks are one link; needs policy ip_hash"},
+        {"port_groups[].vni", "VXLAN network of the group, 1..16777215, in place of VLANs"},
+        {"port_groups[].replication",
+         "frames for all to other hosts: unicast, hybrid, multicast, head_end or service_node; "
+         "with a "
+         "vni only"},
+        {"port_groups[].flood_vteps",
+         "of head_end: each gets a copy; of service_node: one that works does"},
+        {"port_groups[].multicast_group", "of the underlay; hybrid and multicast need one"},
+        {"port_groups[].teaming", "in place of the switch's, whole; without lacp"},
+        {"bindings[].vtep", "of a group with a vni: the remote VTEP behind which it is"},
+        {"routers[].mac", "of its interfaces towards vNICs, the same on every host"},
+        {"routers[].interfaces", "one a network"},
+        {"routers[].routes", "static ones, each prefix once"},
+        {"routers[].interfaces[].port_group",
+         "the only port group, if there is one only; no trunk"},
+        {"routers[].interfaces[].addresses",
+         "with the lengths of their subnets, which don't overlap"},
+        {"routers[].interfaces[].dhcp_relay",
+         "DHCPv4 servers that get what clients ask; none = no relay"},
+        {"routers[].routes[].prefix", "destinations, without host bits; needed"},
+        {"routers[].routes[].next_hops", "on connected subnets; several share the traffic"},
+        {"routers[].routes[].blackhole", "drops; then there are no next hops"},
+    };
+    return kMeanings;
+}
+
 const Meanings& policy_meanings() {
     static const Meanings kMeanings{
         {"bindings[].port_group", "the only port group, if there is one only"},
@@ -81,6 +136,8 @@ const Meanings& policy_meanings() {
         {"bindings[].vlan", "of a trunk group: the VLAN"},
         {"address_sets[].members", "addresses and prefixes; none = matches nothing"},
         {"groups[].tags", "tags that a member carries; none = no member"},
+        {"groups[].addresses",
+         "of members on other hosts, for rules that name the group; no part of applied_to"},
         {"acls[].applied_to", "groups, port groups, ports"},
         {"acls[].rules", "in order, first match wins; without a match: permit"},
         {"acls[].rules[].action", "permit, deny, or count: counts and goes on to the next rule"},
@@ -129,8 +186,57 @@ const Meanings& policy_meanings() {
     return kMeanings;
 }
 
+const Meanings& service_meanings() {
+    static const Meanings kMeanings{
+        {"service_chains[].rules", "of each slot in order, first match wins; else direct"},
+        {"service_chains[].rules[].action", "redirect or bypass"},
+        {"service_chains[].rules[].initiator",
+         "both, in or out: who opened the connection, seen from the VM; out did itself"},
+        {"service_chains[].rules[].source", "of the packet that opens: addresses, prefixes, names"},
+        {"service_chains[].rules[].destination",
+         "of the packet that opens: addresses, prefixes, names"},
+        {"service_chains[].rules[].services", "of the packet that opens: protocols and ports"},
+        {"service_chains[].rules[].applied_to", "groups, port groups, ports"},
+        {"service_chains[].rules[].slot", "4..12: where in the vNIC's chain"},
+        {"service_chains[].rules[].on_failure",
+         "while no instance works: open goes on without it, closed drops"},
+        {"service_chains[].rules[].instances", "redirect needs at least one"},
+        {"service_chains[].rules[].instances[].in",
+         "port of kind service: what leaves the VM goes out by it; or vtep, or module"},
+        {"service_chains[].rules[].instances[].out", "its other leg; none = one leg"},
+        {"service_chains[].rules[].instances[].weight",
+         "share of new connections, 0..1000; 0 = draining"},
+        {"service_chains[].rules[].instances[].encapsulation",
+         "plain (a VLAN tag a layer-2 domain) or nsh"},
+        {"service_chains[].rules[].instances[].vtep", "the remote VTEP behind which it is"},
+        {"service_chains[].rules[].instances[].vni",
+         "network by which hosts hand it frames; with vtep it is needed"},
+        {"service_chains[].rules[].instances[].path", "NSH service path, 1..16777215"},
+        {"service_chains[].rules[].instances[].module", "name of an in-process service"},
+        {"encryption.key_policies", "who seals with what"},
+        {"encryption.rules", "in order, first match wins, either way round; else clear"},
+        {"encryption.key_policies[].algorithm",
+         "aes-128-gcm, aes-256-gcm or aes-128-gmac (integrity only)"},
+        {"encryption.key_policies[].rotate_s", "seconds of an epoch, each with keys of its own"},
+        {"encryption.key_policies[].key_file", "absolute path of a group key; or keys"},
+        {"encryption.key_policies[].id", "1..63, what packets name it by"},
+        {"encryption.key_policies[].keys",
+         "group keys sealed to hosts: epoch from which on, hosts by public key"},
+        {"encryption.rules[].action", "encrypt, integrity or clear"},
+        {"encryption.rules[].required",
+         "plaintext neither leaves nor enters; of action clear: false"},
+        {"encryption.rules[].key_policy", "needed but for action clear"},
+        {"encryption.rules[].source", "addresses, prefixes, names"},
+        {"encryption.rules[].destination", "addresses, prefixes, names"},
+        {"encryption.rules[].services", "protocols and ports"},
+        {"encryption.rules[].applied_to", "groups, port groups, ports"},
+    };
+    return kMeanings;
+}
+
 std::string meaning_of(const std::string& key) {
-    for (const Meanings* meanings : {&network_meanings(), &policy_meanings()}) {
+    for (const Meanings* meanings :
+         {&network_meanings(), &fabric_meanings(), &policy_meanings(), &service_meanings()}) {
         const auto found = meanings->find(key);
         if (found != meanings->end()) { return std::string(found->second); }
     }
@@ -162,14 +268,25 @@ public:
 private:
     /// Defaults that depend on other parts of the document.
     static std::string computed(const std::string& key, const Json& value) {
-        if (key == "ports[].mac") { return "from the name"; }
-        if (key == "bindings[].mac" || key == "bindings[].ip") { return "none, needed"; }
-        if (key == "bindings[].port_group") { return "see right"; }
-        if (key == "ports[].interface") { return "the port's name"; }
-        if (key == "uplinks[].device") { return "none"; }
-        if (key == "ports[].socket") { return model::default_socket("NAME"); }
-        if (key == "port_groups[].switch" || key == "ports[].port_group") { return "see right"; }
-        return value.dump();
+        static const std::map<std::string_view, std::string> kComputed{
+            {"ports[].mac", "from the name"},
+            {"vteps[].mac", "from the names"},
+            {"vteps[].ip", "none, needed"},
+            {"routers[].routes[].prefix", "none, needed"},
+            {"bindings[].mac", "none, needed"},
+            {"bindings[].ip", "none, needed"},
+            {"ports[].interface", "the port's name"},
+            {"uplinks[].device", "none"},
+            {"ports[].socket", model::default_socket("NAME")},
+        };
+        constexpr std::array<std::string_view, 5> kOnlyOne{
+            "bindings[].port_group", "port_groups[].switch", "ports[].port_group", "vteps[].uplink",
+            "routers[].interfaces[].port_group"};
+        if (std::find(kOnlyOne.begin(), kOnlyOne.end(), key) != kOnlyOne.end()) {
+            return "see right";
+        }
+        const auto found = kComputed.find(key);
+        return found == kComputed.end() ? value.dump() : found->second;
     }
 
     void add_vlan(const std::string& prefix) {
@@ -187,8 +304,13 @@ std::vector<DefaultRow> defaults() {
     Table table;
     table.add_object("host", to_json_value(model::Host{}, Detail::kAll));
     table.add_object("uplinks[]", to_json_value(model::Uplink{}, Detail::kAll));
+    table.add_object("vteps[]", to_json_value(model::Vtep{}, Detail::kAll));
+    table.add("vteps[].gateway", "none");
     table.add_object("switches[]", to_json_value(model::Switch{}, Detail::kAll));
     table.add_object("port_groups[]", to_json_value(model::PortGroup{}, Detail::kAll));
+    table.add("port_groups[].vni", "none");
+    table.add("port_groups[].multicast_group", "none");
+    table.add("port_groups[].teaming", "the switch's");
     table.add_object("ports[]", to_json_value(model::Port{}, Detail::kAll));
     table.add_object("address_sets[]", to_json_value(model::AddressSet{}, Detail::kAll));
     table.add_object("groups[]", to_json_value(model::Group{}, Detail::kAll));
@@ -196,9 +318,25 @@ std::vector<DefaultRow> defaults() {
     table.add_object("acls[].rules[]", to_json_value(model::AclRule{}, Detail::kAll));
     table.add_object("bindings[]", to_json_value(model::Binding{}, Detail::kAll));
     table.add("bindings[].vlan", "none, a trunk needs one");
+    table.add("bindings[].vtep", "none");
+    table.add_object("routers[]", to_json_value(model::Router{}, Detail::kAll));
+    table.add_object("routers[].interfaces[]",
+                     to_json_value(model::RouterInterface{}, Detail::kAll));
+    table.add_object("routers[].routes[]", to_json_value(model::Route{}, Detail::kAll));
     table.add_object("dfw", to_json_value(model::Dfw{}, Detail::kAll));
     table.add_object("dfw.sections[]", to_json_value(model::Section{}, Detail::kAll));
     table.add_object("dfw.sections[].rules[]", to_json_value(model::Rule{}, Detail::kAll));
+    table.add_object("service_chains[]", to_json_value(model::ServiceChain{}, Detail::kAll));
+    table.add_object("service_chains[].rules[]", to_json_value(model::ServiceRule{}, Detail::kAll));
+    table.add_object("service_chains[].rules[].instances[]",
+                     to_json_value(model::ServiceInstance{}, Detail::kAll));
+    table.add("service_chains[].rules[].instances[].vtep", "none");
+    table.add("service_chains[].rules[].instances[].vni", "none");
+    table.add("service_chains[].rules[].instances[].path", "from the name");
+    table.add_object("encryption", to_json_value(model::Encryption{}, Detail::kAll));
+    table.add_object("encryption.key_policies[]", to_json_value(model::KeyPolicy{}, Detail::kAll));
+    table.add("encryption.key_policies[].id", "from the name");
+    table.add_object("encryption.rules[]", to_json_value(model::EncryptionRule{}, Detail::kAll));
     return std::move(table).take();
 }
 

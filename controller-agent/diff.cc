@@ -8,57 +8,18 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "controller-agent/json_difference.h"
 #include "controller-agent/write_json.h"
 
 namespace sluice::agent {
 namespace {
-
-constexpr std::size_t kListShownMax = 8;  // Items of a list that a change repeats.
-
-std::string value_text(const Json* value) {
-    if (value == nullptr) { return "none"; }
-    if (value->is_array() && value->size() > kListShownMax) {
-        return std::to_string(value->size()) + " items";
-    }
-    return value->is_string() ? value->get<std::string>() : value->dump();
-}
-
-const Json* member(const Json* object, const std::string& key) {
-    if (object == nullptr || !object->is_object()) { return nullptr; }
-    const auto found = object->find(key);
-    return found == object->end() ? nullptr : &*found;
-}
-
-/// Appends "PATH: OLD -> NEW" for every leaf that differs.
-void compare(const std::string& path, const Json* after, const Json* before,
-             std::vector<std::string>& out) {
-    const bool deep =
-        (after == nullptr || after->is_object()) && (before == nullptr || before->is_object());
-    if (!deep) {
-        if (after != nullptr && before != nullptr && *after == *before) { return; }
-        std::string text = path + ": " + value_text(before) + " -> " + value_text(after);
-        if (value_text(before) == value_text(after)) { text = path + ": other items"; }
-        out.push_back(std::move(text));
-        return;
-    }
-    const std::string prefix = path.empty() ? "" : path + ".";
-    if (after != nullptr) {
-        for (const auto& [key, value] : after->items()) {
-            compare(prefix + key, &value, member(before, key), out);
-        }
-    }
-    if (before == nullptr) { return; }
-    for (const auto& [key, value] : before->items()) {
-        if (member(after, key) == nullptr) { compare(prefix + key, nullptr, &value, out); }
-    }
-}
 
 template <typename T>
 std::vector<std::string> fields_of(const T& after, const T& before) {
     std::vector<std::string> fields;
     const Json new_json = to_json_value(after, Detail::kAll);
     const Json old_json = to_json_value(before, Detail::kAll);
-    compare("", &new_json, &old_json, fields);
+    tell_difference("", &new_json, &old_json, fields);
     return fields;
 }
 
@@ -143,8 +104,9 @@ model::Section without_rules(const model::Section& item) {
     return {item.name, item.stateful, item.tcp_strict, {}};
 }
 model::Acl without_rules(const model::Acl& item) { return {item.name, item.applied_to, {}}; }
+model::ServiceChain without_rules(const model::ServiceChain& item) { return {item.name, {}}; }
 
-/// ACLs and sections: the object itself, then its rules one by one.
+/// ACLs, sections and service chains: the object itself, then its rules one by one.
 template <typename T>
 void diff_with_rules(const std::string& kind, const std::string& rule_kind,
                      const std::vector<T>& after, const std::vector<T>& before,
@@ -181,6 +143,45 @@ void diff_dfw(const model::Dfw& after, const model::Dfw& before, std::vector<Cha
     diff_with_rules("section", "rule", after.sections, before.sections, out);
 }
 
+void diff_encryption(const model::Encryption& after, const model::Encryption& before,
+                     std::vector<Change>& out) {
+    if (reordered(after.rules, before.rules)) {
+        out.push_back({ChangeOp::kModify, "encryption", "", {"order of rules"}});
+    }
+    diff_list("key_policy", "", after.key_policies, before.key_policies, out);
+    diff_list("encryption_rule", "", after.rules, before.rules, out);
+}
+
+/// Routers: the object itself, then its interfaces and routes one by one.
+void diff_routers(const std::vector<model::Router>& after, const std::vector<model::Router>& before,
+                  std::vector<Change>& out) {
+    const ByName<model::Router> now = by_name(after);
+    const ByName<model::Router> then = by_name(before);
+    const model::Router nothing;
+    const auto inside = [&out](const std::string& name, const model::Router& item,
+                               const model::Router& old) {
+        diff_list("router_interface", name + "/", item.interfaces, old.interfaces, out);
+        diff_list("route", name + "/", item.routes, old.routes, out);
+    };
+    for (const model::Router& item : before) {
+        if (find(now, item.name) != nullptr) { continue; }
+        out.push_back({ChangeOp::kRemove, "router", item.name, {}});
+        inside(item.name, nothing, item);
+    }
+    for (const model::Router& item : after) {
+        const model::Router* found = find(then, item.name);
+        if (found == nullptr) { out.push_back({ChangeOp::kAdd, "router", item.name, {}}); }
+        const model::Router& old = found == nullptr ? nothing : *found;
+        if (found != nullptr && item.mac != old.mac) {
+            const std::vector<std::string> fields =
+                fields_of(model::Router{item.name, item.mac, {}, {}},
+                          model::Router{old.name, old.mac, {}, {}});
+            out.push_back({ChangeOp::kModify, "router", item.name, fields});
+        }
+        inside(item.name, item, old);
+    }
+}
+
 }  // namespace
 
 std::vector<Change> diff(const model::Document& desired, const model::Document& actual) {
@@ -190,6 +191,7 @@ std::vector<Change> diff(const model::Document& desired, const model::Document& 
         out.push_back({ChangeOp::kModify, "host", "", fields_of(desired.host, actual.host)});
     }
     diff_list("uplink", "", desired.uplinks, actual.uplinks, out);
+    diff_list("vtep", "", desired.vteps, actual.vteps, out);
     diff_list("switch", "", desired.switches, actual.switches, out);
     diff_list("port_group", "", desired.port_groups, actual.port_groups, out);
     diff_list("port", "", desired.ports, actual.ports, out);
@@ -200,6 +202,13 @@ std::vector<Change> diff(const model::Document& desired, const model::Document& 
     }
     diff_with_rules("acl", "acl_rule", desired.acls, actual.acls, out);
     diff_dfw(desired.dfw, actual.dfw, out);
+    if (reordered(desired.service_chains, actual.service_chains)) {
+        out.push_back({ChangeOp::kModify, "service_chain", "", {"order of service_chains"}});
+    }
+    diff_with_rules("service_chain", "service_rule", desired.service_chains, actual.service_chains,
+                    out);
+    diff_encryption(desired.encryption, actual.encryption, out);
+    diff_routers(desired.routers, actual.routers, out);
     diff_list("binding", "", desired.bindings, actual.bindings, out);
     return out;
 }

@@ -17,8 +17,10 @@ Result<model::Document> read_document(const nlohmann::json& value, const CheckOp
     model::Document document;
     read_network(root, fault, document);
     read_policy(root, fault, document);
+    read_routers(root, fault, document);
     read_static_bindings(root, fault, document);
-    read_unsupported(root, fault);
+    read_service_chains(root, fault, document);
+    read_encryption(root, fault, document);
     root.finish();
     if (fault.any()) { return fault.error(); }
     Status checked = check_document(document, options);

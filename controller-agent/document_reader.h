@@ -5,9 +5,11 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "controller-agent/check_document.h"
 #include "controller-agent/json_fields.h"
@@ -17,12 +19,42 @@
 namespace sluice::agent {
 
 void read_network(Fields& root, Fault& fault, model::Document& document);  // host .. ports
+void read_uplinks(Fields& root, Fault& fault, model::Document& document);  // uplinks
+void read_vteps(Fields& root, Fault& fault, model::Document& document);    // vteps
+void read_routers(Fields& root, Fault& fault, model::Document& document);  // routers
 void read_policy(Fields& root, Fault& fault, model::Document& document);   // address_sets .. dfw
 void read_static_bindings(Fields& root, Fault& fault, model::Document& document);  // bindings
-void read_unsupported(Fields& root, Fault& fault);  // nouns of later versions
+void read_service_chains(Fields& root, Fault& fault, model::Document& document);   // service_chains
+void read_encryption(Fields& root, Fault& fault, model::Document& document);       // encryption
 
 /// One object of a section's `rules`, behind the section's last rule.
 void read_rule_of(const nlohmann::json& item, Fault& fault, model::Section& section);
+
+/// A rule's list of names and addresses, and its `services`; empty means any.
+void read_items(Fields& fields, std::string_view key, std::vector<std::string>& out);
+void read_services(Fields& fields, std::vector<model::Service>& out);
+
+/// `teaming` of a switch or a port group.
+void read_teaming(Fields fields, model::Teaming& teaming);
+
+/// What a switch, and a port group, say of tunnels.
+void read_overlay(Fields& fields, model::Switch& item);
+void read_overlay(Fields& fields, model::PortGroup& group);
+
+/// Addresses by key. `out` stays as it is if the key is absent, which those that are needed refuse.
+/// @return false if the key is absent
+bool read_mac(Fields& fields, std::string_view key, MacAddr& out);
+void read_needed_mac(Fields& fields, std::string_view key, MacAddr& out);
+void read_ip(Fields& fields, std::string_view key, std::optional<IpAddr>& out);
+void read_needed_ip(Fields& fields, std::string_view key, IpAddr& out);
+void read_ips(Fields& fields, std::string_view key, std::size_t max, std::vector<IpAddr>& out);
+/// Sorted, without duplicates.
+void read_prefixes(Fields& fields, std::string_view key, std::size_t max,
+                   std::vector<IpPrefix>& out);
+void read_needed_interface_address(Fields& fields, std::string_view key,
+                                   model::InterfaceAddress& out);
+void read_interface_addresses(Fields& fields, std::string_view key, std::size_t max,
+                              std::vector<model::InterfaceAddress>& out);
 
 /// The `tags` object of a port or group.
 void read_tags(Fields& fields, std::map<std::string, std::string>& out);

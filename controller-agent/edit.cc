@@ -23,10 +23,10 @@ std::vector<std::string> path_of(const KindRow& row, const std::string& parent) 
     return path;
 }
 
-std::size_t index_of(const json& list, const std::string& name) {
+std::size_t index_of(const json& list, const std::string& name, std::string_view key = "name") {
     const auto found = std::find_if(list.begin(), list.end(), [&](const json& item) {
         if (!item.is_object()) { return false; }
-        const auto at = item.find("name");
+        const auto at = item.find(key);
         return at != item.end() && at->is_string() && at->get_ref<const std::string&>() == name;
     });
     return static_cast<std::size_t>(found - list.begin());
@@ -69,15 +69,15 @@ std::vector<std::string> split(const std::string& dotted) {
     return keys;
 }
 
-Status set_path(json& object, const std::string& dotted, const json& value,
+Status set_path(json& object, const std::string& dotted, const json& value, const Edit& edit,
                 const std::string& whom) {
     const std::vector<std::string> keys = split(dotted);
     if (std::find(keys.begin(), keys.end(), "") != keys.end()) {
         return invalid(whom + ": " + shown(std::string_view(dotted)) + " is not a path of keys",
                        whom);
     }
-    if (dotted == "name") {
-        return invalid(whom + ": name can't be changed, delete it and add another", whom);
+    if (dotted == find_kind(edit.kind)->key) {
+        return invalid(whom + ": " + dotted + " can't be changed, delete it and add another", whom);
     }
     json* at = &object;
     std::string so_far;
@@ -100,9 +100,9 @@ Status set_path(json& object, const std::string& dotted, const json& value,
     return Ok{};
 }
 
-Status set_paths(json& object, const json& patch, const std::string& whom) {
-    for (const auto& [path, value] : patch.items()) {
-        if (Status set = set_path(object, path, value, whom); !set) { return set; }
+Status set_paths(json& object, const Edit& edit, const std::string& whom) {
+    for (const auto& [path, value] : edit.patch.items()) {
+        if (Status set = set_path(object, path, value, edit, whom); !set) { return set; }
     }
     return Ok{};
 }
@@ -128,7 +128,7 @@ Status change_members(json& object, const Edit& edit, const std::string& whom) {
 /// The object as it is to be. `now` is null for what is added.
 Result<json> edited(const json& now, const Edit& edit, const std::string& whom) {
     json object = edit.op == EditOp::kAdd ? edit.object : now;
-    Status done = set_paths(object, edit.patch, whom);
+    Status done = set_paths(object, edit, whom);
     if (done && !edit.members.empty()) { done = change_members(object, edit, whom); }
     if (!done) { return done.error(); }
     return object;
@@ -179,7 +179,7 @@ Result<EditUndo> edit_listed(json& list, const Edit& edit, std::vector<std::stri
         std::replace(words.begin(), words.end(), '_', '-');
         return words;
     }();
-    const std::size_t index = index_of(list, edit.name);
+    const std::size_t index = index_of(list, edit.name, find_kind(edit.kind)->key);
     const bool is_there = index < list.size();
     if (is_there && edit.op == EditOp::kAdd) {
         return Error{Errc::kExists, whom + " exists already: use `" + command + " set`", whom};

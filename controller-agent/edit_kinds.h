@@ -18,6 +18,7 @@ struct KindRow {
     std::array<std::string_view, 4> path;  // Unused places are empty.
     bool is_ordered;
     std::string_view parent_kind;
+    std::string_view key = "name";  // By which objects of the list are told apart.
     [[nodiscard]] bool is_single() const { return kind == "host" || kind == "dfw"; }
 };
 inline constexpr std::array kKinds{
@@ -35,7 +36,12 @@ inline constexpr std::array kKinds{
     KindRow{"section", {"dfw", "sections"}, true, ""},
     KindRow{"rule", {"dfw", "sections", "*", "rules"}, true, "section"},
     KindRow{"service_chain", {"service_chains"}, true, ""},
+    KindRow{"service_rule", {"service_chains", "*", "rules"}, true, "service_chain"},
+    KindRow{"key_policy", {"encryption", "key_policies"}, false, ""},
+    KindRow{"encryption_rule", {"encryption", "rules"}, true, ""},
     KindRow{"router", {"routers"}, false, ""},
+    KindRow{"router_interface", {"routers", "*", "interfaces"}, false, "router"},
+    KindRow{"route", {"routers", "*", "routes"}, false, "router", "prefix"},
 };
 
 [[nodiscard]] inline const KindRow* find_kind(std::string_view kind) {

@@ -52,6 +52,14 @@ Status read_op(const std::string& word, Edit& edit) {
                    " is not one of add, set, del, add_member, del_member");
 }
 
+/// How an object inside another is named.
+std::string shape_of(const KindRow& row) {
+    if (row.kind == "rule") { return "section and rule as SECTION/RULE"; }
+    if (row.kind == "acl_rule") { return "acl and rule as ACL/RULE"; }
+    return row.kind == "route" ? "router and prefix as ROUTER/PREFIX"
+                               : "router and interface as ROUTER/INTERFACE";
+}
+
 /// What fits together: kinds, names, operations.
 Status check_edit(const KindRow& row, Edit& edit) {
     const bool members = edit.op == EditOp::kAddMember || edit.op == EditOp::kDeleteMember;
@@ -65,8 +73,7 @@ Status check_edit(const KindRow& row, Edit& edit) {
     if (!row.parent_kind.empty()) {
         const std::size_t slash = edit.name.find('/');
         if (slash == 0 || slash == std::string::npos || slash + 1 == edit.name.size()) {
-            return invalid(subject(edit.kind, edit.name) + ": expected " + spoken(row.parent_kind) +
-                           " and rule as " + (row.kind == "rule" ? "SECTION/RULE" : "ACL/RULE"));
+            return invalid(subject(edit.kind, edit.name) + ": expected " + shape_of(row));
         }
         edit.parent = edit.name.substr(0, slash);
         edit.name = edit.name.substr(slash + 1);
@@ -115,7 +122,7 @@ Result<Edit> read_edit(const json& params) {
     Status status = read_op(op, edit);
     if (status) { status = check_edit(*row, edit); }
     if (!status) { return status.error(); }
-    if (edit.op == EditOp::kAdd) { edit.object["name"] = edit.name; }
+    if (edit.op == EditOp::kAdd) { edit.object[std::string(row->key)] = edit.name; }
     return edit;
 }
 

@@ -18,17 +18,6 @@ std::string cut(std::string text) {
     return text;
 }
 
-const char* kind_of(const json& standard) {
-    if (standard.is_boolean()) { return "true or false"; }
-    if (standard.is_number()) { return "a whole number"; }
-    if (standard.is_string()) { return "a string"; }
-    return standard.is_array() ? "a list" : "an object";
-}
-
-bool same_kind(const json& a, const json& b) {
-    return a.type() == b.type() || (a.is_number_integer() && b.is_number_integer());
-}
-
 }  // namespace
 
 void Fault::refuse(Errc code, const std::string& object, const std::string& why) {
@@ -149,22 +138,6 @@ bool Fields::texts(std::string_view key, std::vector<std::string>& out, std::siz
 
 Fields Fields::nested(std::string_view key) {
     return Fields(take(key), object_, path_of(key), *fault_);
-}
-
-void Fields::unsupported(std::string_view key, const json& standard) {
-    const json* value = take(key);
-    if (value == nullptr || *value == standard) { return; }
-    if (!standard.is_null() && !same_kind(*value, standard)) {
-        refuse(Errc::kInvalid, key, shown(*value) + " is not " + kind_of(standard));
-    } else if (standard.is_object()) {
-        Fields inner(value, object_, path_of(key), *fault_);
-        for (const auto& [name, inner_standard] : standard.items()) {
-            inner.unsupported(name, inner_standard);
-        }
-        inner.finish();
-    } else {
-        refuse_unsupported(key, shown(*value));
-    }
 }
 
 void Fields::finish() {

@@ -94,10 +94,6 @@ public:
     /// A nested object; reads like {} if absent or wrong. The caller finishes it.
     Fields nested(std::string_view key);
 
-    /// A key of the interface that this version does not implement: legal if absent, or equal to
-    /// `standard` (member by member for objects), else refused as unsupported.
-    void unsupported(std::string_view key, const nlohmann::json& standard);
-
     /// Refuses every key that nothing has named.
     void finish();
 

@@ -18,22 +18,6 @@ void read_group(Fields& fields, const model::Document& document, Binding& bindin
     }
 }
 
-/// A text that `parse` understands. The key is needed.
-template <typename T, typename Parse>
-void read_address(Fields& fields, std::string_view key, const char* expected, Parse parse, T& out) {
-    std::string text;
-    if (!fields.text(key, text)) {
-        fields.refuse(Errc::kInvalid, key, std::string("is missing, expected ") + expected);
-        return;
-    }
-    const auto value = parse(text);
-    if (value) {
-        out = *value;
-    } else {
-        fields.refuse(Errc::kInvalid, key, shown(std::string_view(text)) + " is not " + expected);
-    }
-}
-
 std::string name_of(const Binding& binding) {
     const std::string vlan = binding.vlan ? "." + std::to_string(*binding.vlan) : std::string();
     return binding.port_group + vlan + "/" + to_string(binding.ip);
@@ -42,17 +26,11 @@ std::string name_of(const Binding& binding) {
 Binding read_binding(Fields fields, const model::Document& document) {
     Binding binding;
     read_group(fields, document, binding);
-    read_address(
-        fields, "mac", "a MAC address like 02:00:00:00:00:01",
-        [](const std::string& text) { return parse_mac(text); }, binding.mac);
-    read_address(
-        fields, "ip", "an IPv4 or IPv6 address",
-        [](const std::string& text) { return parse_ip(text); }, binding.ip);
+    read_needed_mac(fields, "mac", binding.mac);
+    read_needed_ip(fields, "ip", binding.ip);
     std::uint16_t vlan = 0;
     if (fields.number("vlan", vlan, kVlanMin, kVlanMax)) { binding.vlan = vlan; }
-    if (const nlohmann::json* vtep = fields.take("vtep")) {
-        fields.refuse_unsupported("vtep", shown(*vtep));
-    }
+    read_ip(fields, "vtep", binding.vtep);
     fields.finish();
     binding.name = name_of(binding);
     return binding;

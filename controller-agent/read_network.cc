@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readers of host, uplinks, switches, port_groups and ports.
+// Readers of host, switches, port_groups and ports.
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "controller-agent/document_reader.h"
 #include "controller-agent/service_text.h"
-#include "sluice/net/address_text.h"
 
 namespace sluice::agent {
 namespace {
@@ -138,13 +136,6 @@ void read_spoofguard(Fields& fields, SpoofGuard& out) {
         {{"off", SpoofGuard::kOff}, {"auto", SpoofGuard::kAuto}, {"manual", SpoofGuard::kManual}});
 }
 
-const json& standard_teaming() {
-    static const json kStandard = {{"policy", "port_id"},      {"active", json::array()},
-                                   {"standby", json::array()}, {"failback", true},
-                                   {"failback_hold_s", 10},    {"lacp", "off"}};
-    return kStandard;
-}
-
 void read_multicast(Fields fields, model::Multicast& multicast) {
     fields.flag("snooping", multicast.snooping);
     fields.flag("flood_unregistered", multicast.flood_unregistered);
@@ -159,25 +150,22 @@ void read_multicast(Fields fields, model::Multicast& multicast) {
     fields.finish();
 }
 
-void read_uplink(Fields& fields, std::string name, model::Document& document) {
-    model::Uplink uplink{std::move(name), ""};
-    if (!fields.text("device", uplink.device)) {
-        fields.refuse(Errc::kInvalid, "device",
-                      "is missing, expected a device like \"net_af_packet0,iface=eth1\"");
-    }
-    document.uplinks.push_back(std::move(uplink));
-}
-
 void read_switch(Fields& fields, std::string name, model::Document& document) {
     model::Switch item;
     item.name = std::move(name);
     fields.number("mtu", item.mtu, kMtuMin, kMtuMax);
     read_multicast(fields.nested("multicast"), item.multicast);
     fields.texts("uplinks", item.uplinks, kUplinkMax);
-    fields.unsupported("remote_vteps", json::array());
-    fields.unsupported("bfd", {{"enabled", false}, {"interval_ms", 300}, {"multiplier", 3}});
-    fields.unsupported("teaming", standard_teaming());
+    read_overlay(fields, item);
+    read_teaming(fields.nested("teaming"), item.teaming);
     document.switches.push_back(std::move(item));
+}
+
+/// An empty object means the switch's.
+void read_own_teaming(Fields& fields, PortGroup& group) {
+    const json* value = fields.take("teaming");
+    if (value == nullptr || (value->is_object() && value->empty())) { return; }
+    read_teaming(fields.nested("teaming"), group.teaming.emplace());
 }
 
 void read_port_group(Fields& fields, std::string name, model::Document& document) {
@@ -190,11 +178,14 @@ void read_port_group(Fields& fields, std::string name, model::Document& document
             fields.refuse(Errc::kInvalid, "switch", "is missing, expected a switch's name");
         }
     }
-    fields.unsupported("vni", nullptr);
-    fields.unsupported("replication", "unicast");
-    fields.unsupported("multicast_group", nullptr);
-    fields.unsupported("teaming", standard_teaming());
+    read_overlay(fields, group);
+    read_own_teaming(fields, group);
     group.vlan = read_vlan(fields.nested("vlan"));
+    if (group.vni != 0 && group.vlan.mode != VlanMode::kNone) {
+        fields.refuse(
+            Errc::kInvalid, "vni",
+            std::to_string(group.vni) + " needs vlan.mode none, a port group has a VNI or VLANs");
+    }
     read_security(fields.nested("security"), group.security);
     read_mac_learning(fields.nested("mac_learning"), group.mac_learning);
     read_spoofguard(fields, group.spoofguard);
@@ -202,38 +193,8 @@ void read_port_group(Fields& fields, std::string name, model::Document& document
     read_guards(fields.nested("guards"), group.guards);
     read_limits(fields.nested("limits"), group.limits);
     fields.flag("arp_suppression", group.arp_suppression);
+    read_prefixes(fields, "addresses", kGroupAddressMax, group.addresses);
     document.port_groups.push_back(std::move(group));
-}
-
-void read_mac(Fields& fields, Port& port) {
-    std::string text;
-    if (!fields.text("mac", text)) {
-        port.mac = model::default_mac(port.name);
-        return;
-    }
-    const auto mac = parse_mac(text);
-    if (!mac) {
-        fields.refuse(
-            Errc::kInvalid, "mac",
-            shown(std::string_view(text)) + " is not a MAC address like 02:00:00:00:00:01");
-        return;
-    }
-    port.mac = *mac;
-}
-
-void read_ips(Fields& fields, Port& port) {
-    std::vector<std::string> items;
-    fields.texts("ips", items, kPortIpMax);
-    for (const std::string& item : items) {
-        const auto ip = parse_ip(item);
-        if (!ip) {
-            fields.refuse(Errc::kInvalid, "ips",
-                          "holds " + shown(std::string_view(item)) +
-                              ", which is not an IPv4 or IPv6 address");
-            return;
-        }
-        port.ips.push_back(*ip);
-    }
 }
 
 void read_overrides(Fields fields, model::Overrides& overrides) {
@@ -243,37 +204,10 @@ void read_overrides(Fields fields, model::Overrides& overrides) {
     fields.finish();
 }
 
-/// "10.0.9.1/24": host bits are welcome, the length is needed.
-std::optional<model::InterfaceAddress> parse_interface_address(std::string_view text) {
-    const auto slash = text.find('/');
-    const auto ip = parse_ip(text.substr(0, slash));
-    if (!ip || slash == std::string_view::npos) { return std::nullopt; }
-    const std::string_view digits = text.substr(slash + 1);
-    unsigned length = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-    if (error != std::errc{} || end != digits.data() + digits.size() || length == 0 ||
-        length > (ip->is_v4() ? 32U : 128U)) {
-        return std::nullopt;
-    }
-    return model::InterfaceAddress{*ip, static_cast<std::uint8_t>(length)};
-}
-
 void read_kernel(Fields& fields, Port& port) {
     if (!fields.text("interface", port.interface)) { port.interface = port.name; }
     fields.text("netns", port.netns);
-    std::vector<std::string> items;
-    fields.texts("addresses", items, kKernelAddressMax);
-    for (const std::string& item : items) {
-        const auto address = parse_interface_address(item);
-        if (!address) {
-            fields.refuse(Errc::kInvalid, "addresses",
-                          "holds " + shown(std::string_view(item)) +
-                              ", which is not an address with its prefix length like "
-                              "\"10.0.9.1/24\"");
-            return;
-        }
-        port.addresses.push_back(*address);
-    }
+    read_interface_addresses(fields, "addresses", kKernelAddressMax, port.addresses);
 }
 
 /// What is plugged into the port, and the keys of that kind. Those of another kind are refused.
@@ -282,7 +216,6 @@ void read_kind(Fields& fields, Port& port) {
                   {{"vhost", PortKind::kVhost},
                    {"kernel", PortKind::kKernel},
                    {"service", PortKind::kService}});
-    if (port.kind == PortKind::kService) { fields.refuse_unsupported("kind", "service"); }
     const auto foreign = [&](std::initializer_list<std::string_view> keys, const char* kind) {
         for (const std::string_view key : keys) {
             if (fields.take(key) != nullptr) {
@@ -291,7 +224,7 @@ void read_kind(Fields& fields, Port& port) {
         }
     };
     if (port.kind == PortKind::kKernel) {
-        foreign({"socket", "socket_mode"}, "vhost");
+        foreign({"socket", "socket_mode"}, "vhost or service");
         read_kernel(fields, port);
         return;
     }
@@ -305,15 +238,15 @@ void read_port(Fields& fields, std::string name, model::Document& document) {
     Port port;
     port.name = std::move(name);
     read_kind(fields, port);
-    if (!fields.text("port_group", port.port_group)) {
+    if (!fields.text("port_group", port.port_group) && port.kind != PortKind::kService) {
         const bool only = document.port_groups.size() == 1;
         port.port_group = only ? document.port_groups.front().name : "";
         if (!only) {
             fields.refuse(Errc::kInvalid, "port_group", "is missing, expected a port group's name");
         }
     }
-    read_mac(fields, port);
-    read_ips(fields, port);
+    if (!read_mac(fields, "mac", port.mac)) { port.mac = model::default_mac(port.name); }
+    read_ips(fields, "ips", kPortIpMax, port.ips);
     read_tags(fields, port.tags);
     fields.flag("enabled", port.enabled);
     read_overrides(fields.nested("overrides"), port.overrides);
@@ -353,8 +286,8 @@ void read_network(Fields& root, Fault& fault, model::Document& document) {
                     shown(std::string_view(document.host.name)) + " is not a host's name");
     }
     host.finish();
-    each_named(root, "uplinks", "uplink", kUplinkMax, fault,
-               [&](Fields& f, std::string name) { read_uplink(f, std::move(name), document); });
+    read_uplinks(root, fault, document);
+    read_vteps(root, fault, document);
     each_named(root, "switches", "switch", kSwitchMax, fault,
                [&](Fields& f, std::string name) { read_switch(f, std::move(name), document); });
     each_named(root, "port_groups", "port_group", kPortGroupMax, fault,

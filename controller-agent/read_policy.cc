@@ -24,52 +24,10 @@ void drop_any(Fields& fields, std::string_view key, std::vector<std::string>& it
     items.clear();
 }
 
-/// A list of names or addresses; empty means any.
-void read_items(Fields& fields, std::string_view key, std::vector<std::string>& out) {
-    fields.texts(key, out, kRuleItemMax);
-    drop_any(fields, key, out);
-}
-
-void read_services(Fields& fields, std::vector<model::Service>& out) {
-    std::vector<std::string> items;
-    fields.texts("services", items, kRuleItemMax);
-    drop_any(fields, "services", items);
-    for (const std::string& item : items) {
-        const auto service = parse_service(item);
-        if (!service) {
-            fields.refuse(Errc::kInvalid, "services",
-                          "holds " + shown(std::string_view(item)) +
-                              ", which is not a service like tcp, tcp/80, udp/8000-8080, "
-                              "tcp/80:1024-65535, icmp/8, icmpv6/128/0 or ip/47 (ports 0..65535, "
-                              "ranges forwards)");
-            return;
-        }
-        out.push_back(*service);
-    }
-}
-
 void read_direction(Fields& fields, RuleDirection& out) {
     fields.choice(
         "direction", out,
         {{"both", RuleDirection::kBoth}, {"in", RuleDirection::kIn}, {"out", RuleDirection::kOut}});
-}
-
-void read_members(Fields& fields, model::AddressSet& set) {
-    std::vector<std::string> items;
-    fields.texts("members", items, kAddressSetMemberMax);
-    set.members.reserve(items.size());
-    for (const std::string& item : items) {
-        const auto prefix = parse_prefix(item);
-        if (!prefix) {
-            fields.refuse(Errc::kInvalid, "members",
-                          "holds " + shown(std::string_view(item)) +
-                              ", which is not an address or a prefix without host bits");
-            return;
-        }
-        set.members.push_back(*prefix);
-    }
-    std::sort(set.members.begin(), set.members.end());
-    set.members.erase(std::unique(set.members.begin(), set.members.end()), set.members.end());
 }
 
 void read_mac_match(Fields& fields, std::string_view key, std::optional<model::MacMatch>& out) {
@@ -227,6 +185,29 @@ void read_dfw(Fields fields, Fault& fault, model::Dfw& dfw) {
 
 }  // namespace
 
+void read_items(Fields& fields, std::string_view key, std::vector<std::string>& out) {
+    fields.texts(key, out, kRuleItemMax);
+    drop_any(fields, key, out);
+}
+
+void read_services(Fields& fields, std::vector<model::Service>& out) {
+    std::vector<std::string> items;
+    fields.texts("services", items, kRuleItemMax);
+    drop_any(fields, "services", items);
+    for (const std::string& item : items) {
+        const auto service = parse_service(item);
+        if (!service) {
+            fields.refuse(Errc::kInvalid, "services",
+                          "holds " + shown(std::string_view(item)) +
+                              ", which is not a service like tcp, tcp/80, udp/8000-8080, "
+                              "tcp/80:1024-65535, icmp/8, icmpv6/128/0 or ip/47 (ports 0..65535, "
+                              "ranges forwards)");
+            return;
+        }
+        out.push_back(*service);
+    }
+}
+
 void read_rule_of(const nlohmann::json& item, Fault& fault, model::Section& section) {
     const std::string object = "dfw section " + section.name;
     std::string name = read_name(item, object + " rules", fault);
@@ -241,12 +222,13 @@ void read_policy(Fields& root, Fault& fault, model::Document& document) {
     each_named(root, "address_sets", "address_set", kAddressSetMax, fault,
                [&](Fields& f, std::string name) {
                    model::AddressSet set{std::move(name), {}};
-                   read_members(f, set);
+                   read_prefixes(f, "members", kAddressSetMemberMax, set.members);
                    document.address_sets.push_back(std::move(set));
                });
     each_named(root, "groups", "group", kGroupMax, fault, [&](Fields& f, std::string name) {
         model::Group group{std::move(name), {}};
         read_tags(f, group.tags);
+        read_prefixes(f, "addresses", kGroupAddressMax, group.addresses);
         document.groups.push_back(std::move(group));
     });
     each_named(root, "acls", "acl", kAclMax, fault,

@@ -6,6 +6,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "sluice/model/segment.h"
 #include "sluice/net/address_text.h"
 
 namespace sluice::model {
@@ -68,19 +69,11 @@ struct Resolver::Index {
             if (at == by_mac.end()) { continue; }
             for (const std::size_t i : at->second) {
                 const Port& port = document.ports[i];
-                const Vlan& vlan = effective_vlan(port, *find(port_groups, port.port_group));
-                if (carries(vlan, vlan_of(binding, *group))) { bound[i].push_back(binding.ip); }
+                if (is_in(segment_of(binding, *group), port, *find(port_groups, port.port_group))) {
+                    bound[i].push_back(binding.ip);
+                }
             }
         }
-    }
-
-    static bool carries(const Vlan& vlan, std::uint16_t id) {
-        if (vlan.mode != VlanMode::kTrunk) {
-            return id == (vlan.mode == VlanMode::kAccess ? vlan.id : 0);
-        }
-        return std::any_of(vlan.ranges.begin(), vlan.ranges.end(), [id](const VlanRange& range) {
-            return range.first <= id && id <= range.last;
-        });
     }
 
     [[nodiscard]] std::vector<IpAddr> addresses_of(std::size_t port) const {
@@ -115,6 +108,13 @@ struct Resolver::Index {
         return indices;
     }
 
+    /// Of members on other hosts.
+    [[nodiscard]] std::vector<IpPrefix> elsewhere(std::string_view item) const {
+        if (const Group* group = find(groups, item)) { return group->addresses; }
+        const PortGroup* port_group = find(port_groups, item);
+        return port_group == nullptr ? std::vector<IpPrefix>{} : port_group->addresses;
+    }
+
     const Document& document;
     ByName<Switch> switches;
     ByName<PortGroup> port_groups;
@@ -136,6 +136,7 @@ Addresses Resolver::addresses(std::string_view item) const {
     if (const auto prefix = parse_prefix(item)) { return Addresses{false, {*prefix}}; }
     if (const AddressSet* set = address_set(item)) { return Addresses{false, set->members}; }
     Addresses result;
+    result.prefixes = index_->elsewhere(item);
     for (const std::size_t i : ports(item)) {
         for (const IpAddr& ip : index_->addresses_of(i)) {
             const std::uint8_t width = ip.is_v4() ? 32 : 128;

@@ -1,66 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The writers of write_json.h: a Writer puts a key if it differs from what a default-constructed
-// object has.
+// The writers of write_json.h, but for those of tunnels, routers and teaming
+// (write_overlay.cc), services and encryption (write_services.cc).
 #include "controller-agent/write_json.h"
 
-#include "controller-agent/service_text.h"
-#include "sluice/net/address_text.h"
+#include "controller-agent/json_writer.h"
 
 namespace sluice::agent {
 namespace {
 
 using model::RuleDirection;
 
-/// Collects the keys of one object.
-class Writer {
-public:
-    explicit Writer(Detail detail) : detail_(detail) {}
-
-    void always(const char* key, Json value) { object_[key] = std::move(value); }
-
-    template <typename T>
-    void put(const char* key, const T& value, const T& standard) {
-        if (detail_ == Detail::kAll || value != standard) { object_[key] = value; }
-    }
-
-    template <typename T>
-    void word(const char* key, T value, T standard) {
-        if (detail_ == Detail::kAll || value != standard) { object_[key] = to_text(value); }
-    }
-
-    /// A nested object or list; left out while it is empty.
-    void part(const char* key, Json value) {
-        if (detail_ == Detail::kAll || !value.empty()) { object_[key] = std::move(value); }
-    }
-
-    Json take() && { return std::move(object_); }
-
-private:
-    Detail detail_;
-    Json object_ = Json::object();
-};
-
-/// Texts of a list; one that means any is ["any"] if everything is asked for.
-template <typename T, typename Text>
-Json texts(const std::vector<T>& items, Text text) {
-    Json list = Json::array();
-    for (const T& item : items) { list.push_back(text(item)); }
-    return list;
-}
-
-Json names_or_any(const std::vector<std::string>& items, Detail detail) {
-    if (items.empty() && detail == Detail::kAll) { return Json::array({"any"}); }
-    return items;
-}
-
-Json services_or_any(const std::vector<model::Service>& items, Detail detail) {
-    if (items.empty() && detail == Detail::kAll) { return Json::array({"any"}); }
-    return texts(items, [](const model::Service& service) { return to_text(service); });
-}
-
-template <typename T>
-Json objects(const std::vector<T>& items, Detail detail) {
-    return texts(items, [detail](const T& item) { return to_json_value(item, detail); });
+Json prefixes_json(const std::vector<IpPrefix>& prefixes) {
+    return texts(prefixes, [](const IpPrefix& prefix) { return to_string(prefix); });
 }
 
 Json json_of(const model::Vlan& vlan, Detail detail) {
@@ -187,19 +138,15 @@ Json to_json_value(const model::Host& host, Detail detail) {
     return std::move(out).take();
 }
 
-Json to_json_value(const model::Uplink& uplink, Detail detail) {
-    Writer out(detail);
-    out.always("name", uplink.name);
-    out.always("device", uplink.device);
-    return std::move(out).take();
-}
-
 Json to_json_value(const model::Switch& item, Detail detail) {
     Writer out(detail);
     out.always("name", item.name);
     out.part("uplinks", Json(item.uplinks));
     out.put("mtu", item.mtu, model::Switch{}.mtu);
     out.part("multicast", json_of(item.multicast, detail));
+    out.part("remote_vteps", ips_json(item.remote_vteps));
+    out.part("bfd", to_json_value(item.bfd, detail));
+    out.part("teaming", to_json_value(item.teaming, detail));
     return std::move(out).take();
 }
 
@@ -208,6 +155,11 @@ Json to_json_value(const model::PortGroup& group, Detail detail) {
     Writer out(detail);
     out.always("name", group.name);
     out.always("switch", group.switch_name);
+    if (group.vni != 0) { out.always("vni", group.vni); }
+    out.word("replication", group.replication, standard.replication);
+    if (group.multicast_group) { out.always("multicast_group", to_string(*group.multicast_group)); }
+    out.part("flood_vteps", ips_json(group.flood_vteps));
+    if (group.teaming) { out.always("teaming", to_json_value(*group.teaming, Detail::kAll)); }
     out.put("arp_suppression", group.arp_suppression, standard.arp_suppression);
     out.part("vlan", json_of(group.vlan, detail));
     out.part("security", json_of(group.security, detail));
@@ -216,6 +168,7 @@ Json to_json_value(const model::PortGroup& group, Detail detail) {
     out.part("bindings", json_of(group.bindings, detail));
     out.part("guards", json_of(group.guards, detail));
     out.part("limits", json_of(group.limits, detail));
+    out.part("addresses", prefixes_json(group.addresses));
     return std::move(out).take();
 }
 
@@ -223,7 +176,9 @@ Json to_json_value(const model::Port& port, Detail detail) {
     const model::Port standard;
     Writer out(detail);
     out.always("name", port.name);
-    out.always("port_group", port.port_group);
+    if (!port.port_group.empty() || port.kind != model::PortKind::kService) {
+        out.always("port_group", port.port_group);
+    }
     out.always("kind", to_text(port.kind));
     const bool is_kernel = port.kind == model::PortKind::kKernel;
     if (!is_kernel || detail == Detail::kAll) {
@@ -233,12 +188,10 @@ Json to_json_value(const model::Port& port, Detail detail) {
     if (is_kernel || detail == Detail::kAll) {
         out.always("interface", port.interface);
         out.put("netns", port.netns, standard.netns);
-        out.part("addresses", texts(port.addresses, [](const model::InterfaceAddress& address) {
-                     return to_string(address.ip) + "/" + std::to_string(address.prefix_length);
-                 }));
+        out.part("addresses", texts(port.addresses, address_text));
     }
     out.always("mac", to_string(port.mac));
-    out.part("ips", texts(port.ips, [](const IpAddr& ip) { return to_string(ip); }));
+    out.part("ips", ips_json(port.ips));
     out.part("tags", Json(port.tags));
     out.put("enabled", port.enabled, standard.enabled);
     out.part("overrides", json_of(port.overrides));
@@ -248,8 +201,7 @@ Json to_json_value(const model::Port& port, Detail detail) {
 Json to_json_value(const model::AddressSet& set, Detail detail) {
     Writer out(detail);
     out.always("name", set.name);
-    out.part("members",
-             texts(set.members, [](const IpPrefix& prefix) { return to_string(prefix); }));
+    out.part("members", prefixes_json(set.members));
     return std::move(out).take();
 }
 
@@ -257,6 +209,7 @@ Json to_json_value(const model::Group& group, Detail detail) {
     Writer out(detail);
     out.always("name", group.name);
     out.part("tags", Json(group.tags));
+    out.part("addresses", prefixes_json(group.addresses));
     return std::move(out).take();
 }
 
@@ -330,6 +283,7 @@ Json to_json_value(const model::Binding& binding, Detail detail) {
     out.always("mac", to_string(binding.mac));
     out.always("ip", to_string(binding.ip));
     if (binding.vlan) { out.always("vlan", *binding.vlan); }
+    if (binding.vtep) { out.always("vtep", to_string(*binding.vtep)); }
     return std::move(out).take();
 }
 
@@ -337,6 +291,7 @@ Json to_json_value(const model::Document& document, Detail detail) {
     Writer out(detail);
     out.part("host", to_json_value(document.host, detail));
     out.part("uplinks", objects(document.uplinks, detail));
+    out.part("vteps", objects(document.vteps, detail));
     out.part("switches", objects(document.switches, detail));
     out.part("port_groups", objects(document.port_groups, detail));
     out.part("ports", objects(document.ports, detail));
@@ -344,6 +299,9 @@ Json to_json_value(const model::Document& document, Detail detail) {
     out.part("groups", objects(document.groups, detail));
     out.part("acls", objects(document.acls, detail));
     out.part("dfw", to_json_value(document.dfw, detail));
+    out.part("service_chains", objects(document.service_chains, detail));
+    out.part("encryption", to_json_value(document.encryption, detail));
+    out.part("routers", objects(document.routers, detail));
     out.part("bindings", objects(document.bindings, detail));
     return std::move(out).take();
 }

@@ -44,13 +44,16 @@ void count_acl(WorkerContext& context, std::span<const RuleId> rules, std::uint6
 void account(WorkerContext& context, PortIndex ingress, const Program& program, RuleId rule_from,
              RuleId rule_to, std::uint64_t packets, std::uint64_t bytes) noexcept {
     if (packets == 0) { return; }
-    count_slots(context, ingress, Direction::kFromVm, program.decided_from, packets);
+    if (ingress != kNoPort) {
+        count_slots(context, ingress, Direction::kFromVm, program.decided_from, packets);
+    }
     if (program.output != kNoPort) {
         count_slots(context, program.output, Direction::kToVm, program.decided_to, packets);
     }
     const bool counts_hits = (program.flags & kProgramHitsByPacket) != 0;
     add_rule(context, rule_from, counts_hits, packets, bytes);
     if (rule_to != rule_from) { add_rule(context, rule_to, counts_hits, packets, bytes); }
+    if ((program.flags & kProgramLocal) != 0) { context.counters.unsealed_local.add(packets); }
     if (program.tracked) { context.connections.account(program.connection, packets, bytes); }
 }
 
@@ -59,8 +62,9 @@ void fold(WorkerContext& context, std::uint32_t index) noexcept {
     FlowCold& cold = context.flows.cold(index);
     const std::uint64_t packets = entry.state.packets - cold.folded_packets;
     const std::uint64_t bytes = entry.state.bytes - cold.folded_bytes;
-    account(context, entry.key.port, entry.state.program, cold.rule_from, cold.rule_to, packets,
-            bytes);
+    const bool is_returned = (entry.state.program.flags & kProgramReturned) != 0;
+    account(context, is_returned ? cold.sender : entry.key.port, entry.state.program,
+            cold.rule_from, cold.rule_to, packets, bytes);
     if (packets > 0 && has_acl(entry.state.program)) {
         count_acl(context, context.flows.acl(index).all(), packets, bytes);
     }

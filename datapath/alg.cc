@@ -40,7 +40,7 @@ void read_payload(WorkerContext& context, const Packet& packet, bool is_first) n
     const void* bytes = rte_pktmbuf_read(packet.mbuf, frame.l4_offset + header, size, copy.data());
     if (bytes == nullptr) { return; }
     context.connections.expectations().read({frame.key,
-                                             context.snapshot->domains[program.domain].id,
+                                             context.snapshot->domains[program.domain].tracking,
                                              program.connection,
                                              program.side,
                                              is_first,

@@ -18,7 +18,7 @@ std::uint64_t expiry(const PortBindings& bindings, std::uint64_t seen_ns) noexce
 void learn_claims(WorkerContext& context, const FlowKey& key, DomainId domain,
                   const BindingClaims& claims) noexcept {
     const PortConfig& in = *context.snapshot->port(key.port);
-    if (claims.count == 0 || in.is_uplink) { return; }
+    if (claims.count == 0 || in.is_uplink || in.leg_of != kNoService) { return; }
     for (std::uint8_t i = 0; i < claims.count; ++i) {
         const IpAddr& ip = claims.ips[i];
         LearnedValue value;

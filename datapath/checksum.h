@@ -55,4 +55,14 @@ void write_pseudo_header_sum(rte_mbuf& frame) noexcept;
 /// frame holds.
 [[nodiscard]] bool fill_l4_checksum(rte_mbuf& frame) noexcept;
 
+/// A checksum after one of its words became another (RFC 1624 §3, eqn. 3: HC' = ~(~HC + ~m + m')).
+[[nodiscard]] inline std::uint16_t mended(std::uint16_t checksum, std::uint16_t before,
+                                          std::uint16_t after) noexcept {
+    std::uint32_t sum = static_cast<std::uint16_t>(~checksum);
+    sum += static_cast<std::uint16_t>(~before);
+    sum += after;
+    sum = (sum & 0xffffU) + (sum >> 16U);
+    return static_cast<std::uint16_t>(~(sum + (sum >> 16U)));
+}
+
 }  // namespace sluice::datapath

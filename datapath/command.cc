@@ -27,7 +27,7 @@ bool FoldCommand::step(WorkerContext& context) noexcept {
     dropped = c.dropped.get();
     handed_over = c.handed_over.get();
     taken_over = c.taken_over.get();
-    waiting = context.fragments.held_count();
+    waiting = context.fragments.held_count() + context.neighbours.held_count();
     return true;
 }
 
@@ -39,6 +39,16 @@ bool FlushConnections::step(WorkerContext& context) noexcept {
 bool FlushLearned::step(WorkerContext& context) noexcept {
     removed += context.learned.flush(filter_, at_, kPiece);
     return at_ >= context.learned.capacity();
+}
+
+bool ForgetRemotes::step(WorkerContext& context) noexcept {
+    context.learned.for_each(at_, kPiece, context.now_ns, [&](const LearnedRow& row) {
+        const std::uint16_t remote = row.value.remote;
+        const bool is_behind = row.key.kind == LearnedKind::kMac && remote < is_gone_.size();
+        if (is_behind && is_gone_[remote]) { context.learned.forget(row.key); }
+    });
+    at_ += kPiece;
+    return at_ >= context.learned.used_count();
 }
 
 bool SettlePending::step(WorkerContext& context) noexcept {

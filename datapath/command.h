@@ -69,6 +69,18 @@ private:
     std::uint32_t at_ = 0;
 };
 
+/// Forgets MACs behind remote VTEPs that are gone. One worker runs it for the whole table.
+class ForgetRemotes final : public WorkerCommand {
+public:
+    /// @param is_gone  by index into the former Snapshot::remotes
+    explicit ForgetRemotes(std::vector<bool> is_gone) : is_gone_(std::move(is_gone)) {}
+    [[nodiscard]] bool step(WorkerContext& context) noexcept override;
+
+private:
+    std::vector<bool> is_gone_;
+    std::uint32_t at_ = 0;
+};
+
 /// Says what becomes of listed addresses that SpoofGuard refused: they leave the list for good, or
 /// are forgotten. One worker runs it.
 class SettlePending final : public WorkerCommand {

@@ -15,8 +15,19 @@
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
 #include "datapath/multicast.h"
+#include "datapath/neighbours.h"
+#include "datapath/reach.h"
+#include "datapath/rewrite_table.h"
+#include "datapath/service_health.h"
+#include "datapath/service_networks.h"
+#include "datapath/service_paths.h"
+#include "datapath/service_states.h"
 #include "datapath/snapshot.h"
+#include "datapath/tunnel_membership.h"
+#include "datapath/tunnel_table.h"
+#include "datapath/vtep_peers.h"
 #include "sluice/iochain/learned_table.h"
+#include "sluice/iochain/service_pins.h"
 #include "sluice/telemetry/counters.h"
 
 struct rte_mbuf;
@@ -24,6 +35,8 @@ struct rte_mempool;
 struct rte_ring;
 
 namespace sluice::datapath {
+
+class SecurityAssociations;  // security_associations.h
 
 /// Frames that wait for the end of the poll to leave by one port.
 struct TxBuffer {
@@ -36,6 +49,7 @@ struct TxBuffer {
 struct PacketAside {
     FlowState state;                ///< Program of a packet that is not cached.
     RuleId rule_from, rule_to;      ///< Of `state`.
+    PortIndex sender = kNoPort;     ///< Of `state`, as FlowCold has it.
     AclTrail acl;                   ///< Of `state`; of an inspected frame, of its last vNIC.
     FragmentResult fragment;        ///< Of a fragment.
     TupleOfFrame tuple;             ///< Of a flow that foresee() has seen, prepared.
@@ -69,6 +83,12 @@ struct WorkerOptions {
     rte_mempool* pool = nullptr;
     ConnectionTable* connections = nullptr;
     LearnedTable* learned = nullptr;
+    const LearnedTable* fleet = nullptr;  ///< What controllers told.
+    Reach* reach = nullptr;
+    ServicePinTable* pins = nullptr;
+    ServiceStates* services = nullptr;
+    ServiceNetworks* service_networks = nullptr;
+    SecurityAssociations* associations = nullptr;
     std::uint32_t flow_capacity = kFlowTableDefault;
     bool flow_cache = true;          ///< False: every packet walks both chains (--no-flow-cache).
     std::uint64_t seed = 0;          ///< Of the flow table's hash.
@@ -81,11 +101,25 @@ struct WorkerContext {
     const WorkerOptions options;
     FlowTable flows;
     FragmentTable fragments;
+    RewriteTable rewrites;
+    NeighbourQueue neighbours;
+    TunnelTable tunnels;
+    TunnelMemberships memberships;
+    VtepPeers vtep_peers;
     ConnectionTable& connections;
     LearnedTable& learned;
-    const Snapshot* snapshot = nullptr;  ///< Of the running poll.
-    std::uint64_t stamp = 0;             ///< (generation, learned.epoch()): what programs hold at.
-    std::uint64_t now_ns = 0;            ///< Of the running poll.
+    const LearnedTable& fleet;  // control: rw, worker: ro
+    Reach& reach;
+    ServicePinTable& pins;
+    ServiceStates& services;
+    ServiceNetworks& service_networks;
+    ServicePaths service_paths;
+    ServiceHealth service_health;
+    SecurityAssociations& associations;
+    std::vector<ServiceCounters> service_counters;  // worker: rw, control: ro; by instance
+    const Snapshot* snapshot = nullptr;             ///< Of the running poll.
+    std::uint64_t stamp = 0;   ///< (generation, learned.epoch()): what programs hold at.
+    std::uint64_t now_ns = 0;  ///< Of the running poll.
     std::uint32_t now_ms = 0;
     CaptureState capture;  ///< Of the running poll.
 

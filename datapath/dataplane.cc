@@ -39,6 +39,12 @@ Dataplane::Dataplane(const DataplaneOptions& options)
       learned_arena_(LearnedTable::arena_bytes(options.learned_capacity)),
       learned_(std::make_unique<LearnedTable>(learned_arena_.get(), options.learned_capacity,
                                               options.worker_count, options.seed)),
+      fleet_arena_(LearnedTable::arena_bytes(options.fleet_capacity)),
+      fleet_(std::make_unique<LearnedTable>(fleet_arena_.get(), options.fleet_capacity,
+                                            options.worker_count + 1U, options.seed)),
+      pins_memory_(ServicePinTable::bytes(options.connection_capacity)),
+      pins_(pins_memory_.get(), options.connection_capacity),
+      associations_(options.worker_count),
       current_(empty_snapshot(options.worker_count)),
       published_(current_.get()),
       rcu_(make_rcu(options.worker_count)) {
@@ -49,6 +55,12 @@ Dataplane::Dataplane(const DataplaneOptions& options)
         worker.pool = options.pool;
         worker.connections = connections_.get();
         worker.learned = learned_.get();
+        worker.fleet = fleet_.get();
+        worker.reach = &reach_;
+        worker.pins = &pins_;
+        worker.services = &services_;
+        worker.service_networks = &service_networks_;
+        worker.associations = &associations_;
         worker.flow_capacity = options.flow_capacity;
         worker.flow_cache = options.flow_cache;
         worker.seed = options.seed + i;
@@ -118,6 +130,11 @@ Dataplane::Snapshots Dataplane::take_reclaimable() {
 }
 
 void Dataplane::reclaim() { take_reclaimable().clear(); }
+
+void Dataplane::note_fleet_change() noexcept {
+    learned_->note_change();
+    for (unsigned i = 0; i < worker_count(); ++i) { wake(i); }
+}
 
 bool Dataplane::submit(unsigned worker, WorkerCommand& command) noexcept {
     const bool queued = workers_[worker]->submit(command);

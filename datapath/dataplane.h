@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dataplane: the workers of this process with what they share: the published snapshot and its
-// reclamation (rte_rcu_qsbr), the rings between workers, the arenas of connections and of what is
-// learned. Control thread,
-// except where said.
+// reclamation (rte_rcu_qsbr), the rings between workers, the arenas of connections, of what is
+// learned and of what controllers told. Control thread, except where said.
 #pragma once
 
 #include <atomic>
@@ -14,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/security_associations.h"
 #include "datapath/worker.h"
 #include "sluice/base/result.h"
 
@@ -27,6 +27,7 @@ struct DataplaneOptions {
     std::uint32_t flow_capacity = kFlowTableDefault;
     std::uint32_t connection_capacity = kConnectionCapacityDefault;
     std::uint32_t learned_capacity = kLearnedCapacityDefault;
+    std::uint32_t fleet_capacity = kFleetRowMax;  ///< Memory is taken as rows come.
     bool flow_cache = true;
     std::uint64_t seed = 0;
     std::uint64_t share_cycles = 0;  ///< WorkerOptions::share_cycles.
@@ -84,6 +85,22 @@ public:
     [[nodiscard]] ConnectionTable& connections() noexcept { return *connections_; }
     [[nodiscard]] LearnedTable& learned() noexcept { return *learned_; }
     [[nodiscard]] const LearnedTable& learned() const noexcept { return *learned_; }
+    /// MACs and addresses elsewhere, as controllers tell them (fleet.cc): control writes beside
+    /// workers that look, then calls note_fleet_change(). LearnedKey::mac() has value.remote, an
+    /// index of Snapshot::remotes; LearnedKey::neighbour() has value.mac; neither has a port, or
+    /// expires.
+    [[nodiscard]] LearnedTable& fleet() noexcept { return *fleet_; }
+    [[nodiscard]] const LearnedTable& fleet() const noexcept { return *fleet_; }
+    /// Programs that hang on rows of fleet() are looked at again, frames that wait for an address
+    /// go on.
+    void note_fleet_change() noexcept;
+    /// Whoever sets something there wakes the workers (wake()).
+    [[nodiscard]] Reach& reach() noexcept { return reach_; }
+    [[nodiscard]] const Reach& reach() const noexcept { return reach_; }
+    [[nodiscard]] ServicePinTable& pins() noexcept { return pins_; }
+    [[nodiscard]] ServiceStates& services() noexcept { return services_; }
+    [[nodiscard]] const ServiceStates& services() const noexcept { return services_; }
+    [[nodiscard]] SecurityAssociations& associations() noexcept { return associations_; }
 
 private:
     struct Retired {
@@ -97,6 +114,14 @@ private:
     std::unique_ptr<ConnectionTable> connections_;
     LazyMemory learned_arena_;
     std::unique_ptr<LearnedTable> learned_;
+    LazyMemory fleet_arena_;
+    std::unique_ptr<LearnedTable> fleet_;
+    Reach reach_;
+    LazyMemory pins_memory_;
+    ServicePinTable pins_;
+    ServiceStates services_;
+    ServiceNetworks service_networks_;
+    SecurityAssociations associations_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<rte_ring*> rings_;
     std::vector<int> wake_fds_;

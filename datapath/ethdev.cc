@@ -228,7 +228,7 @@ Status Ethdev::set_up(rte_mempool* pool) {
 
 Status Ethdev::set_mtu(std::uint16_t mtu) {
     if (mtu == mtu_) { return Ok{}; }
-    const std::string wanted = "can't carry the switch's mtu " + std::to_string(mtu);
+    const std::string wanted = "can't carry an mtu of " + std::to_string(mtu);
     if (plugged_name_.starts_with("net_af_packet")) {
         const unsigned room = number_of(device_, "framesz", kAfPacketFrame);
         if (room < unsigned{kAfPacketHeader} + kEthernetBytes + mtu) {

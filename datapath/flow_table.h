@@ -38,6 +38,7 @@ struct FlowCold {
     std::uint64_t folded_packets = 0;
     std::uint64_t folded_bytes = 0;
     AclPair acl;
+    PortIndex sender = kNoPort;  ///< Of kProgramReturned: where its frames entered first.
 };
 
 struct FlowEntry {

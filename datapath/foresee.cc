@@ -14,7 +14,7 @@ void foresee(WorkerContext& context, Packet& packet) noexcept {
     const std::uint16_t index = ingress_domain(*context.snapshot->port(key.port), key);
     if (index == kNoDomain) { return; }
     const Domain& domain = context.snapshot->domains[index];
-    packet.aside->tuple = tuple_of(key, domain.id);
+    packet.aside->tuple = tuple_of(key, domain.tracking);
     packet.aside->foreseen_in = context.burst_number;
     packet.aside->judgement = Judgement{};
     context.connections.prepare(packet.aside->tuple);

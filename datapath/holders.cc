@@ -14,6 +14,13 @@ PortIndex learned_holder(const WorkerContext& context, std::uint16_t domain,
     return context.learned.holder(in.id, ip, context.now_ns);
 }
 
+std::uint16_t destination_domain(const WorkerContext& context, std::uint16_t domain,
+                                 const FlowKey& key) noexcept {
+    const Snapshot& snapshot = *context.snapshot;
+    const bool is_routed = is_router_mac(snapshot, snapshot.domains[domain], key.destination_mac);
+    return is_routed ? route(context, domain, key).domain : domain;
+}
+
 AddressHolders holders_of(const WorkerContext& context, std::uint16_t domain,
                           const FlowKey& key) noexcept {
     return context.snapshot->follows_bindings ? find_holders(context, domain, key)
@@ -23,9 +30,10 @@ AddressHolders holders_of(const WorkerContext& context, std::uint16_t domain,
 AddressHolders find_holders(const WorkerContext& context, std::uint16_t domain,
                             const FlowKey& key) noexcept {
     if (!key.is_ip() || domain == kNoDomain || context.learned.size() == 0) { return {}; }
-    return {learned_holder(context, domain, key.source()),
-            key.destination_mac.is_group() ? kNoPort
-                                           : learned_holder(context, domain, key.destination())};
+    const PortIndex source = learned_holder(context, domain, key.source());
+    if (key.destination_mac.is_group()) { return {source, kNoPort}; }
+    return {source,
+            learned_holder(context, destination_domain(context, domain, key), key.destination())};
 }
 
 BindingView view_bindings(const WorkerContext& context, std::uint16_t domain,

@@ -3,14 +3,19 @@
 // together, then each packet runs to its end in order of arrival:
 //   admit (parse, size) -> hash (buckets prefetched) -> match (entries prefetched, keys compared,
 //   connections prefetched) -> run (program, connection step, VLAN steps, ending).
+#include <rte_ether.h>
 #include <rte_mbuf.h>
 
-#include <algorithm>
-
+#include "datapath/beacon.h"
 #include "datapath/checksum.h"
+#include "datapath/icmp_error.h"
+#include "datapath/nsh_header.h"
 #include "datapath/parse.h"
 #include "datapath/parse_plain.h"
+#include "datapath/segment.h"
 #include "datapath/stages.h"
+#include "datapath/tunnel.h"
+#include "datapath/tunnel_mark.h"
 #include "sluice/iochain/expectation_table.h"
 
 namespace sluice::datapath {
@@ -18,12 +23,19 @@ namespace {
 
 constexpr std::uint32_t kTagBytes = 4;
 
-// Of the largest frame that becomes of this one. Out of line: inlined it costs the tracked path of
-// process_burst 6 % (its registers).
-[[gnu::cold, gnu::noinline]] std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept {
-    if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return frame.pkt_len; }
-    const std::uint64_t segment = frame.l2_len + frame.l3_len + frame.l4_len + frame.tso_segsz;
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(frame.pkt_len, segment));
+// A vNIC whose frames cross tunnels may have a larger MTU than those carry: it is told. Elsewhere
+// the switch's MTU is the wire's, as for any bridge.
+DropReason refuse_size(WorkerContext& context, const PortConfig& in,
+                       const Packet& packet) noexcept {
+    const std::uint16_t domain = ingress_domain(in, packet.frame.key);
+    if (in.is_uplink || domain == kNoDomain || context.snapshot->domains[domain].vni == 0) {
+        return DropReason::kOversizeFrame;
+    }
+    const FlowKey& key = packet.frame.key;
+    const auto mtu = static_cast<std::uint16_t>(in.frame_size_max - RTE_ETHER_HDR_LEN);
+    tell_sender(context, *packet.mbuf, packet.frame,
+                {IcmpErrorKind::kTooBig, key.destination_mac, key.destination(), mtu});
+    return DropReason::kTooBig;
 }
 
 // Why a frame goes no further than its port; kNone if it does. Not asked for what is plain.
@@ -35,9 +47,10 @@ constexpr std::uint32_t kTagBytes = 4;
         convert_offload(*packet.mbuf, frame);
     }
     if (frame.frame_class == FrameClass::kBad) { return frame.reason; }
-    const std::uint32_t size_max = in.frame_size_max + (frame.key.has(kKeyTagged) ? kTagBytes : 0U);
+    std::uint32_t size_max = in.frame_size_max + (frame.key.has(kKeyTagged) ? kTagBytes : 0U);
+    if (in.vtep != kNoVtep && frame.key.ethertype.host() == kEtherNsh) { size_max += kNshEnvelope; }
     if (frame.frame_size > size_max && size_on_wire(*packet.mbuf) > size_max) {
-        return DropReason::kOversizeFrame;
+        return refuse_size(context, in, packet);
     }
     if (in.has_group_limits && frame.key.destination_mac.is_group()) {
         const DropReason reason = meter_group_frame(
@@ -77,35 +90,101 @@ constexpr std::uint32_t kTagBytes = 4;
     return true;
 }
 
-// Fills context.burst with the frames that may go on, in order of arrival; returns how many.
-std::size_t admit_burst(WorkerContext& context, const PortConfig& in, PortIndex ingress,
-                        std::span<rte_mbuf*> frames) noexcept {
-    if (context.capture.set != nullptr) [[unlikely]] { capture_received(context, ingress, frames); }
-    const bool is_free = in.is_enabled && !in.has_group_limits;
-    const bool reads_dscp = context.snapshot->reads_dscp;
+// What is true of a port's whole burst.
+struct Admission {
+    const PortConfig& in;
+    PortIndex ingress;
+    bool is_free;  // The port itself refuses nothing.
+    bool reads_dscp;
+
+    Admission(const Snapshot& snapshot, PortIndex index) noexcept
+        : in(*snapshot.port(index)),
+          ingress(index),
+          is_free(in.is_enabled && !in.has_group_limits),
+          reads_dscp(snapshot.reads_dscp) {}
+};
+
+// Parses one frame and says whether it may go on.
+// @param tunnel  null: it came by no tunnel
+[[gnu::always_inline]] inline bool admit_frame(WorkerContext& context, const Admission& by,
+                                               const TunnelEntry* tunnel, rte_mbuf* mbuf,
+                                               Packet& packet) noexcept {
+    packet.mbuf = mbuf;
+    packet.is_related = false;
+    const bool is_plain = parse_packet(packet, by.ingress);
+    FlowKey& key = packet.frame.key;
+    if (tunnel != nullptr) {
+        key.tunnel = tunnel->tunnel;
+        key.vlan = tunnel->remote;
+    }
+    if (!is_plain || !by.is_free || mbuf->pkt_len > by.in.frame_size_max) [[unlikely]] {
+        const DropReason reason = admit(context, by.in, packet);
+        if (reason != DropReason::kNone) {
+            refuse(context, packet, reason);
+            return false;
+        }
+    }
+    if (key.dscp != 0 && !by.reads_dscp) { key.dscp = 0; }
+    return true;
+}
+
+void count_received(WorkerContext& context, PortIndex ingress, std::uint64_t frames,
+                    std::uint64_t bytes) noexcept {
+    PortCounters& counters = context.ports[ingress.value];
+    counters.rx_packets.add(frames);
+    counters.rx_bytes.add(bytes);
+}
+
+// A frame that came by a tunnel: as if it had entered by the VTEP's port.
+bool admit_inner(WorkerContext& context, const TunnelEntry& tunnel, rte_mbuf* mbuf,
+                 Packet& packet) noexcept {
+    if (context.capture.set != nullptr) [[unlikely]] {
+        capture_received(context, tunnel.port, {&mbuf, 1});
+    }
+    count_received(context, tunnel.port, 1, mbuf->pkt_len);
+    return admit_frame(context, {*context.snapshot, tunnel.port}, &tunnel, mbuf, packet);
+}
+
+// admit_burst() for an uplink with VTEPs.
+[[gnu::noinline]] std::size_t admit_underlay(WorkerContext& context, const Admission& by,
+                                             std::span<rte_mbuf*> frames) noexcept {
     std::uint64_t bytes = 0;
     std::size_t count = 0;
     for (rte_mbuf* mbuf : frames) {
-        Packet& packet = context.burst[count];
-        packet.mbuf = mbuf;
-        packet.is_related = false;
+        mbuf->port = by.ingress.value;
+        bytes += mbuf->pkt_len;
+        TunnelEntry tunnel;
+        bool goes_on = false;
+        switch (receive_tunnelled(context, by.ingress, mbuf, tunnel)) {
+            case Received::kEnded: break;
+            case Received::kTunnelled:
+                goes_on = admit_inner(context, tunnel, mbuf, context.burst[count]);
+                break;
+            case Received::kPlain:
+                goes_on = admit_frame(context, by, nullptr, mbuf, context.burst[count]);
+                break;
+        }
+        if (goes_on) { ++count; }
+    }
+    count_received(context, by.ingress, frames.size(), bytes);
+    return count;
+}
+
+// Fills context.burst with the frames that may go on, in order of arrival; returns how many.
+std::size_t admit_burst(WorkerContext& context, PortIndex ingress,
+                        std::span<rte_mbuf*> frames) noexcept {
+    if (context.capture.set != nullptr) [[unlikely]] { capture_received(context, ingress, frames); }
+    context.counters.received.add(frames.size());
+    const Admission by(*context.snapshot, ingress);
+    if (by.in.has_vteps) [[unlikely]] { return admit_underlay(context, by, frames); }
+    std::uint64_t bytes = 0;
+    std::size_t count = 0;
+    for (rte_mbuf* mbuf : frames) {
         mbuf->port = ingress.value;
         bytes += mbuf->pkt_len;
-        const bool is_plain = parse_packet(packet, ingress);
-        if (!is_plain || !is_free || mbuf->pkt_len > in.frame_size_max) [[unlikely]] {
-            const DropReason reason = admit(context, in, packet);
-            if (reason != DropReason::kNone) {
-                refuse(context, packet, reason);
-                continue;
-            }
-        }
-        if (packet.frame.key.dscp != 0 && !reads_dscp) { packet.frame.key.dscp = 0; }
-        ++count;
+        if (admit_frame(context, by, nullptr, mbuf, context.burst[count])) { ++count; }
     }
-    PortCounters& counters = context.ports[ingress.value];
-    counters.rx_packets.add(frames.size());
-    counters.rx_bytes.add(bytes);
-    context.counters.received.add(frames.size());
+    count_received(context, ingress, frames.size(), bytes);
     return count;
 }
 
@@ -141,7 +220,7 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
 [[gnu::noinline]] bool has_connection(WorkerContext& context, const Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     if (program.domain == kNoDomain) { return false; }
-    const DomainId domain = context.snapshot->domains[program.domain].id;
+    const DomainId domain = context.snapshot->domains[program.domain].tracking;
     const FlowKey& key = packet.frame.key;
     if (context.connections.find(tuple_of(key, domain), context.now_ns).is_set()) { return true; }
     ExpectationTable& expectations = context.connections.expectations();
@@ -165,9 +244,38 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
                                      context.now_ns);
 }
 
+// Not after its time, nor once a packet has begun another one in its place: the sweep frees the
+// record later.
+bool lives(WorkerContext& context, ConnectionHandle handle) noexcept {
+    const Connection* record = context.connections.get(handle);
+    return record != nullptr &&
+           context.now_ns < __atomic_load_n(&record->expires_ns, __ATOMIC_RELAXED);
+}
+
+// A program of what services return holds only as long as its connection. A template is judged as
+// where the frame entered first.
+[[gnu::noinline]] TrackOutcome ask_returned(WorkerContext& context, Packet& packet) noexcept {
+    const Program& program = packet.flow->program;
+    if (!lives(context, program.connection)) { return TrackOutcome{TrackResult::kStale}; }
+    if ((program.flags & kProgramTemplate) == 0) { return {}; }
+    const FlowKey received = packet.frame.key;
+    const auto entered =
+        entered_key(context, received, program.domain, context.flows.cold(packet.index).sender);
+    if (!entered) { return TrackOutcome{TrackResult::kStale}; }
+    packet.frame.key = *entered;
+    run_template(context, packet);
+    packet.frame.key = received;
+    return {};
+}
+
 // A program that hangs on more than its key: on TCP flags, on there being no connection.
 [[gnu::noinline]] TrackOutcome ask(WorkerContext& context, Packet& packet) noexcept {
-    if ((packet.flow->program.flags & kProgramTemplate) != 0) { run_template(context, packet); }
+    const std::uint16_t flags = packet.flow->program.flags;
+    if ((flags & kProgramReturned) != 0) { return ask_returned(context, packet); }
+    if ((flags & kProgramTracks) != 0 && !has_connection(context, packet)) {
+        return TrackOutcome{TrackResult::kStale};  // Before slot 0 is asked for nothing.
+    }
+    if ((flags & kProgramTemplate) != 0) { run_template(context, packet); }
     const Program& program = packet.flow->program;
     if (program.tracked) { return track(context, packet); }
     const bool rechecks = (program.flags & kProgramRecheck) != 0;
@@ -185,7 +293,7 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
     FlowState& state = *packet.flow;
     if (!still_holds(context, packet.frame.key, state)) [[unlikely]] { return kUndecided; }
     if (state.program.tracked) [[likely]] { return track(context, packet); }
-    constexpr std::uint16_t kAsks = kProgramRecheck | kProgramTemplate;
+    constexpr std::uint16_t kAsks = kProgramRecheck | kProgramTemplate | kProgramReturned;
     return (state.program.flags & kAsks) != 0 ? ask(context, packet) : TrackOutcome{};
 }
 
@@ -202,8 +310,9 @@ void match_burst(WorkerContext& context, std::span<Packet> burst) noexcept {
 }
 
 [[gnu::noinline]] void count_uncached(WorkerContext& context, Packet& packet) noexcept {
-    account(context, packet.frame.key.port, packet.aside->state.program, packet.aside->rule_from,
-            packet.aside->rule_to, 1, packet.frame.frame_size);
+    if (packet.flow->program.ending == Ending::kWait) { return; }  // When it is run again.
+    account(context, source_port(context, packet), packet.aside->state.program,
+            packet.aside->rule_from, packet.aside->rule_to, 1, packet.frame.frame_size);
     if (has_acl(packet.aside->state.program)) {
         count_acl(context, packet.aside->acl.all(), 1, packet.frame.frame_size);
     }
@@ -256,44 +365,67 @@ bool is_tracked_at_source(WorkerContext& context, const Program& program) noexce
 
 [[gnu::noinline]] void end_drop(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
-    const PortIndex port =
-        program.drop_direction == Direction::kFromVm ? packet.frame.key.port : program.output;
+    const PortIndex port = program.drop_direction() == Direction::kFromVm
+                               ? source_port(context, packet)
+                               : program.output;
     // First, because the answer may push other frames out, and drop some.
     if (program.reason == DropReason::kDfwReject) { answer_rejected(context, packet); }
+    if (program.reason == DropReason::kNoRoute) {
+        answer_unroutable(context, packet, program.reason);
+    }
     if (port != kNoPort) {
         if (context.capture.set != nullptr) { context.capture.judged = program.decided_to; }
-        count_slot_drop(context, port, program.drop_direction, program.drop_slot);
+        count_slot_drop(context, port, program.drop_direction(), program.drop_slot);
     }
     drop(context, packet.mbuf, program.reason);
+}
+
+// A step refused the packet.
+[[gnu::noinline]] void end_unsent(WorkerContext& context, Packet& packet,
+                                  DropReason reason) noexcept {
+    if (reason != DropReason::kNoBuffer) { answer_unroutable(context, packet, reason); }
+    drop_towards(context, packet.mbuf, packet.flow->program.output, reason);
+}
+
+[[gnu::always_inline]] inline void send(WorkerContext& context, Packet& packet) noexcept {
+    const Program& program = packet.flow->program;
+    if (program.steps.any()) {
+        const DropReason reason = run_steps(context, *packet.mbuf, packet.frame, program);
+        if (reason != DropReason::kNone) [[unlikely]] {
+            return end_unsent(context, packet, reason);
+        }
+    }
+    output(context, packet.mbuf, program.output);
 }
 
 [[gnu::noinline]] void end_copies(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     mark_for_copies(*packet.mbuf, packet.frame, program);
     const std::size_t copies = replicate(context, packet, program, program.output);
-    if (program.ending == Ending::kMirrored && program.output != kNoPort) {
-        if (!run_steps(*packet.mbuf, packet.frame, program)) {
-            return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
-        }
-        return output(context, packet.mbuf, program.output);
+    if (program.ending != Ending::kReplicate && program.output != kNoPort) {
+        return send(context, packet);
     }
     if (copies > 0) { return consume(context, packet.mbuf); }
-    drop(context, packet.mbuf,
-         program.ending == Ending::kReplicate ? DropReason::kNoDestination
-                                              : DropReason::kUnknownUnicast);
+    drop(context, packet.mbuf, why_no_copy(context, packet, program));
+}
+
+[[gnu::noinline]] void end_otherwise(WorkerContext& context, Packet& packet) noexcept {
+    switch (packet.flow->program.ending) {
+        case Ending::kDrop: return end_drop(context, packet);
+        case Ending::kRouter: return end_at_router(context, packet);
+        case Ending::kWait: return wait_for_neighbour(context, packet);
+        case Ending::kRedirect: return end_redirected(context, packet);
+        case Ending::kResume: return end_resumed(context, packet);
+        case Ending::kNsh: return end_nsh(context, packet);
+        default: return end_copies(context, packet);
+    }
 }
 
 [[gnu::always_inline]] inline void finish(WorkerContext& context, Packet& packet) noexcept {
     const Program& program = packet.flow->program;
     count_carried(context, packet);
-    if (program.ending == Ending::kOutput) [[likely]] {
-        if (program.step_count > 0 && !run_steps(*packet.mbuf, packet.frame, program)) {
-            return drop_towards(context, packet.mbuf, program.output, DropReason::kNoBuffer);
-        }
-        return output(context, packet.mbuf, program.output);
-    }
-    if (program.ending == Ending::kDrop) { return end_drop(context, packet); }
-    end_copies(context, packet);
+    if (program.ending == Ending::kOutput) [[likely]] { return send(context, packet); }
+    end_otherwise(context, packet);
 }
 
 // True if the packet's port has had its share of the worker and the packet is of nothing that is
@@ -304,18 +436,10 @@ bool is_tracked_at_source(WorkerContext& context, const Program& program) noexce
     return !has_tuple || !context.connections.find(packet.aside->tuple, context.now_ns).is_set();
 }
 
-// The packet of a flow that is to be decided, is refused by the connection step or was the last of
-// its connection.
+// What is left of a packet that has its program and whose connection step was unusual.
 template <bool kCaptured>
-[[gnu::noinline]] void run_unusual(WorkerContext& context, Packet& packet,
-                                   TrackOutcome outcome) noexcept {
-    if (outcome.result == TrackResult::kStale) {
-        if (context.share.is_used_up() && exceeds_share(context, packet)) {
-            context.counters.flow_misses.add(1);
-            return drop(context, packet.mbuf, DropReason::kFirstPacketShare);
-        }
-        outcome = decide(context, packet);
-    }
+[[gnu::noinline]] void conclude(WorkerContext& context, Packet& packet,
+                                TrackOutcome outcome) noexcept {
     packet.flow->last_used_ms = context.now_ms;
     if (outcome.result == TrackResult::kDrop) {
         return drop_untracked(context, packet, outcome.reason);
@@ -327,6 +451,22 @@ template <bool kCaptured>
     }
     finish(context, packet);
     if (outcome.result == TrackResult::kPassLast) { end_flows(context, packet); }
+}
+
+// The packet of a flow that is to be decided, is refused by the connection step or was the last of
+// its connection.
+template <bool kCaptured>
+[[gnu::noinline]] void run_unusual(WorkerContext& context, Packet& packet,
+                                   TrackOutcome outcome) noexcept {
+    if (outcome.result == TrackResult::kStale) {
+        if (take_beacon(context, packet)) { return; }
+        if (context.share.is_used_up() && exceeds_share(context, packet)) {
+            context.counters.flow_misses.add(1);
+            return drop(context, packet.mbuf, DropReason::kFirstPacketShare);
+        }
+        outcome = decide(context, packet);
+    }
+    conclude<kCaptured>(context, packet, outcome);
 }
 
 template <bool kCaptured>
@@ -373,10 +513,77 @@ void finish_packet(WorkerContext& context, Packet& packet) noexcept {
     finish(context, packet);
 }
 
+void send_on(WorkerContext& context, Packet& packet, bool is_copied) noexcept {
+    if (is_copied) { return end_copies(context, packet); }
+    send(context, packet);
+}
+
+bool read_again(WorkerContext& context, Packet& packet) noexcept {
+    const PortIndex ingress{packet.mbuf->port};
+    const PortConfig* in = context.snapshot->port(ingress);
+    if (in == nullptr || !in->is_enabled || in->worker != context.options.index) { return false; }
+    parse_mbuf(*packet.mbuf, ingress, packet.frame);
+    FlowKey& key = packet.frame.key;
+    if (in->vtep != kNoVtep) {
+        const TunnelMark mark = tunnel_mark(*packet.mbuf);
+        key.tunnel = tunnel_word(mark.vni, mark.key_policy);
+        key.vlan = mark.remote;
+    }
+    if (!context.snapshot->reads_dscp) { key.dscp = 0; }
+    packet.hash = context.flows.hash(key);
+    return packet.frame.frame_class == FrameClass::kFlow && !packet.frame.fragment;
+}
+
+namespace {
+
+// From the lookup to the end, by itself.
+[[gnu::noinline]] void run_alone(WorkerContext& context, Packet& packet) noexcept {
+    TrackOutcome outcome = follow(context, packet);
+    if (outcome.result == TrackResult::kStale) { outcome = decide(context, packet); }
+    if (context.capture.set != nullptr) {
+        conclude<true>(context, packet, outcome);
+    } else {
+        conclude<false>(context, packet, outcome);
+    }
+}
+
+}  // namespace
+
+void run_again(WorkerContext& context, rte_mbuf* frame) noexcept {
+    PacketAside aside;
+    Packet packet;
+    packet.aside = &aside;
+    packet.mbuf = frame;
+    if (!read_again(context, packet)) { return drop(context, frame, DropReason::kPortDown); }
+    run_alone(context, packet);
+    context.flows.end_burst();
+}
+
+void run_returned(WorkerContext& context, rte_mbuf* frame, std::uint32_t tunnel) noexcept {
+    PacketAside aside;
+    Packet packet;
+    packet.aside = &aside;
+    packet.mbuf = frame;
+    parse_mbuf(*frame, PortIndex{frame->port}, packet.frame);
+    FlowKey& key = packet.frame.key;
+    key.tunnel = tunnel;
+    if (!context.snapshot->reads_dscp) { key.dscp = 0; }
+    if (packet.frame.frame_class == FrameClass::kBad) {
+        return drop(context, frame, packet.frame.reason);
+    }
+    if (packet.frame.frame_class != FrameClass::kFlow) {  // No service is sent those.
+        return drop(context, frame, DropReason::kServiceReturn);
+    }
+    if (packet.frame.fragment) { return run_fragment(context, packet); }
+    packet.hash = context.flows.hash(key);
+    frame->hash.rss = static_cast<std::uint32_t>(packet.hash);
+    context.counters.flow_hits.add(1);  // The burst takes its misses off.
+    run_alone(context, packet);
+}
+
 void process_burst(WorkerContext& context, PortIndex ingress,
                    std::span<rte_mbuf*> frames) noexcept {
-    const PortConfig& in = *context.snapshot->port(ingress);
-    const std::size_t count = admit_burst(context, in, ingress, frames);
+    const std::size_t count = admit_burst(context, ingress, frames);
     const std::span<Packet> burst(context.burst.data(), count);
     ++context.burst_number;
     hash_burst(context, burst);

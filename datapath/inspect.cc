@@ -2,6 +2,7 @@
 // Inspect: frames that are conversations with the switch (ARP, ND, DHCP, MLD, ICMP errors...). Each
 // walks both chains' inspect() and is switched at once; nothing is cached. Slot 1's rate limits
 // bound what a vNIC can cost here.
+#include "datapath/router.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -47,6 +48,8 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
     const Decision decision =
         inspect(*in.chain, packet.frame, Direction::kFromVm, &context.chains[index.value],
                 packet.is_related, context.now_ns, bindings, {&claims, &packet.aside->acl});
+    packet.aside->state.program.key_policy = static_cast<std::uint8_t>(
+        decision.key_policy | (decision.seal_required ? kSealRequired : 0U));
     if (is_spoof(decision.reason)) { note_refused(context, packet.frame.key, domain.id, claims); }
     if (claims.is_contested) { learn_claims(context, packet.frame.key, domain.id, claims); }
     if (!accept(context, packet, index, Direction::kFromVm, decision)) { return false; }
@@ -57,8 +60,7 @@ bool leave_source(WorkerContext& context, Packet& packet, const PortConfig& in,
 }
 
 bool enter_destination(WorkerContext& context, Packet& packet, const PortConfig& out,
-                       PortIndex index, std::uint16_t domain) noexcept {
-    const BindingView bindings = view_bindings(context, domain, packet.frame.key);
+                       PortIndex index, const BindingView& bindings) noexcept {
     packet.aside->acl.clear();
     const Decision decision =
         inspect(*out.chain, packet.frame, Direction::kToVm, nullptr, packet.is_related,
@@ -66,14 +68,15 @@ bool enter_destination(WorkerContext& context, Packet& packet, const PortConfig&
     return accept(context, packet, index, Direction::kToVm, decision);
 }
 
-void send_copies(WorkerContext& context, Packet& packet, Ending ending, std::uint16_t domain,
-                 DropReason if_none) noexcept {
+void send_copies(WorkerContext& context, Packet& packet, Ending ending,
+                 std::uint16_t domain) noexcept {
     Program program;
     program.ending = ending;
     program.domain = domain;
+    program.key_policy = packet.aside->state.program.key_policy;
     if (ending == Ending::kMirrored) { program.flags = kProgramFlood; }
     if (replicate(context, packet, program, kNoPort) == 0) {
-        drop(context, packet.mbuf, if_none);
+        drop(context, packet.mbuf, why_no_copy(context, packet, program));
     } else {
         consume(context, packet.mbuf);
     }
@@ -102,12 +105,20 @@ void send_group(WorkerContext& context, Packet& packet, const PortConfig& in,
                 return drop(context, packet.mbuf, DropReason::kBadMembership);
         }
     }
-    send_copies(context, packet, Ending::kReplicate, domain, DropReason::kNoDestination);
+    send_copies(context, packet, Ending::kReplicate, domain);
+}
+
+// An ICMP error that would leave in the clear, about what must be sealed.
+void drop_clear(WorkerContext& context, Packet& packet) noexcept {
+    count_slot_drop(context, packet.frame.key.port, Direction::kFromVm,
+                    static_cast<std::uint8_t>(kSlotEncrypt));
+    drop(context, packet.mbuf, DropReason::kPolicyClear);
 }
 
 void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_index,
-                  PortIndex egress, bool is_known) noexcept {
+                  const Path& path) noexcept {
     const Domain& domain = context.snapshot->domains[domain_index];
+    const PortIndex egress = path.to.port;
     const PortConfig& out = *context.snapshot->port(egress);
     if (!out.is_enabled) {
         return drop_towards(context, packet.mbuf, egress, DropReason::kPortDisabled);
@@ -115,24 +126,48 @@ void send_unicast(WorkerContext& context, Packet& packet, std::uint16_t domain_i
     Program program;
     program.ending = Ending::kMirrored;
     program.domain = domain_index;
-    if (!is_known) { program.flags = kProgramFlood; }
+    program.key_policy = packet.aside->state.program.key_policy;
+    if ((program.key_policy & kSealRequired) != 0 && out.is_uplink && out.vtep == kNoVtep) {
+        return drop_clear(context, packet);
+    }
+    if (!path.to.is_known) { program.flags = kProgramFlood; }
     if (!domain.flood.empty()) { replicate(context, packet, program, egress); }
-    if (!enter_destination(context, packet, out, egress, domain_index)) { return; }
-    if (const auto step = egress_vlan_step(out, domain, packet.frame.key)) {
-        program.steps[program.step_count++] = *step;
+    BindingView bindings = view_bindings(context, domain_index, packet.frame.key);
+    const Domain& leaves_in = context.snapshot->domains[path.domain];
+    bindings.domain = leaves_in.id;
+    bindings.owners = &leaves_in.owners;
+    packet.frame.key = leaving_key(packet.frame.key, path);
+    if (!enter_destination(context, packet, out, egress, bindings)) { return; }
+    if (path.is_routed) { program.steps.rewrite = acquire_rewrite(context, path); }
+    if (path.is_routed && program.steps.rewrite == 0) {
+        return drop_towards(context, packet.mbuf, egress, DropReason::kNeighbourQueueFull);
     }
-    if (!run_vlan_steps(*packet.mbuf, program)) {
-        return drop_towards(context, packet.mbuf, egress, DropReason::kNoBuffer);
-    }
-    output(context, packet.mbuf, egress);
+    program.steps.vlan = egress_vlan_step(out, leaves_in, packet.frame.key);
+    program.steps.remote = path.to.remote;
+    const DropReason reason = run_steps(context, *packet.mbuf, packet.frame, program);
+    if (reason == DropReason::kNone) { return output(context, packet.mbuf, egress); }
+    drop_towards(context, packet.mbuf, egress, reason);  // Nobody is told: no error on an error.
+}
+
+// It is not held, but the next one may pass: a DHCP client that renews its lease asks again.
+void drop_unresolved(WorkerContext& context, Packet& packet, const Path& path) noexcept {
+    want_neighbour(context, router_question(*context.snapshot, path.domain, path.next_hop));
+    drop(context, packet.mbuf, DropReason::kNeighbourUnreachable);
+}
+
+// A service's bridge floods what its own kernel says into the domains that it inspects.
+// Conversations are never redirected there, so that they can't come back; errors are the leg's own.
+bool is_stray_of_service(const PortConfig& in, const Packet& packet) noexcept {
+    return in.leg_of != kNoService && packet.frame.key.has(kKeyTagged) &&
+           packet.frame.inspect_kind != InspectKind::kIcmpError;
 }
 
 // False: dropped. An error that quotes no connection goes on: slot 2 of each vNIC says what that
 // means.
-bool relate_icmp_error(WorkerContext& context, Packet& packet, DomainId domain) noexcept {
+bool relate_icmp_error(WorkerContext& context, Packet& packet, DomainId tracking) noexcept {
     if (packet.frame.inspect_kind != InspectKind::kIcmpError) { return true; }
     const DropReason reason =
-        judge_icmp_error(context.connections, packet.frame, domain, context.now_ns);
+        judge_icmp_error(context.connections, packet.frame, tracking, context.now_ns);
     packet.is_related = reason == DropReason::kNone;
     if (reason != DropReason::kBadIcmp) { return true; }
     drop(context, packet.mbuf, reason);
@@ -149,26 +184,38 @@ bool inspect_source(WorkerContext& context, Packet& packet) noexcept {
         drop(context, packet.mbuf, DropReason::kVlanNotAllowed);
         return false;
     }
-    if (in.is_uplink && is_reflected(context, index, key.source_mac)) {
-        drop(context, packet.mbuf, DropReason::kReflected);
+    if (is_stray_of_service(in, packet)) {
+        drop(context, packet.mbuf, DropReason::kServiceReturn);
         return false;
     }
-    const DomainId domain = context.snapshot->domains[index].id;
-    return relate_icmp_error(context, packet, domain) && leave_source(context, packet, in, index);
+    if (in.is_uplink && is_reflected(context, index, key.source_mac)) {
+        drop(context, packet.mbuf, reflected(in));
+        return false;
+    }
+    const DomainId tracking = context.snapshot->domains[index].tracking;
+    return relate_icmp_error(context, packet, tracking) && leave_source(context, packet, in, index);
 }
 
 void inspect_packet(WorkerContext& context, Packet& packet) noexcept {
     const FlowKey& key = packet.frame.key;
     const PortConfig& in = *context.snapshot->port(key.port);
     const std::uint16_t index = ingress_domain(in, key);
+    if (router_inspects(context, packet, in, index)) { return; }
     if (answer_known(context, packet, in, index)) { return; }
     if (key.destination_mac.is_group()) { return send_group(context, packet, in, index); }
-    const Destination to = find_destination(context, index, key);
-    if (to.port == kNoPort) {
-        return send_copies(context, packet, Ending::kMirrored, index, DropReason::kUnknownUnicast);
+    const Path path = find_path(context, index, key);
+    switch (path.kind) {
+        case PathKind::kForward: break;
+        case PathKind::kDrop: return drop(context, packet.mbuf, path.reason);
+        case PathKind::kRouter: return drop(context, packet.mbuf, DropReason::kNotForRouter);
+        case PathKind::kWait: return drop_unresolved(context, packet, path);
     }
-    if (to.port == key.port) { return drop(context, packet.mbuf, DropReason::kSamePort); }
-    send_unicast(context, packet, index, to.port, to.is_known);
+    if (path.to.port == kNoPort && !path.to.is_teamed) {
+        return send_copies(context, packet, Ending::kMirrored, index);
+    }
+    const DropReason reason = refusal(context, key, path);
+    if (reason != DropReason::kNone) { return drop(context, packet.mbuf, reason); }
+    send_unicast(context, packet, index, path);
 }
 
 }  // namespace sluice::datapath

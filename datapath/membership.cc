@@ -111,6 +111,14 @@ bool read_records(Message m, const Form& form, Membership& out) noexcept {
 
 }  // namespace
 
+IpAddr solicited_node(const IpAddr& ip) noexcept {
+    IpAddr group;
+    group.family = IpFamily::kV6;
+    group.bytes = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff};
+    std::copy(ip.bytes.begin() + 13, ip.bytes.end(), group.bytes.begin() + 13);
+    return group;
+}
+
 MacAddr group_mac(const IpAddr& group) noexcept {
     const auto& b = group.bytes;
     if (group.is_v4()) {

@@ -43,5 +43,7 @@ struct Membership {
 
 /// MAC of an IPv4 group (RFC 1112 §6.4) or an IPv6 group (RFC 2464 §7), as 16 wire bytes of IpAddr.
 [[nodiscard]] MacAddr group_mac(const IpAddr& group) noexcept;
+/// Solicited-node group of an IPv6 address (RFC 4291 §2.7.1).
+[[nodiscard]] IpAddr solicited_node(const IpAddr& ip) noexcept;
 
 }  // namespace sluice::datapath

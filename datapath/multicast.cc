@@ -64,7 +64,7 @@ void add_listeners(WorkerContext& context, const Domain& domain, GroupPorts& out
                                           out.ports.set(row.key.port.value);
                                       }
                                   });
-    if (domain.uplink != kNoPort) { out.ports.set(domain.uplink.value); }
+    for (const PortIndex port : domain.fabric) { out.ports.set(port.value); }
 }
 
 void fill(WorkerContext& context, const Domain& domain, GroupPorts& out) noexcept {

@@ -13,6 +13,7 @@
 #include "datapath/offload.h"
 #include "datapath/segment.h"
 #include "datapath/stages.h"
+#include "datapath/tunnel.h"
 
 namespace sluice::datapath {
 namespace {
@@ -164,7 +165,7 @@ void send_handover(WorkerContext& context, unsigned worker) noexcept {
         rte_ring_sp_enqueue_burst(context.to_worker[worker], objects, buffer.count, nullptr);
     context.counters.handed_over.add(queued);
     for (unsigned i = queued; i < buffer.count; ++i) {
-        const PortIndex egress{static_cast<std::uint16_t>(buffer.frames[i]->hash.fdir.hi)};
+        const PortIndex egress{egress_of(*buffer.frames[i])};
         drop_towards(context, buffer.frames[i], egress, DropReason::kWorkerQueueFull);
     }
     buffer.count = 0;
@@ -177,7 +178,11 @@ void send_waiting(WorkerContext& context, PortIndex egress) noexcept {
     if (buffer.count == 0) { return; }
     const PortConfig* port = context.snapshot->port(egress);
     if (port != nullptr && port->is_enabled && port->device->is_up()) [[likely]] {
-        send_open(context, egress, *port->device, buffer);
+        if (port->vtep != kNoVtep) [[unlikely]] {
+            send_tunnelled(context, egress, {buffer.frames.data(), buffer.count});
+        } else {
+            send_open(context, egress, *port->device, buffer);
+        }
     } else {
         for (std::uint16_t i = 0; i < buffer.count; ++i) {
             drop_towards(context, buffer.frames[i], egress, DropReason::kPortDown);
@@ -196,7 +201,7 @@ void output_by(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexce
         buffer_for_port(context, frame, egress);
         return;
     }
-    frame->hash.fdir.hi = egress.value;
+    set_egress(*frame, egress.value);
     TxBuffer& buffer = context.handover[port->worker];
     buffer.frames[buffer.count++] = frame;
     if (buffer.count == kBurstMax) { send_handover(context, port->worker); }
@@ -226,9 +231,12 @@ void consume(WorkerContext& context, rte_mbuf* frame) noexcept {
     rte_pktmbuf_free(frame);
 }
 
+// What leaves by a VTEP's port is put behind, by its uplink; errors go back to who sent.
 void flush_output(WorkerContext& context) noexcept {
-    for (const PortIndex egress : context.tx_dirty) {
+    for (std::size_t i = 0; i < context.tx_dirty.size(); ++i) {
+        const PortIndex egress = context.tx_dirty[i];
         context.tx[egress.value].is_listed = false;
+        context.last_output = {};
         send_waiting(context, egress);
     }
     context.tx_dirty.clear();
@@ -246,7 +254,7 @@ unsigned take_burst(WorkerContext& context, rte_ring& ring) noexcept {
                                                      kBurstMax, nullptr);
     for (unsigned i = 0; i < count; ++i) { rte_prefetch0(frames[i]); }
     for (unsigned i = 0; i < count; ++i) {
-        const PortIndex egress{static_cast<std::uint16_t>(frames[i]->hash.fdir.hi)};
+        const PortIndex egress{egress_of(*frames[i])};
         const PortConfig* port = context.snapshot->port(egress);
         // The port may have gone, or moved to another worker, while the frame was on its way.
         if (port == nullptr || port->worker != context.options.index) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "datapath/command.h"
+#include "datapath/own_frame.h"
 
 namespace sluice::datapath {
 
@@ -17,12 +18,8 @@ inline constexpr std::uint8_t kQuerierElected = 1;
 /// A general query of IGMPv3 (RFC 3376 §4.1; from 0.0.0.0, so that it wins no election) or MLDv2
 /// (RFC 3810 §5.1; from the link-local address of `mac`), as an untagged frame.
 /// @param interval_s  between such queries
-/// @return bytes written to `room`: at most kQueryFrameMax
-inline constexpr std::size_t kQueryFrameMax = 128;
-[[nodiscard]] std::size_t make_igmp_query(const MacAddr& mac, std::uint32_t interval_s,
-                                          std::uint8_t (&room)[kQueryFrameMax]) noexcept;
-[[nodiscard]] std::size_t make_mld_query(const MacAddr& mac, std::uint32_t interval_s,
-                                         std::uint8_t (&room)[kQueryFrameMax]) noexcept;
+[[nodiscard]] OwnFrame make_igmp_query(const MacAddr& mac, std::uint32_t interval_s) noexcept;
+[[nodiscard]] OwnFrame make_mld_query(const MacAddr& mac, std::uint32_t interval_s) noexcept;
 
 /// Sends both into each domain of a switch whose own querier is enabled and which hears no other.
 /// The frames pass no chain; the books count them as created.

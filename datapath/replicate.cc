@@ -6,6 +6,8 @@
 #include <rte_mbuf.h>
 
 #include "datapath/stages.h"
+#include "datapath/teaming.h"
+#include "datapath/tunnel.h"
 
 namespace sluice::datapath {
 namespace {
@@ -25,6 +27,8 @@ Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig&
     DecideInput input{packet.frame.key, Direction::kToVm, view, bindings};
     input.tcp_flags = packet.frame.tcp_flags;
     input.acl = &half.acl;
+    input.is_from_fabric = context.snapshot->port(packet.frame.key.port)->is_uplink;
+    input.sealed_with = sealed_with(packet.frame.key.tunnel);
     const Decision decision =
         is_inspected ? inspect(*out.chain, packet.frame, Direction::kToVm, nullptr,
                                packet.is_related, context.now_ns, bindings, {nullptr, &half.acl})
@@ -37,15 +41,13 @@ Half decide_half(WorkerContext& context, const Packet& packet, const PortConfig&
     half.rule = decision.rule;
     if (decision.verdict == Verdict::kDrop) {
         half.program.reason = decision.reason;
-        half.program.drop_slot = decision.slot;
-        half.program.drop_direction = Direction::kToVm;
+        half.program.set_drop_slot(decision.slot, Direction::kToVm);
         return half;
     }
     half.program.ending = Ending::kOutput;
-    if (const auto step =
-            egress_vlan_step(out, context.snapshot->domains[domain], packet.frame.key)) {
-        half.program.steps[half.program.step_count++] = *step;
-    }
+    half.program.steps.vlan =
+        egress_vlan_step(out, context.snapshot->domains[domain], packet.frame.key);
+    if (out.vtep != kNoVtep) { half.program.steps.remote = kEveryRemote; }
     set_marks(half.program, packet.frame.key, kNoDscp, decision.set_dscp);
     return half;
 }
@@ -96,8 +98,23 @@ void lose_copy(WorkerContext& context, const Packet& packet, const Program& half
     count_drop(context, packet.frame.key.port, reason);
 }
 
-void send_copy(WorkerContext& context, const Packet& packet, const Program& half) noexcept {
+// A copy that would leave by an uplink, in the clear, where a rule wants it sealed.
+bool must_stay(const WorkerContext& context, const Program& half) noexcept {
+    if ((half.key_policy & kSealRequired) == 0) [[likely]] { return false; }
+    const PortConfig& out = *context.snapshot->port(half.output);
+    return out.is_uplink && out.vtep == kNoVtep;
+}
+
+// @param key_policy  as the source's half has it
+void send_copy(WorkerContext& context, const Packet& packet, Program half,
+               std::uint8_t key_policy) noexcept {
+    half.key_policy = key_policy;
     context.counters.created.add(1);
+    if (must_stay(context, half)) {
+        count_slot_drop(context, packet.frame.key.port, Direction::kFromVm,
+                        static_cast<std::uint8_t>(kSlotEncrypt));
+        return lose_copy(context, packet, half, DropReason::kPolicyClear);
+    }
     if (half.ending == Ending::kDrop) {
         count_slot_drop(context, half.output, Direction::kToVm, half.drop_slot);
         return lose_copy(context, packet, half, half.reason);
@@ -108,10 +125,8 @@ void send_copy(WorkerContext& context, const Packet& packet, const Program& half
     rte_mbuf* copy = rte_pktmbuf_copy(packet.mbuf, context.options.pool, 0, UINT32_MAX);
     if (copy == nullptr) { return lose_copy(context, packet, half, DropReason::kNoBuffer); }
     copy->port = packet.frame.key.port.value;
-    if (!run_steps(*copy, packet.frame, half)) {
-        drop_towards(context, copy, half.output, DropReason::kNoBuffer);
-        return;
-    }
+    const DropReason reason = run_steps(context, *copy, packet.frame, half);
+    if (reason != DropReason::kNone) { return drop_towards(context, copy, half.output, reason); }
     output(context, copy, half.output);
 }
 
@@ -129,7 +144,27 @@ const GroupPorts* wanted_ports(WorkerContext& context, const Packet& packet,
     return ports.everybody ? nullptr : &ports;
 }
 
+// Whether the fabric has sent a copy of the frame to each of several uplinks or VTEPs.
+bool comes_from_fabric(const WorkerContext& context, const Packet& packet,
+                       const Program& program) noexcept {
+    const bool is_for_all =
+        program.ending == Ending::kReplicate || (program.flags & kProgramFlood) != 0;
+    return is_for_all && context.snapshot->domains[program.domain].fabric.size() > 1 &&
+           context.snapshot->port(packet.frame.key.port)->is_uplink;
+}
+
 }  // namespace
+
+DropReason why_no_copy(const WorkerContext& context, const Packet& packet,
+                       const Program& program) noexcept {
+    const Domain& domain = context.snapshot->domains[program.domain];
+    const bool has_receivers = !receivers(domain, program).empty();
+    if (has_receivers && comes_from_fabric(context, packet, program)) {
+        return DropReason::kOtherUplink;
+    }
+    return program.ending == Ending::kReplicate ? DropReason::kNoDestination
+                                                : DropReason::kUnknownUnicast;
+}
 
 std::size_t replicate(WorkerContext& context, const Packet& packet, const Program& program,
                       PortIndex except, const GroupPorts* only) noexcept {
@@ -138,28 +173,39 @@ std::size_t replicate(WorkerContext& context, const Packet& packet, const Progra
     if (is_group && only == nullptr) { only = wanted_ports(context, packet, program.domain); }
     ConnectionView view{};
     FlowKey parent_key;
+    const bool is_of_connection = program.tracked || (program.flags & kProgramReturned) != 0;
     const bool has_view =
-        program.tracked && (program.flags & kProgramForeign) == 0 &&
+        is_of_connection && (program.flags & kProgramForeign) == 0 &&
         view_connection(context, program.connection, program.side, parent_key, view);
     const bool may_cache =
         context.options.flow_cache && !has_view && packet.frame.frame_class == FrameClass::kFlow;
+    const bool is_shared = comes_from_fabric(context, packet, program);
     std::size_t count = 0;
     const auto send_to = [&](PortIndex egress) {
         if (egress == packet.frame.key.port || egress == except) { return; }  // Split horizon.
         if (only != nullptr && !only->ports[egress.value]) { return; }
+        if (is_shared && !takes_from_fabric(*context.snapshot, context.reach, program.domain,
+                                            packet.frame.key, egress)) {
+            return;
+        }
         ++count;
         const PortConfig& out = *context.snapshot->port(egress);
         if (may_cache) {
-            send_copy(context, packet, cached_half(context, packet, out, egress, program.domain));
+            send_copy(context, packet, cached_half(context, packet, out, egress, program.domain),
+                      program.key_policy);
             return;
         }
         const Half half =
             decide_half(context, packet, out, egress, program.domain, has_view ? &view : nullptr);
         account_half(context, packet, half);
-        send_copy(context, packet, half.program);
+        send_copy(context, packet, half.program, program.key_policy);
     };
     for (const PortIndex egress : receivers(domain, program)) { send_to(egress); }
-    if (is_group && domain.uplink != kNoPort) { send_to(domain.uplink); }
+    if (is_group && !context.snapshot->port(packet.frame.key.port)->is_uplink) {
+        const PortIndex out =
+            way_out(context, program.domain, packet.frame.key.port, packet.frame.key);
+        if (out != kNoPort) { send_to(out); }
+    }
     return count;
 }
 

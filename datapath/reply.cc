@@ -4,6 +4,7 @@
 // the connection closes, so that their entries serve the next one while they are in the cache.
 // Called by first_packet.cc and ingress.cc.
 #include "datapath/parse_layers.h"
+#include "datapath/reply_key.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -17,25 +18,12 @@ struct FlowPair {
     AclTrail acl;
 };
 
-// The key of the packets that answer those of `key`: neither side tags, so that nothing is guessed
-// but the DSCP.
-FlowKey reply_key(const FlowKey& key, PortIndex responder) noexcept {
-    FlowKey reply = key;
-    reply.source_mac = key.destination_mac;
-    reply.destination_mac = key.source_mac;
-    __builtin_memcpy(reply.source_ip, key.destination_ip, sizeof reply.source_ip);
-    __builtin_memcpy(reply.destination_ip, key.source_ip, sizeof reply.destination_ip);
-    reply.source_port = key.destination_port;
-    reply.destination_port = key.source_port;
-    reply.port = responder;
-    return reply;
-}
-
 // True if all that the reply's first packet could meet is known: two vNICs of this worker with MACs
 // of the document, no tags, no copies.
 bool is_foreseeable(const WorkerContext& context, const FlowKey& key, const Program& program,
                     const PortConfig& in) noexcept {
-    if (program.ending != Ending::kOutput || program.flags != 0 || program.step_count != 0 ||
+    const unsigned flags = program.flags & ~unsigned{kProgramLocal};
+    if (program.ending != Ending::kOutput || flags != 0 || program.steps.any() ||
         key.protocol != kProtocolTcp || key.has(kKeyTagged) || key.tunnel != 0) {
         return false;
     }
@@ -70,6 +58,7 @@ bool judge_reply(const WorkerContext& context, const FlowKey& reply, const Conne
     pair.reply = opening;
     pair.reply.side = ConnectionSide::kResponder;
     pair.reply.output = pair.opener;
+    pair.reply.flags = from.key_policy != 0 ? kProgramLocal : 0;
     pair.reply.decided_from = from.decided;
     pair.reply.decided_to = to.decided;
     pair.rule_from = from.rule;

@@ -18,6 +18,14 @@ bool receivers_hold(const Snapshot& snapshot, const Domain& domain,
     });
 }
 
+// A packet without a connection: it might open one for the sake of services that its answers would
+// pass, so that the rules for those count too.
+bool asks_for_answers(const WorkerContext& context, const Program& program,
+                      bool is_tracked) noexcept {
+    return context.snapshot->service_rules.size() > 1 && !is_tracked &&
+           program.ending != Ending::kDrop;
+}
+
 bool changed_rules(const WorkerContext& context, const PolicyDifference& policy,
                    std::uint16_t domain, const FlowKey& key, const Program& program) noexcept {
     const bool is_flooded = (program.flags & kProgramFlood) != 0;  // To more ports than `output`.
@@ -25,10 +33,13 @@ bool changed_rules(const WorkerContext& context, const PolicyDifference& policy,
         return false;
     }
     // Judged by the key of the connection that announced it.
-    if (program.tracked && context.connections.is_related(program.connection)) { return true; }
+    const bool is_tracked = program.tracked || (program.flags & kProgramTracks) != 0;
+    if (is_tracked && context.connections.is_related(program.connection)) { return true; }
     const AddressHolders holders =
         policy.follows_ports() ? find_holders(context, domain, key) : AddressHolders{};
-    return policy.matches(key, program.side == ConnectionSide::kResponder, holders);
+    const bool is_turned = program.side == ConnectionSide::kResponder ||
+                           asks_for_answers(context, program, is_tracked);
+    return policy.matches(key, is_turned, holders);
 }
 
 // SpoofGuard asks for the owner of a source; an answer goes by its opener's.
@@ -49,12 +60,26 @@ bool changed_hosts(const Difference& difference, const Domain& domain,
            changed_addresses(at->addresses, key);
 }
 
+// A routed packet's destination is a host of another domain, whichever.
+bool changed_destinations(const Difference& difference, const FlowKey& key) noexcept {
+    return std::any_of(
+        difference.domains.begin(), difference.domains.end(),
+        [&](const DomainDifference& each) { return changed_addresses(each.addresses, key); });
+}
+
 // Whether one of the changes since the program was made may concern it. Newest first: most programs
 // lack that one only.
 bool is_concerned(const WorkerContext& context, std::uint16_t index, const FlowKey& key,
                   const FlowState& state) noexcept {
     const Snapshot& snapshot = *context.snapshot;
     const Domain* domain = index == kNoDomain ? nullptr : &snapshot.domains[index];
+    const bool is_to_router =
+        domain != nullptr && is_router_mac(snapshot, *domain, key.destination_mac);
+    // Dropped before it was routed, maybe for who has the address where the route led then.
+    if (is_to_router && (state.program.flags & kProgramRouted) == 0 &&
+        snapshot.routers[domain->router].epoch > state.generation) {
+        return true;
+    }
     for (auto at = snapshot.differences.rbegin(); at != snapshot.differences.rend(); ++at) {
         const Difference& difference = **at;
         if (difference.generation <= state.generation) { return false; }
@@ -63,14 +88,34 @@ bool is_concerned(const WorkerContext& context, std::uint16_t index, const FlowK
             return true;
         }
         if (domain != nullptr && changed_hosts(difference, *domain, key)) { return true; }
+        if (is_to_router && changed_destinations(difference, key)) { return true; }
     }
     return false;
 }
 
 }  // namespace
 
+namespace {
+
+// What a service returned holds as long as what was decided where it entered first.
+bool revalidate_returned(const WorkerContext& context, const FlowKey& key,
+                         FlowState& state) noexcept {
+    const PortConfig* leg = context.snapshot->port(key.port);
+    if (leg == nullptr || leg->policy_epoch > state.generation) { return false; }
+    const Program& program = state.program;
+    const PortIndex sender = sender_of(context, program.connection, program.side);
+    const auto entered = entered_key(context, key, ingress_domain(*leg, key), sender);
+    return entered && revalidate(context, *entered, state);
+}
+
+}  // namespace
+
 bool revalidate(const WorkerContext& context, const FlowKey& key, FlowState& state) noexcept {
     const Snapshot& snapshot = *context.snapshot;
+    if ((state.program.flags & kProgramReturned) != 0 &&
+        instance_behind(context, key) != kNoService) [[unlikely]] {
+        return revalidate_returned(context, key, state);
+    }
     const PortConfig* in = snapshot.port(key.port);
     if (in == nullptr || in->policy_epoch > state.generation) { return false; }
     if (state.program.output != kNoPort) {
@@ -86,6 +131,10 @@ bool revalidate(const WorkerContext& context, const FlowKey& key, FlowState& sta
     if (is_concerned(context, index, key, state)) { return false; }
     if (state.learned != static_cast<std::uint32_t>(context.stamp >> 32U) &&
         !learned_holds(context, *in, index, key, state)) {
+        return false;
+    }
+    if ((state.program.flags & kProgramRouted) != 0 && state.generation != snapshot.generation &&
+        !path_holds(context, index, key, state.program)) {
         return false;
     }
     state.program.domain = index;

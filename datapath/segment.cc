@@ -131,6 +131,12 @@ std::uint32_t buffers_of(std::uint32_t size, std::uint32_t room) noexcept {
 
 }  // namespace
 
+std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept {
+    if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return frame.pkt_len; }
+    const std::uint64_t segment = frame.l2_len + frame.l3_len + frame.l4_len + frame.tso_segsz;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(frame.pkt_len, segment));
+}
+
 std::size_t segment_count(const rte_mbuf& frame) noexcept { return Layout(frame).count; }
 
 bool segment(const rte_mbuf& frame, rte_mempool& pool, std::span<rte_mbuf*> out) noexcept {

@@ -6,12 +6,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 struct rte_mbuf;
 struct rte_mempool;
 
 namespace sluice::datapath {
+
+/// Bytes of the largest frame that becomes of this one, whether it asks for segmentation or not.
+[[nodiscard]] std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept;
 
 /// How many frames become of `frame`, which asks for segmentation: ol_flags, l2_len, l3_len, l4_len
 /// and tso_segsz as convert_offload() checked them. 1 to kTsoSegmentMax; 1: its payload needs no

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "datapath/fragment.h"
@@ -24,6 +25,9 @@
 #include "sluice/iochain/address_table.h"
 #include "sluice/iochain/chain.h"
 #include "sluice/iochain/policy_difference.h"
+#include "sluice/model/encryption.h"
+#include "sluice/model/port_group.h"
+#include "sluice/model/service_chain.h"
 #include "sluice/net/address.h"
 
 namespace sluice::datapath {
@@ -33,19 +37,25 @@ class MacTable {
 public:
     struct Row {
         MacAddr mac;
-        PortIndex port;
+        PortIndex port;            ///< kNoPort: behind `remote`.
+        std::uint16_t remote = 0;  ///< Index into Snapshot::remotes.
     };
     MacTable() = default;
     explicit MacTable(std::vector<Row> rows) : rows_(std::move(rows)) {
         std::sort(rows_.begin(), rows_.end(),
                   [](const Row& a, const Row& b) { return a.mac < b.mac; });
     }
-    /// Port that owns `mac`, kNoPort if none.
-    [[nodiscard]] PortIndex find(const MacAddr& mac) const noexcept {
+    /// Row of `mac`, nullptr if none.
+    [[nodiscard]] const Row* row(const MacAddr& mac) const noexcept {
         const auto at =
             std::lower_bound(rows_.begin(), rows_.end(), mac,
                              [](const Row& row, const MacAddr& m) { return row.mac < m; });
-        return at != rows_.end() && at->mac == mac ? at->port : kNoPort;
+        return at != rows_.end() && at->mac == mac ? &*at : nullptr;
+    }
+    /// Port of this host that owns `mac`, kNoPort if none.
+    [[nodiscard]] PortIndex find(const MacAddr& mac) const noexcept {
+        const Row* found = row(mac);
+        return found != nullptr ? found->port : kNoPort;
     }
     [[nodiscard]] const std::vector<Row>& rows() const noexcept { return rows_; }
 
@@ -62,12 +72,135 @@ struct DomainMulticast {
     bool operator==(const DomainMulticast&) const = default;
 };
 
-/// One layer-2 domain: a switch and a VLAN.
-struct Domain {
-    DomainId id;  ///< For the life of the process; connections are keyed by it.
+inline constexpr std::uint16_t kNoTeam = 0xffff;
+inline constexpr std::uint16_t kNoService = 0;  ///< Instance and rule indices begin at 1.
+inline constexpr std::uint16_t kNoVtep = 0xffff;
+inline constexpr std::uint16_t kNoRouter = 0xffff;
+
+/// How the uplinks of a switch are shared out (teaming.cc).
+struct Team {
+    model::TeamingPolicy policy = model::TeamingPolicy::kPortId;
+    bool is_lag = false;             ///< The fabric sees one link: nothing comes twice.
+    std::vector<PortIndex> active;   ///< In order.
+    std::vector<PortIndex> standby;  ///< In order.
+
+    bool operator==(const Team&) const = default;
+};
+
+/// A VTEP of this host (RFC 7348).
+struct VtepConfig {
+    PortIndex port;    ///< Its own: decapsulated frames enter, frames for tunnels leave by it.
+    PortIndex uplink;  ///< Polled by the same worker.
     std::string switch_name;
-    std::uint16_t vlan = 0;   ///< 0 = untagged.
-    std::uint32_t epoch = 0;  ///< See above.
+    DomainId underlay;  ///< Where its neighbours are learned (LearnedKind::kNeighbour).
+    MacAddr mac;
+    IpAddr ip;
+    std::uint8_t prefix_length = 0;
+    std::optional<IpAddr> gateway;
+    std::uint16_t vlan = 0;  ///< 0 = untagged.
+    std::uint16_t mtu = 0;   ///< Bytes of layer 3 of the underlay.
+    std::uint16_t udp_port = 0;
+    std::uint32_t bfd_interval_ms = 0;  ///< 0 = no BFD.
+    std::uint8_t bfd_multiplier = 0;
+
+    bool operator==(const VtepConfig&) const = default;
+};
+
+/// A VTEP of another host. Its index, from 1 on, keeps its meaning as long as it is configured.
+struct RemoteVtep {
+    IpAddr ip;                 ///< kNone: a free index.
+    std::string switch_name;   ///< The one that has it.
+    bool gets_floods = false;  ///< In `remote_vteps`; else only bindings name it.
+
+    bool operator==(const RemoteVtep&) const = default;
+};
+
+/// An address of a router's interface.
+struct RouterAddress {
+    IpAddr ip;
+    std::uint8_t prefix_length = 0;
+
+    bool operator==(const RouterAddress&) const = default;
+};
+
+struct RouterInterface {
+    std::string name;
+    DomainId domain;
+    std::uint16_t domain_index = 0xffff;
+    std::vector<RouterAddress> addresses;
+    std::vector<IpAddr> dhcp_relay;
+};
+
+/// An instance of a service. Its index keeps its meaning as long as the name is configured.
+struct ServiceInstanceConfig {
+    std::string name;         ///< Empty: a free index.
+    PortIndex in = kNoPort;   ///< Leg for what leaves a VM; kNoPort: not on this host.
+    PortIndex out = kNoPort;  ///< The other leg, or `in` again.
+    model::Encapsulation encapsulation = model::Encapsulation::kPlain;
+    std::uint16_t remote = 0;  ///< Elsewhere: index into Snapshot::remotes.
+    std::uint32_t vni = 0;     ///< By which hosts hand it frames; 0 = not reached from elsewhere.
+    std::uint32_t path = 0;    ///< NSH service path identifier.
+    std::uint16_t module = 0;  ///< In-process: index into Snapshot::service_modules, from 1 on.
+    bool takes_new = true;     ///< Some rule gives it a weight: else it is draining.
+
+    bool operator==(const ServiceInstanceConfig&) const = default;
+};
+
+/// A rule that redirects. Its index keeps its meaning as long as it is configured.
+struct ServiceRuleConfig {
+    std::string name;  ///< "CHAIN/RULE"; empty: a free index.
+    RuleId id;         ///< Of its counters.
+    std::uint8_t slot = 0;
+    model::OnFailure on_failure = model::OnFailure::kOpen;
+    struct Choice {
+        std::uint16_t instance = 0;
+        std::uint32_t weight = 0;  ///< 0 = draining.
+        bool operator==(const Choice&) const = default;
+    };
+    std::vector<Choice> instances;
+
+    bool operator==(const ServiceRuleConfig&) const = default;
+};
+
+/// A key policy, by its number.
+struct KeyPolicyConfig {
+    std::string name;  ///< Empty: no such policy.
+    model::KeyAlgorithm algorithm = model::KeyAlgorithm::kAes128Gcm;
+
+    bool operator==(const KeyPolicyConfig&) const = default;
+};
+
+class ServiceModule;  // service_module.h
+class RemoteIndex;    // remote_index.h
+class RouteTable;     // route_table.h
+
+/// A distributed router.
+struct RouterConfig {
+    std::string name;
+    MacAddr vmac;  ///< Towards vNICs.
+    MacAddr pmac;  ///< Towards the fabric and through tunnels: this host's.
+    std::vector<RouterInterface> interfaces;
+    std::shared_ptr<const RouteTable> routes;  ///< Connected ones included.
+    std::uint32_t epoch = 0;                   ///< Generation of the last change of anything of it.
+};
+
+/// One layer-2 domain: a switch and a VLAN, or a VNI.
+struct Domain {
+    DomainId id;  ///< For the life of the process.
+    /// What connections are found by: shared by all domains that routers join.
+    DomainId tracking;
+    std::string switch_name;
+    std::uint16_t vlan = 0;            ///< 0 = untagged.
+    std::uint32_t vni = 0;             ///< 0 = VLAN-backed.
+    std::uint16_t router = kNoRouter;  ///< Index into Snapshot::routers.
+    std::uint16_t interface = 0;       ///< Of that router.
+    std::uint16_t team = kNoTeam;      ///< Of ports without one of their own; kNoTeam: no uplink.
+    std::vector<std::uint16_t> vteps;  ///< Of a VNI: indices into Snapshot::vteps, in order.
+    model::Replication replication = model::Replication::kUnicast;
+    IpAddr multicast_group;                    ///< kNone: none.
+    std::vector<std::uint16_t> flood_remotes;  ///< Of head_end and service_node, into
+                                               ///< Snapshot::remotes.
+    std::uint32_t epoch = 0;                   ///< See above.
     MacTable macs;
     AddressTable owners;                 ///< Who has which address, by the document.
     std::vector<PortIndex> members;      ///< In document order.
@@ -75,8 +208,11 @@ struct Domain {
     std::vector<PortIndex> flood;        ///< Members that receive unknown unicast: these, and
                                          ///< learning ones that ask for it.
     std::vector<PortIndex> learners;     ///< Ports that teach MACs, disabled ones included.
-    PortIndex uplink = kNoPort;          ///< Where the rest of the domain is; not in `members`.
+    std::vector<PortIndex> fabric;       ///< Its uplinks, or its VTEPs' ports: where the rest of
+                                         ///< the domain is; not in `members`.
     DomainMulticast multicast;
+    std::uint16_t service_vid = 0;  ///< Tag of its frames on service legs; 0: no rule redirects.
+    bool is_service_path = false;   ///< No tenants' network: hosts hand frames to services by it.
 
     /// Who has `ip` here by the document: before all that was learned. nullptr: it does not say.
     [[nodiscard]] const AddressOwner* owner(const IpAddr& ip) const noexcept {
@@ -106,6 +242,8 @@ struct PortVlan {
     std::uint16_t untagged_domain = kNoDomain;  ///< Index of the domain of untagged frames.
     /// Domain index by VID for a trunk, shared by trunks with the same ranges; null otherwise.
     std::shared_ptr<const std::array<std::uint16_t, 4096>> tagged_domains;
+    /// Of a VTEP's port: (VNI, domain index), ascending.
+    std::shared_ptr<const std::vector<std::pair<std::uint32_t, std::uint16_t>>> vnis;
 };
 
 /// What a port may teach of the MACs behind it.
@@ -138,10 +276,15 @@ struct PortConfig {
     bool has_group_limits = false;   ///< broadcast_pps or multicast_pps is set.
     std::string shape;               ///< Digest of switching settings: equal shapes switch alike.
     std::uint32_t policy_epoch = 0;  ///< See above; what else a port is counts as policy, too.
-    bool is_uplink = false;          ///< To the fabric: nothing is learned from it.
-    bool arp_suppression = false;    ///< ARP and ND questions of it are answered, if that is known.
-    bool lists_refused = false;      ///< SpoofGuard manual: what is refused waits for a word on it.
-    bool may_advertise = false;      ///< The RA guard is off: it may be a router.
+    bool is_uplink = false;          ///< To the fabric, an uplink or a VTEP: no vNIC.
+    std::uint16_t vtep = kNoVtep;    ///< Of a VTEP's port: index into Snapshot::vteps.
+    bool has_vteps = false;          ///< Of an uplink: some VTEP is there.
+    std::uint16_t team = kNoTeam;    ///< Of its port group, in place of the domain's.
+    std::uint16_t leg_of = kNoService;  ///< Of a service's leg: the instance. Its `vlan` is a trunk
+                                        ///< of the service VIDs.
+    bool arp_suppression = false;  ///< ARP and ND questions of it are answered, if that is known.
+    bool lists_refused = false;    ///< SpoofGuard manual: what is refused waits for a word on it.
+    bool may_advertise = false;    ///< The RA guard is off: it may be a router.
     PortLearning learning;
     PortBindings bindings;
     PortVlan vlan;
@@ -155,6 +298,15 @@ struct Snapshot {
     bool follows_bindings = false;  ///< Some rule names what follows learned addresses.
     std::vector<std::optional<PortConfig>> ports;  ///< By PortIndex.
     std::vector<Domain> domains;
+    std::vector<Team> teams;
+    std::vector<VtepConfig> vteps;
+    std::vector<RemoteVtep> remotes;                  ///< [0] is nobody.
+    std::shared_ptr<const RemoteIndex> remote_index;  ///< Over `remotes`; null: nobody is known.
+    std::vector<RouterConfig> routers;
+    std::vector<ServiceInstanceConfig> service_instances;         ///< [0] is nobody.
+    std::vector<ServiceRuleConfig> service_rules;                 ///< [0] is none.
+    std::vector<std::shared_ptr<ServiceModule>> service_modules;  ///< [0] is none.
+    std::vector<KeyPolicyConfig> key_policies;  ///< By number, kKeyPolicyMax + 1; empty: none.
     std::vector<std::vector<PortIndex>> worker_ports;  ///< Ports that each worker polls.
     /// The newest last; at most kDifferenceMax. What is older is in the epochs.
     std::vector<std::shared_ptr<const Difference>> differences;

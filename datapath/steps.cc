@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps: the DSCP mark and the VLAN rewrites. The frame's headers lie in its first segment and the
-// frame is not shared.
+// Steps: the DSCP mark, the route's rewrite, the VLAN rewrites and the mark for the tunnel. The
+// frame's headers lie in its first segment and the frame is not shared.
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
 #include <cstring>
 
+#include "datapath/packet_writer.h"
 #include "datapath/stages.h"
+#include "datapath/tunnel_mark.h"
 
 namespace sluice::datapath {
 namespace {
@@ -37,31 +39,14 @@ bool push_tag(rte_mbuf& frame, std::uint16_t vid) noexcept {
     return true;
 }
 
-// RFC 1624 §3 (eqn. 3): HC' = ~(~HC + ~m + m').
-std::uint16_t mended(std::uint16_t checksum, std::uint16_t before, std::uint16_t after) noexcept {
-    std::uint32_t sum = static_cast<std::uint16_t>(~checksum);
-    sum += static_cast<std::uint16_t>(~before);
-    sum += after;
-    sum = (sum & 0xffffU) + (sum >> 16U);
-    return static_cast<std::uint16_t>(~(sum + (sum >> 16U)));
-}
-
-const Step* mark_of(const Program& program) noexcept {
-    const bool marks = program.step_count > 0 && program.steps[0].kind == StepKind::kSetDscp;
-    return marks ? &program.steps[0] : nullptr;
-}
-
 }  // namespace
 
 void set_marks(Program& program, const FlowKey& key, std::uint8_t from, std::uint8_t to) noexcept {
-    if (mark_of(program) != nullptr) {
-        program.steps[0] = program.steps[1];
-        --program.step_count;
-    }
-    if (!key.is_ip() || (from == kNoDscp && to == kNoDscp)) { return; }
-    program.steps[1] = program.steps[0];
-    program.steps[0] = Step{StepKind::kSetDscp, from, to != kNoDscp ? to : from};
-    ++program.step_count;
+    const auto coded = [&key](std::uint8_t mark) {  // kNoDscp + 1 is 0.
+        return key.is_ip() ? static_cast<std::uint8_t>(mark + 1U) : std::uint8_t{0};
+    };
+    program.steps.dscp = coded(to != kNoDscp ? to : from);
+    program.steps.copies_dscp = coded(from);
 }
 
 void mark_dscp(rte_mbuf& frame, const ParsedFrame& parsed, std::uint8_t dscp) noexcept {
@@ -82,24 +67,78 @@ void mark_dscp(rte_mbuf& frame, const ParsedFrame& parsed, std::uint8_t dscp) no
     std::memcpy(ip + 10, &checksum, sizeof checksum);
 }
 
+void write_hop(std::uint8_t* start, const ParsedFrame& parsed, const Rewrite& hop) noexcept {
+    std::uint8_t* ip = start + parsed.l3_offset;
+    if (parsed.key.has(kKeyIpv6)) {
+        --ip[7];
+    } else {
+        std::uint16_t before = 0, after = 0, checksum = 0;
+        std::memcpy(&before, ip + 8, sizeof before);
+        --ip[8];
+        std::memcpy(&after, ip + 8, sizeof after);
+        std::memcpy(&checksum, ip + 10, sizeof checksum);
+        checksum = mended(checksum, before, after);
+        std::memcpy(ip + 10, &checksum, sizeof checksum);
+    }
+    std::memcpy(start, hop.destination.bytes.data(), 6);
+    std::memcpy(start + 6, hop.source.bytes.data(), 6);
+}
+
 void mark_for_copies(rte_mbuf& frame, const ParsedFrame& parsed, const Program& program) noexcept {
-    if (const Step* mark = mark_of(program)) { mark_dscp(frame, parsed, mark->source); }
+    mark_dscp(frame, parsed, static_cast<std::uint8_t>(program.steps.copies_dscp - 1U));
 }
 
-bool run_steps(rte_mbuf& frame, const ParsedFrame& parsed, const Program& program) noexcept {
-    if (const Step* mark = mark_of(program)) {
-        mark_dscp(frame, parsed, static_cast<std::uint8_t>(mark->argument));
-    }
-    return run_vlan_steps(frame, program);
+namespace {
+
+DropReason rewrite_hop(rte_mbuf& frame, const ParsedFrame& parsed, const Rewrite& hop) noexcept {
+    auto* start = rte_pktmbuf_mtod(&frame, std::uint8_t*);
+    std::uint8_t* ip = start + parsed.l3_offset;
+    if (ip[parsed.key.has(kKeyIpv6) ? 7 : 8] <= 1) { return DropReason::kTtlExpired; }
+    write_hop(start, parsed, hop);
+    return DropReason::kNone;
 }
 
-bool run_vlan_steps(rte_mbuf& frame, const Program& program) noexcept {
-    for (std::uint8_t i = 0; i < program.step_count; ++i) {
-        const Step& step = program.steps[i];
-        if (step.kind == StepKind::kVlanPop && !pop_tag(frame)) { return false; }
-        if (step.kind == StepKind::kVlanPush && !push_tag(frame, step.argument)) { return false; }
+// Domains that a router joins need not carry the same. What leaves as segments is as long as they.
+bool fits(const WorkerContext& context, const rte_mbuf& frame, const ParsedFrame& parsed,
+          PortIndex egress) noexcept {
+    const PortConfig* out = context.snapshot->port(egress);
+    const std::uint32_t tag = parsed.key.has(kKeyTagged) ? kTagBytes : 0U;
+    if (out == nullptr || parsed.frame_size - tag <= out->frame_size_max) [[likely]] {
+        return true;
     }
-    return true;
+    if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return false; }
+    const std::uint32_t segment = frame.l2_len + frame.l3_len + frame.l4_len + frame.tso_segsz;
+    return segment - tag <= out->frame_size_max;
+}
+
+}  // namespace
+
+DropReason run_steps(const WorkerContext& context, rte_mbuf& frame, const ParsedFrame& parsed,
+                     const Program& program) noexcept {
+    const Steps& steps = program.steps;
+    if (steps.dscp != 0) { mark_dscp(frame, parsed, static_cast<std::uint8_t>(steps.dscp - 1U)); }
+    std::uint32_t vni = 0;
+    if (steps.rewrite != 0) {
+        const Rewrite& hop = context.rewrites.row(steps.rewrite);
+        if (!fits(context, frame, parsed, program.output)) { return DropReason::kTooBig; }
+        const DropReason reason = rewrite_hop(frame, parsed, hop);
+        if (reason != DropReason::kNone) { return reason; }
+        vni = hop.vni;
+    } else if (steps.remote != 0) {
+        vni = context.snapshot->domains[program.domain].vni;
+    }
+    if (!run_vlan_step(frame, steps.vlan)) { return DropReason::kNoBuffer; }
+    if (steps.remote != 0) {
+        const auto policy = static_cast<std::uint8_t>(program.key_policy & kKeyPolicyMask);
+        set_tunnel_mark(frame, {vni, steps.remote, policy});
+    }
+    return DropReason::kNone;
+}
+
+bool run_vlan_step(rte_mbuf& frame, std::uint16_t vlan) noexcept {
+    if (vlan == 0) { return true; }
+    if (vlan == Steps::kVlanPop) { return pop_tag(frame); }
+    return push_tag(frame, vlan & 0xfffU);
 }
 
 }  // namespace sluice::datapath

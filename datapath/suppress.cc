@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Suppress: an ARP request (RFC 826), or a neighbour solicitation to a group (RFC 4861 §7.2.2), of
 // a VM whose answer is known is answered in place and goes no further: it would wake every VM of
-// the domain. Known is what the document says, and else what was learned (LearnedTable::holder()).
+// the domain. Known is what the document says, then what controllers tell (fleet.cc), and else what
+// was learned (LearnedTable::holder()).
 // Between the asker's chain, which let it pass, and switching (inspect.cc); no other chain is
 // asked. Announcements, probes and duplicate address detection must reach everybody; a solicitation
 // to the neighbour itself asks whether it lives. Worker that polls the asker.
@@ -82,6 +83,7 @@ std::optional<MacAddr> known_mac(const WorkerContext& context, std::uint16_t ind
         const bool is_told = owner->port != asker && may_speak_for(port, target);
         return is_told && !port->learning.is_on() ? std::optional(owner->mac) : std::nullopt;
     }
+    if (const auto mac = told_mac(context, index, target)) { return mac; }
     const PortIndex holder = context.learned.holder(domain.id, target, context.now_ns);
     if (holder == kNoPort || holder == asker ||
         !may_speak_for(context.snapshot->port(holder), target)) {

@@ -15,9 +15,16 @@ bool decides(std::uint16_t slots) noexcept { return (slots >> kSlotDvfilter & 1U
 
 Decision ask_slot(const WorkerContext& context, Packet& packet, PortIndex port,
                   Direction direction) noexcept {
-    const FlowKey& key = packet.frame.key;
+    const Program& program = packet.flow->program;
+    FlowKey key = packet.frame.key;
+    const BindingView bindings = view_bindings(context, program.domain, key);
+    if (direction == Direction::kToVm && program.steps.rewrite != 0) {  // As it leaves.
+        const Rewrite& hop = context.rewrites.row(program.steps.rewrite);
+        key.source_mac = hop.source;
+        key.destination_mac = hop.destination;
+    }
     DecideInput input{key, direction};
-    input.bindings = view_bindings(context, packet.flow->program.domain, key);
+    input.bindings = bindings;
     input.tcp_flags = packet.frame.tcp_flags;
     input.acl = &packet.aside->acl;
     return decide_acl(*context.snapshot->port(port)->chain, input);
@@ -27,11 +34,11 @@ Decision ask_slot(const WorkerContext& context, Packet& packet, PortIndex port,
 void set_drop(Program& program, const Decision& decision, Direction direction) noexcept {
     program.ending = Ending::kDrop;
     program.reason = decision.reason;
-    program.drop_slot = decision.slot;
-    program.drop_direction = direction;
-    program.flags = kProgramHitsByPacket;
+    program.flags =
+        static_cast<std::uint16_t>(kProgramHitsByPacket | (program.flags & kProgramReturned));
+    program.set_drop_slot(decision.slot, direction);
     program.tracked = false;
-    program.step_count = 0;
+    program.steps = Steps{};
     if (direction == Direction::kToVm) { return; }
     program.output = kNoPort;
     program.decided_from = decision.decided;
@@ -41,16 +48,8 @@ void set_drop(Program& program, const Decision& decision, Direction direction) n
 // The program that the template stands for, without its marks.
 Program unfold(const Program& shared) noexcept {
     Program own = shared;
-    own.flags = static_cast<std::uint16_t>(own.flags & ~kProgramTemplate);
-    own.step_count = 0;
-    for (std::uint8_t i = 0; i < shared.step_count; ++i) {
-        const Step& step = shared.steps[i];
-        if (step.kind == StepKind::kConnection) {
-            own.tracked = true;
-        } else {
-            own.steps[own.step_count++] = step;
-        }
-    }
+    own.tracked = (shared.flags & kProgramTracks) != 0;
+    own.flags = static_cast<std::uint16_t>(own.flags & ~(kProgramTemplate | kProgramTracks));
     return own;
 }
 
@@ -74,13 +73,27 @@ bool judge(WorkerContext& context, Packet& packet, Program& own) noexcept {
     return own.drop_slot != kSlotDvfilter;
 }
 
+bool is_served(const Program& own) noexcept {
+    return own.ending == Ending::kRedirect || (own.flags & kProgramReturned) != 0;
+}
+
+// The rest of the slots, and of their rules, is counted before the service, or behind it.
+void keep_own_part(WorkerContext& context, Packet& packet, Program& own) noexcept {
+    const bool is_back = (own.flags & kProgramReturned) != 0;
+    const FlowKey& key = context.flows.entry(packet.index).key;
+    const bool arrives =
+        keep_slots_between(context, own, is_back ? instance_behind(context, key) : kNoService);
+    if (is_back) { packet.aside->acl.drop_source(); }
+    if (!arrives) { packet.aside->acl.keep_source(); }
+}
+
 }  // namespace
 
 Program template_of(const Program& program) noexcept {
     Program shared = program;
     set_marks(shared, FlowKey{}, kNoDscp, kNoDscp);
     shared.flags |= kProgramTemplate;
-    if (program.tracked) { shared.steps[shared.step_count++] = Step{StepKind::kConnection, 0, 0}; }
+    if (program.tracked) { shared.flags |= kProgramTracks; }
     shared.tracked = false;
     return shared;
 }
@@ -102,6 +115,8 @@ void run_template(WorkerContext& context, Packet& packet) noexcept {
     Program own = unfold(shared.program);
     bool passes = true;
     if (has_acl(own)) { passes = judge(context, packet, own); }
+    if (is_served(own)) { keep_own_part(context, packet, own); }
+    aside.sender = cold.sender;
     aside.state = FlowState{};
     aside.state.program = own;
     aside.rule_from = passes ? cold.rule_from : RuleId{};

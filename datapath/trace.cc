@@ -2,11 +2,13 @@
 // Trace: see trace.h. Here is what surrounds the composition: parse before it, the slots' steps.
 #include "datapath/trace.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "datapath/parse.h"
 #include "datapath/parse_layers.h"
 #include "datapath/stages.h"
+#include "datapath/tunnel.h"
 
 namespace sluice::datapath {
 
@@ -59,8 +61,10 @@ void Trace::add_copies(const WorkerContext& context, const FlowKey& key, const P
         add_slots(port, Direction::kToVm, decision, acl.all());
         if (decision.verdict == Verdict::kPass) { add_output(port); }
     }
-    if (is_group && domain.uplink != kNoPort && domain.uplink != key.port) {
-        add_output(domain.uplink);
+    const PortConfig* in = context.snapshot->port(key.port);
+    if (is_group && in != nullptr && !in->is_uplink) {
+        const PortIndex out = way_out(context, program.domain, key.port, key);
+        if (out != kNoPort) { add_output(out); }
     }
 }
 
@@ -68,16 +72,29 @@ void Trace::add_ending(const WorkerContext& context, const Packet& packet, const
                        DecideInput receiver) noexcept {
     const Program& program = packet.aside->state.program;
     reason = program.reason;
+    if (program.ending == Ending::kRouter || program.ending == Ending::kWait) {
+        add(program.ending == Ending::kRouter ? TraceWhat::kRouter : TraceWhat::kWait);
+        ++reached;
+        return;
+    }
     if (program.ending == Ending::kDrop) {
         if (program.drop_slot == kNoSlot) { add(TraceWhat::kDrop).reason = reason; }
         return;
     }
-    for (std::uint8_t i = 0; i < program.step_count; ++i) {
-        const Step& step = program.steps[i];
-        TraceWhat what = TraceWhat::kVlanPush;
-        if (step.kind == StepKind::kSetDscp) { what = TraceWhat::kSetDscp; }
-        if (step.kind == StepKind::kVlanPop) { what = TraceWhat::kVlanPop; }
-        add(what).argument = step.argument;
+    const Steps& changes = program.steps;
+    if (changes.dscp != 0) {
+        add(TraceWhat::kSetDscp).argument = static_cast<std::uint16_t>(changes.dscp - 1U);
+    }
+    if (changes.vlan == Steps::kVlanPop) {
+        add(TraceWhat::kVlanPop);
+    } else if (changes.vlan != 0) {
+        add(TraceWhat::kVlanPush).argument = changes.vlan & 0xfffU;
+    }
+    if (changes.remote != 0) {
+        tunnel.remote = changes.remote;
+        tunnel.key_policy = program.key_policy & kKeyPolicyMask;
+        tunnel.vni = changes.rewrite != 0 ? context.rewrites.row(changes.rewrite).vni : domain.vni;
+        add(TraceWhat::kEncapsulate).port = program.output;
     }
     if (program.output != kNoPort) {
         add(TraceWhat::kOutput).port = program.output;
@@ -117,8 +134,14 @@ namespace {
 
 // Which learned row slot 1 may have trusted.
 void name_binding(const WorkerContext& context, const FlowKey& key, Trace& trace) noexcept {
-    if (!key.is_ip() || trace.count == 0 || trace.steps[0].argument == kNoDomain) { return; }
-    const DomainId domain = context.snapshot->domains[trace.steps[0].argument].id;
+    const TraceStep* entered =
+        std::find_if(trace.steps.begin(), trace.steps.begin() + trace.count,
+                     [](const TraceStep& step) { return step.what == TraceWhat::kDomain; });
+    if (!key.is_ip() || entered == trace.steps.begin() + trace.count ||
+        entered->argument == kNoDomain) {
+        return;
+    }
+    const DomainId domain = context.snapshot->domains[entered->argument].id;
     const auto row =
         context.learned.find(LearnedKey::binding(domain, key.port, key.source()), context.now_ns);
     if (!row) { return; }
@@ -134,6 +157,22 @@ void name_binding(const WorkerContext& context, const FlowKey& key, Trace& trace
 
 }  // namespace
 
+// As steps.cc does to a frame in a buffer; there is room for a tag.
+void TraceCommand::run_steps(const WorkerContext& context, const Packet& packet) noexcept {
+    const Steps& steps = packet.aside->state.program.steps;
+    if (steps.rewrite != 0) {
+        write_hop(frame_.data(), packet.frame, context.rewrites.row(steps.rewrite));
+    }
+    if (steps.vlan == Steps::kVlanPop) {
+        frame_.erase(frame_.begin() + 12, frame_.begin() + 12 + kTagSize);
+    } else if (steps.vlan != 0) {
+        const std::uint8_t tag[kTagSize] = {0x81, 0,
+                                            static_cast<std::uint8_t>(steps.vlan >> 8U & 0xfU),
+                                            static_cast<std::uint8_t>(steps.vlan)};
+        frame_.insert(frame_.begin() + 12, tag, tag + kTagSize);
+    }
+}
+
 bool TraceCommand::step(WorkerContext& context) noexcept {
     const PortConfig* in = context.snapshot->port(ingress_);
     trace.is_gone = in == nullptr;
@@ -146,6 +185,13 @@ bool TraceCommand::step(WorkerContext& context) noexcept {
     parse_frame(frame_.data(), size, size, ingress_, packet.frame);
     packet.frame.l4_checksum = L4Checksum::kGood;
     if (!context.snapshot->reads_dscp) { packet.frame.key.dscp = 0; }
+    if (tunnel_.remote != 0) {
+        packet.frame.key.tunnel = tunnel_word(tunnel_.vni, tunnel_.key_policy);
+        packet.frame.key.vlan = tunnel_.remote;
+        TraceStep& entered = trace.add(TraceWhat::kDecapsulate);
+        entered.port = ingress_;
+        entered.argument = tunnel_.remote;
+    }
     trace.is_inspected = packet.frame.frame_class == FrameClass::kInspect;
     if (trace.is_inspected) { return true; }
     trace.reason = in->is_enabled ? packet.frame.reason : DropReason::kPortDisabled;
@@ -154,6 +200,7 @@ bool TraceCommand::step(WorkerContext& context) noexcept {
         return true;
     }
     trace_packet(context, packet, trace);
+    if (trace.reason == DropReason::kNone) { run_steps(context, packet); }
     name_binding(context, packet.frame.key, trace);
     return true;
 }

@@ -16,17 +16,24 @@ namespace sluice::datapath {
 
 /// What a step of a frame's way tells.
 enum class TraceWhat : std::uint8_t {
-    kDomain,      ///< It enters the layer-2 domain `argument` (an index), or none: `reason`.
-    kConnection,  ///< It belongs to Trace::connection.
-    kAgain,       ///< A rule no longer allows that connection: judged again without it.
-    kRule,        ///< `rule` of slot 0 matches; the slot's own step follows.
-    kSlot,        ///< `slot` of `port` lets it pass, or drops it: `reason`.
-    kLearn,       ///< Its source MAC would be learned at `port`; `reason`: there is no room.
-    kFound,       ///< Its destination is behind `port`.
-    kUnknown,     ///< Nobody has its destination; `port` is the uplink.
-    kFlood,       ///< It goes to several ports, `argument` of them.
-    kOpen,        ///< It would open a connection; `reason`: it can't.
-    kSetDscp,     ///< It leaves with DSCP `argument`.
+    kDomain,       ///< It enters the layer-2 domain `argument` (an index), or none: `reason`.
+    kConnection,   ///< It belongs to Trace::connection.
+    kAgain,        ///< A rule no longer allows that connection: judged again without it.
+    kRule,         ///< `rule` of slot 0 matches; the slot's own step follows.
+    kSlot,         ///< `slot` of `port` lets it pass, or drops it: `reason`.
+    kLearn,        ///< Its source MAC would be learned at `port`; `reason`: there is no room.
+    kFound,        ///< Its destination is behind `port`.
+    kUnknown,      ///< Nobody has its destination; `port` is the way out.
+    kFlood,        ///< It goes to several ports, `argument` of them.
+    kOpen,         ///< It would open a connection; `reason`: it can't.
+    kRouted,       ///< By the domain's router; argument = index of the domain that it leaves in.
+    kRouter,       ///< It is for the router itself.
+    kWait,         ///< It would wait until its next hop is resolved.
+    kDecapsulate,  ///< It came by a tunnel from Trace::tunnel's other end.
+    kEncapsulate,  ///< It goes to Trace::tunnel by VTEP `port`.
+    kRedirect,  ///< `slot` of `port` hands it to instance `argument` of service rule `detail`, and
+                ///< it returns; 0: it goes on without, or `reason`.
+    kSetDscp,   ///< It leaves with DSCP `argument`.
     kVlanPop,
     kVlanPush,  ///< With VID `argument`.
     kOutput,    ///< It leaves by `port`.
@@ -40,15 +47,24 @@ struct TraceStep {
     DropReason reason = DropReason::kNone;  ///< Other than kNone: it ends here.
     PortIndex port = kNoPort;
     std::uint16_t argument = 0;
+    std::uint16_t detail = 0;
     RuleId rule;               ///< Of kRule and of slot 2; 0 = none.
     bool is_stateful = false;  ///< Of slot 2: the rule wants a connection.
     bool is_static = false;    ///< Of kFound: by the document.
+    bool is_told = false;      ///< Of kFound: by a controller.
     bool is_bound = false;     ///< Of slot 1: the source address is a learned binding.
     LearnedSource source = LearnedSource::kArp;  ///< Of that binding.
 };
 
 inline constexpr std::size_t kTraceStepMax = 128;
 inline constexpr std::size_t kTraceCopyMax = 8;  ///< Receivers of a flooded frame that are traced.
+
+/// A tunnel that a traced frame comes from or goes into.
+struct TraceTunnel {
+    std::uint16_t remote = 0;  ///< Index of the remote VTEP, or kEveryRemote; 0 = no tunnel.
+    std::uint32_t vni = 0;
+    std::uint8_t key_policy = 0;  ///< Under which it is sealed; 0: in the clear.
+};
 
 struct Trace {
     std::array<TraceStep, kTraceStepMax> steps;
@@ -59,6 +75,7 @@ struct Trace {
     bool is_gone = false;                   ///< The port is not there any more.
     std::size_t reached = 0;                ///< Ports that would get it.
     DropReason reason = DropReason::kNone;  ///< Why it would be dropped.
+    TraceTunnel tunnel;                     ///< That it leaves by.
 
     TraceStep& add(TraceWhat what) noexcept {
         TraceStep& step = steps[count < kTraceStepMax ? count++ : kTraceStepMax - 1];
@@ -81,13 +98,22 @@ private:
 class TraceCommand final : public WorkerCommand {
 public:
     /// @param frame  bytes of a whole frame; transport checksums may be wrong
-    TraceCommand(PortIndex ingress, std::vector<std::uint8_t> frame)
-        : ingress_(ingress), frame_(std::move(frame)) {}
+    /// @param tunnel  of a frame that enters by a VTEP's port
+    TraceCommand(PortIndex ingress, std::vector<std::uint8_t> frame, TraceTunnel tunnel = {})
+        : ingress_(ingress), tunnel_(tunnel), frame_(std::move(frame)) {
+        frame_.reserve(frame_.size() + kTagSize);
+    }
     [[nodiscard]] bool step(WorkerContext& context) noexcept override;
+    /// As it would leave; meaningful if it is output to one port.
+    [[nodiscard]] const std::vector<std::uint8_t>& frame() const noexcept { return frame_; }
     Trace trace;
 
 private:
+    static constexpr std::size_t kTagSize = 4;
+    void run_steps(const WorkerContext& context, const Packet& packet) noexcept;
+
     PortIndex ingress_;
+    TraceTunnel tunnel_;
     std::vector<std::uint8_t> frame_;
 };
 

@@ -38,8 +38,17 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
           },
           this),
       fragments(fragment_limits(o), o.seed, drop_held_fragment, this),
+      vtep_peers(o.seed),
       connections(*o.connections),
       learned(*o.learned),
+      fleet(*o.fleet),
+      reach(*o.reach),
+      pins(*o.pins),
+      services(*o.services),
+      service_networks(*o.service_networks),
+      service_health(o.seed),
+      associations(*o.associations),
+      service_counters(kServiceInstanceMax + 1),
       ports(kPortMax),
       rule_memory(sizeof(RuleCounters) << kRuleSlotBits),
       rules(static_cast<RuleCounters*>(rule_memory.get())),
@@ -51,7 +60,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
       handover(o.worker_count),
       to_worker(o.worker_count),
       from_worker(o.worker_count) {
-    tx_dirty.reserve(kPortMax);
+    tx_dirty.reserve(2 * kPortMax);  // Tunnels list ports again while they are flushed.
     for (std::size_t i = 0; i < burst.size(); ++i) { burst[i].aside = &aside[i]; }
     connections.listen(options.index, log_end, this);
 }
@@ -155,6 +164,23 @@ void Worker::age() noexcept {
     context_.connections.sweep(context_.options.index, context_.connections.size() / 16384U + 8U,
                                context_.now_ns);
     context_.learned.sweep(context_.learned.size() / 1024U + 8U, context_.now_ns);
+    if (context_.rewrites.is_closed()) { renew_rewrites(); }
+}
+
+// Meanwhile first packets that are routed find no row and are dropped: some milliseconds at most.
+void Worker::renew_rewrites() noexcept {
+    constexpr std::uint32_t kPiece = 65536;
+    FlowTable& flows = context_.flows;
+    const std::uint32_t end = std::min(renewed_ + kPiece, flows.high_water());
+    for (; renewed_ < end; ++renewed_) {
+        if (flows.is_live(renewed_) && flows.entry(renewed_).state.program.steps.rewrite != 0) {
+            flows.remove(renewed_);
+        }
+    }
+    flows.end_burst();
+    if (renewed_ < flows.high_water()) { return; }
+    renewed_ = 0;
+    context_.rewrites.clear();
 }
 
 std::size_t Worker::poll_once(const Snapshot& snapshot, const CaptureSet* captures,
@@ -166,9 +192,17 @@ std::size_t Worker::poll_once(const Snapshot& snapshot, const CaptureSet* captur
     context_.fragments.sweep(now_ns);
     enter_snapshot(snapshot);
     context_.learned.pass_time(now_ns);
+    if (const std::uint32_t epoch = context_.reach.epoch(); epoch != reach_epoch_) {
+        reach_epoch_ = epoch;
+        context_.learned.note_change();
+    }
     context_.refresh_stamp();
     std::size_t moved = poll_ports();
     moved += take_handed_over(context_);
+    moved += look_at_neighbours(context_);
+    context_.memberships.look(context_);
+    context_.vtep_peers.look(context_);
+    context_.service_health.look(context_);
     if (moved == 0) { context_.share.note_idle(); }
     flush_output(context_);
     if (captures != nullptr) { context_.capture.ring->commit(); }

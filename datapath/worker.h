@@ -37,12 +37,15 @@ private:
     std::size_t poll_ports() noexcept;
     void run_command() noexcept;
     void age() noexcept;
+    void renew_rewrites() noexcept;
 
     WorkerContext context_;
     rte_ring* commands_;
     WorkerCommand* running_ = nullptr;
     std::uint32_t generation_ = 0;
     std::uint32_t aged_ms_ = 0;
+    std::uint32_t reach_epoch_ = 0;
+    std::uint32_t renewed_ = 0;               // Flows that renew_rewrites() has looked at.
     std::vector<std::uint8_t> burst_counts_;  // by PortIndex: frames of the next receive burst
 };
 

@@ -20,8 +20,8 @@ constexpr std::array<SlotEntries, 6> kEntries = {{
     {iochain::decide_dvfilter, iochain::inspect_dvfilter},  // kDvfilter
     {iochain::decide_swsec, iochain::inspect_swsec},        // kSwsec
     {iochain::decide_dfw, iochain::inspect_dfw},            // kDfw
-    {},                                                     // kService
-    {},                                                     // kEncrypt
+    {iochain::decide_redirect, iochain::inspect_redirect},  // kService
+    {iochain::decide_encrypt, iochain::inspect_encrypt},    // kEncrypt
     {},                                                     // kReserved
 }};
 static_assert(kEntries.size() == static_cast<std::size_t>(SlotKind::kReserved) + 1);

@@ -23,7 +23,7 @@ struct InspectInput {
 };
 
 /// @return kNone to pass. Slot 2 writes to `decision` what concerns connections, slot 0 its marks
-/// and whether it hangs on TCP flags.
+/// and whether it hangs on TCP flags, slot 15 what seals; slots 4 to 12 write to `input.services`.
 using DecideEntry = DropReason (*)(const SlotProgram& program, const DecideInput& input,
                                    Decision& decision) noexcept;
 using InspectEntry = DropReason (*)(const SlotProgram& program, const InspectInput& input,
@@ -41,6 +41,15 @@ DropReason decide_dfw(const SlotProgram& program, const DecideInput& input,
                       Decision& decision) noexcept;
 DropReason inspect_dfw(const SlotProgram& program, const InspectInput& input,
                        Decision& decision) noexcept;
+
+DropReason decide_redirect(const SlotProgram& program, const DecideInput& input,
+                           Decision& decision) noexcept;
+DropReason inspect_redirect(const SlotProgram& program, const InspectInput& input,
+                            Decision& decision) noexcept;
+DropReason decide_encrypt(const SlotProgram& program, const DecideInput& input,
+                          Decision& decision) noexcept;
+DropReason inspect_encrypt(const SlotProgram& program, const InspectInput& input,
+                           Decision& decision) noexcept;
 
 /// Slot 2's part of foresee().
 void foresee_dfw(const SlotProgram& program, std::span<const FlowKey* const> keys,

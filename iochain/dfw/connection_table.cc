@@ -185,6 +185,7 @@ void ConnectionTable::begin(Connection& record, const OpenRequest& request,
     record.peer[0] = record.peer[1] = TcpPeer{};
     record.packets = 0;
     record.bytes = 0;
+    record.redirected = 0;
     record.logged = request.logged ? 1U : 0U;
     if (request.logged) { opened_ns_[static_cast<std::size_t>(&record - records_)] = now_ns; }
     if (record.generation == 0) { store_relaxed(record.generation, 1); }  // Never used before.
@@ -328,6 +329,26 @@ ConnectionHandle ConnectionTable::rejudge(ConnectionHandle handle,
     store_relaxed(record->flags, static_cast<std::uint8_t>(flags));
     store_relaxed(record->generation, generation_after(record->generation));
     return {handle.index, record->generation};
+}
+
+ConnectionHandle ConnectionTable::redirect(ConnectionHandle handle) noexcept {
+    Connection* record = get(handle);
+    if (record == nullptr) { return handle; }
+    const ByteLock lock(record->lock, shared_);
+    if (record->generation != handle.generation) { return handle; }
+    record->redirected = 1;
+    store_relaxed(record->generation, generation_after(record->generation));
+    return {handle.index, record->generation};
+}
+
+bool ConnectionTable::run_locked(ConnectionHandle handle, void (*change)(void* argument),
+                                 void* argument) noexcept {
+    Connection* record = get(handle);
+    if (record == nullptr) { return false; }
+    const ByteLock lock(record->lock, shared_);
+    if (record->generation != handle.generation) { return false; }
+    change(argument);
+    return true;
 }
 
 void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets,

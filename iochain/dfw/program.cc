@@ -5,20 +5,13 @@
 #include <map>
 #include <utility>
 
+#include "iochain/dfw/flow_query.h"
 #include "iochain/fingerprint.h"
 #include "sluice/base/assert.h"
 #include "sluice/base/limits.h"
 
 namespace sluice {
 namespace iochain {
-namespace {
-
-FlowQuery query_of(const FlowKey& key, IpFamily family, const AddressHolders& holders) noexcept {
-    return {key.source_ip,          key.destination_ip,          family, key.protocol,
-            key.source_port.host(), key.destination_port.host(), holders};
-}
-
-}  // namespace
 
 DfwProgram::DfwProgram(std::shared_ptr<const RuleTable> table,
                        std::span<const std::uint32_t> applied)

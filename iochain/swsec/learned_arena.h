@@ -18,7 +18,7 @@
 namespace sluice {
 
 inline constexpr std::uint64_t kLearnedMagic = 0x534c434c45524e31ULL;  // "SLCLERN1"
-inline constexpr std::uint32_t kLearnedVersion = 2;
+inline constexpr std::uint32_t kLearnedVersion = 3;
 inline constexpr std::uint32_t kExpirySlots = 4096;  // Seconds, modulo.
 inline constexpr std::uint64_t kLearnedSecondNs = 1000000000;
 
@@ -57,7 +57,7 @@ struct LearnedPort {
     std::uint32_t total;               // workers: rw, relaxed
     std::uint32_t epoch;               // workers: rw under change_lock, ro relaxed. Of bindings.
 };
-static_assert(sizeof(LearnedPort) == 48);
+static_assert(sizeof(LearnedPort) == 52);
 
 struct alignas(64) LearnedArena {
     std::uint64_t magic;  // Written by the constructor, ro after.

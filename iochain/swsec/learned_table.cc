@@ -160,7 +160,7 @@ PortIndex LearnedTable::holder(DomainId domain, const IpAddr& ip,
 // caller holds the bucket's lock.
 void LearnedTable::changed(std::uint32_t bucket, const LearnedKey& key) noexcept {
     if (!is_decisive(key.kind)) { return; }
-    const ByteLock lock(arena_->change_lock, shared_);
+    const ByteLock lock(arena_->change_lock, true);  // Control may note a change beside us.
     const std::uint32_t epoch = arena_->epoch + 1U;
     const auto stamp = [&](PortIndex port) {
         if (is_counted(port)) { store_relaxed(arena_->ports[port.value].epoch, epoch); }
@@ -172,6 +172,11 @@ void LearnedTable::changed(std::uint32_t bucket, const LearnedKey& key) noexcept
         }
     }
     __atomic_store_n(&arena_->epoch, epoch, __ATOMIC_RELEASE);
+}
+
+void LearnedTable::note_change() noexcept {
+    const ByteLock lock(arena_->change_lock, true);  // Control may note a change beside us.
+    __atomic_store_n(&arena_->epoch, arena_->epoch + 1U, __ATOMIC_RELEASE);
 }
 
 void LearnedTable::count_row(const LearnedRecord& record, bool present) noexcept {
@@ -273,13 +278,15 @@ LearnResult LearnedTable::update(std::uint32_t bucket, LearnedRecord& record,
         const LearnResult refused = refuse(record.key, value, limit);
         if (refused != LearnResult::kNew) { return refused; }
     }
-    const bool has_moved = from != to || record.value.mac != value.mac;
+    const bool has_moved =
+        from != to || record.value.mac != value.mac || record.value.remote != value.remote;
     const bool counts = has_moved || is_recounted || record.value.flags != value.flags;
     if (is_recounted) { count_row(record, false); }
     {
         const Writing writing(record);
         record.value.mac = value.mac;
         record.value.port = value.port;
+        record.value.remote = value.remote;
         record.value.source = value.source;
         record.value.flags = value.flags;
         record.value.detail = value.detail;
@@ -420,7 +427,7 @@ void LearnedTable::pass_second(std::uint64_t now_ns) noexcept {
         bindings |= load_relaxed(arena_->expiring_bindings[second % kExpirySlots]);
     }
     if (rows == 0) { return; }
-    const ByteLock lock(arena_->change_lock, shared_);
+    const ByteLock lock(arena_->change_lock, true);  // Control may note a change beside us.
     const std::uint32_t epoch = arena_->epoch + 1U;
     if (bindings != 0) { store_relaxed(arena_->expiry_epoch, epoch); }
     __atomic_store_n(&arena_->epoch, epoch, __ATOMIC_RELEASE);

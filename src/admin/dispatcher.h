@@ -58,6 +58,9 @@ public:
     /// the same.
     [[nodiscard]] boost::asio::awaitable<std::string> answer(std::string line, const Peer& peer);
 
+    /// In which changes wait for each other; for changes that come from elsewhere.
+    [[nodiscard]] std::shared_ptr<ChangeQueue> changes() const { return changes_; }
+
     /// Waits for the helper thread and does without it from then on. Before the io_context goes.
     void stop_helper();
 

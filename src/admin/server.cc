@@ -165,6 +165,10 @@ void AdminServer::add(std::string method, Access access, PlainHandler handler) {
 
 Status AdminServer::start() { return listener_->start(); }
 void AdminServer::stop() { listener_->stop(); }
+std::shared_ptr<ChangeQueue> AdminServer::changes() const {
+    return listener_->dispatcher().changes();
+}
+
 std::size_t AdminServer::connection_count() const noexcept { return listener_->connection_count(); }
 
 }  // namespace sluice::admin

@@ -45,6 +45,8 @@ public:
     /// that wait finish; keep what they refer to until the io_context has run dry. Idempotent.
     void stop();
 
+    /// In which changes wait for each other; for changes that do not come over the socket.
+    [[nodiscard]] std::shared_ptr<ChangeQueue> changes() const;
     [[nodiscard]] std::size_t connection_count() const noexcept;
 
 private:

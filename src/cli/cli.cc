@@ -51,6 +51,7 @@ Outcome<std::string> answer_locally(const Invocation& invocation, const json& ar
 }
 
 int run(const Invocation& invocation, const Streams& streams) {
+    const bool on_database = !invocation.database.remotes.empty();
     if (invocation.command->local) {
         auto text = answer_locally(invocation, invocation.params.value("", json()));
         if (!text.ok()) { return report(text.failure(), invocation.json, streams); }
@@ -61,13 +62,19 @@ int run(const Invocation& invocation, const Streams& streams) {
         auto done = invocation.command->drive(invocation, streams);
         return done.ok() ? kExitOk : report(done.failure(), invocation.json, streams);
     }
-    auto result = ask(invocation, streams.in);
+    const auto answer = on_database ? invocation.command->on_database : invocation.command->answer;
+    auto result = answer != nullptr ? answer(invocation, streams) : ask(invocation, streams.in);
+    if (!on_database && result.ok() && invocation.command->follow != nullptr) {
+        result = invocation.command->follow(invocation, std::move(result.value()));
+    }
     if (!result.ok()) { return report(result.failure(), invocation.json, streams); }
     if (invocation.json) {
         streams.out << result.value().dump(2, ' ', false, kReplaceBadUtf8) << '\n';
     } else {
-        invocation.command->render(result.value(),
-                                   View{streams.out, streams.color, invocation.method});
+        const auto render = on_database && invocation.command->render_database != nullptr
+                                ? invocation.command->render_database
+                                : invocation.command->render;
+        render(result.value(), View{streams.out, streams.color, invocation.method});
     }
     return kExitOk;
 }

@@ -26,6 +26,7 @@ enum class Kind {
     kTexts,     ///< A list of strings: an option that may be repeated, or all further words.
     kDocument,  ///< A file whose JSON object becomes the parameters.
     kSuffix,    ///< A flag that calls METHOD.PARAM instead.
+    kSeconds,   ///< A flag that may be followed by a number of seconds; 0 if it is not.
 };
 
 /// What completion offers for an argument.
@@ -39,6 +40,10 @@ enum class Offer {
     kSortKeys,
     kSwitches,
     kUplinks,
+    kVteps,
+    kRouters,
+    kInterfaces,
+    kRoutes,
     kAddressSets,
     kGroups,
     kAcls,
@@ -46,6 +51,7 @@ enum class Offer {
     kSections,
     kRules,
     kDirections,
+    kKeyPolicies,
 };
 
 /// A positional ("PORT") or an option ("--top").
@@ -75,6 +81,18 @@ struct Command {
     /// Makes method and parameters from those that the arguments gave; null: they are right as they
     /// are. Failures: code "usage".
     Outcome<bool> (*prepare)(Invocation& invocation) = nullptr;
+    /// Asks other daemons about an answer; null: it is the result..
+    Outcome<nlohmann::json> (*follow)(const Invocation& invocation,
+                                      nlohmann::json answer) = nullptr;
+    /// With --db: asks a fleet's database in place of the daemon; null: the command has no --db.
+    Outcome<nlohmann::json> (*on_database)(const Invocation& invocation,
+                                           const Streams& streams) = nullptr;
+    void (*render_database)(const nlohmann::json& result,
+                            const View& view) = nullptr;  ///< Null: render.
+    /// Answers in this program, which may ask the daemon itself; null: one question, one answer.
+    Outcome<nlohmann::json> (*answer)(const Invocation& invocation,
+                                      const Streams& streams) = nullptr;
+    bool needs_database = false;  ///< There is no daemon to ask.
 };
 
 /// Every command, in the order of --help.
@@ -89,10 +107,13 @@ void render_applied(const nlohmann::json& result, const View& view);
 [[nodiscard]] std::vector<Command> show_commands();
 [[nodiscard]] std::vector<Command> daemon_commands();
 [[nodiscard]] Command show_conns_command();
+[[nodiscard]] Command show_services_command();
 [[nodiscard]] Command top_command();
 [[nodiscard]] Command trace_command();
 [[nodiscard]] std::vector<Command> capture_commands();
 [[nodiscard]] std::vector<Command> spoofguard_commands();
+[[nodiscard]] std::vector<Command> key_commands();
+[[nodiscard]] std::vector<Command> fleet_commands();
 
 /// Distinct next words of the commands that begin with `prefix` ("" or "show").
 [[nodiscard]] std::vector<std::string> next_words(const std::string& prefix);

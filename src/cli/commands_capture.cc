@@ -12,7 +12,6 @@
 #include <memory>
 #include <optional>
 
-#include "admin/base64.h"
 #include "bpf.h"
 #include "cli.h"
 #include "client.h"
@@ -21,6 +20,7 @@
 #include "frame_text.h"
 #include "invocation.h"
 #include "pcapng.h"
+#include "sluice/base/base64.h"
 
 namespace sluice::cli {
 namespace {
@@ -84,7 +84,7 @@ std::optional<Frame> read_frame(const json& row, const std::string& port) {
     if (!row.is_object() || !row.contains("data") || !row["data"].is_string()) {
         return std::nullopt;
     }
-    auto bytes = admin::base64_decode(row["data"].get_ref<const std::string&>());
+    auto bytes = base64_decode(row["data"].get_ref<const std::string&>());
     if (!bytes) { return std::nullopt; }
     Frame frame;
     frame.time_ns = number_of(value_at(row, "time_ns"));

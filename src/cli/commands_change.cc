@@ -2,6 +2,7 @@
 // Commands about the document (apply, diff, export, rollback) and about learned and tracked state
 // (flush).
 #include "command.h"
+#include "commands_database.h"
 #include "format.h"
 
 namespace sluice::cli {
@@ -64,18 +65,38 @@ std::vector<Command> change_commands() {
         Offer::kPortGroups};
     const Argument dry_run{"--dry-run", "dry_run", Kind::kSuffix, false,
                            "check and count, change nothing"};
+    const Argument wait{"--wait", "wait", Kind::kSeconds, false,
+                        "with --db: until every reachable host runs it, --timeout if no number"};
+    const Argument mass_delete{"--allow-mass-delete", "allow_mass_delete", Kind::kFlag, false,
+                               "with --db: hosts need not hold back a mass deletion"};
+    Command apply{
+        "apply",
+        "make a document the whole desired state, or change nothing",
+        {file, dry_run, wait, mass_delete},
+        {"apply vms.json", "apply --dry-run vms.json", "export | jq '...' | sluice apply -",
+         "--db tcp:10.0.0.5:6641 apply fleet.json --wait 30"},
+        render_applied};
+    apply.prepare = prepare_apply;
+    apply.on_database = apply_fleet;
+    apply.render_database = render_fleet_applied;
+    Command diff{
+        "diff",
+        "what apply would change, one object a line: + - ~",
+        {file},
+        {"diff vms.json", "-o json diff vms.json", "--db tcp:10.0.0.5:6641 diff fleet.json"},
+        render_diff};
+    diff.on_database = diff_fleet;
+    Command exported{"export",
+                     "the running document",
+                     {},
+                     {"export > vms.json", "--db tcp:10.0.0.5:6641 export > fleet.json"},
+                     render_document};
+    exported.on_database = export_fleet;
+    exported.render_database = render_fleet_document;
     return {
-        {"apply",
-         "make a document the whole desired state, or change nothing",
-         {file, dry_run},
-         {"apply vms.json", "apply --dry-run vms.json", "export | jq '...' | sluice apply -"},
-         render_applied},
-        {"diff",
-         "what apply would change, one object a line: + - ~",
-         {file},
-         {"diff vms.json", "-o json diff vms.json"},
-         render_diff},
-        {"export", "the running document", {}, {"export > vms.json"}, render_document},
+        std::move(apply),
+        std::move(diff),
+        std::move(exported),
         {"rollback",
          "go back to the document that was applied before this one",
          {},

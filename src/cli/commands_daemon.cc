@@ -1,34 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands about the daemon itself and about this program.
 #include "command.h"
-#include "format.h"
+#include "commands_database.h"
+#include "labelled.h"
 
 namespace sluice::cli {
 namespace {
 
 using nlohmann::json;
 
-void line(const View& view, const char* name, const std::string& value) {
-    std::string label(name);
-    label.resize(13, ' ');
-    view.out << paint(view, Color::kBold, label) << printable(value) << '\n';
+// Of a fleet's database: since when, what of it runs, and what is wrong.
+void render_source(const json& source, const View& view) {
+    if (!source.is_object() || !source.contains("since_s")) { return; }
+    print_labelled(view, "  since", as_duration(value_at(source, "since_s")));
+    print_labelled(view, "  remote", as_text(value_at(source, "remote")));
+    print_labelled(view, "  generation", as_text(value_at(source, "generation")));
+    for (const char* key : {"problems", "bindings"}) {
+        print_labelled(view, (std::string("  ") + key).c_str(), as_count(value_at(source, key)));
+    }
+    if (source.contains("why")) { print_labelled(view, "  why", as_text(source["why"])); }
+    for (const json& fault : source.value("faults", json::array())) {
+        print_labelled(
+            view, "  fault",
+            as_text(value_at(fault, "object")) + " " + as_text(value_at(fault, "reason")));
+    }
+    for (const json& alarm : source.value("alarms", json::array())) {
+        print_labelled(view, "  alarm", as_text(alarm));
+    }
 }
 
 void render_status(const json& result, const View& view) {
     const json source = value_at(result, "source");
-    line(view, "version", as_text(value_at(result, "version")));
-    line(view, "uptime", as_duration(value_at(result, "uptime_s")));
-    line(view, "generation", as_text(value_at(result, "generation")));
-    line(view, "source",
-         as_text(value_at(source, "kind")) + " (" + as_text(value_at(source, "state")) + ")");
+    print_labelled(view, "version", as_text(value_at(result, "version")));
+    print_labelled(view, "uptime", as_duration(value_at(result, "uptime_s")));
+    print_labelled(view, "generation", as_text(value_at(result, "generation")));
+    print_labelled(
+        view, "source",
+        as_text(value_at(source, "kind")) + " (" + as_text(value_at(source, "state")) + ")");
+    render_source(source, view);
     for (const char* key : {"workers", "ports", "flows", "connections"}) {
-        line(view, key, as_count(value_at(result, key)));
+        print_labelled(view, key, as_count(value_at(result, key)));
     }
 }
 
 void render_version(const json& result, const View& view) {
-    line(view, "sluice", SLUICE_VERSION);
-    line(view, "sluiced", as_text(result.is_object() ? value_at(result, "version") : result));
+    print_labelled(view, "sluice", SLUICE_VERSION);
+    print_labelled(view, "sluiced",
+                   as_text(result.is_object() ? value_at(result, "version") : result));
 }
 
 void render_level(const json& result, const View& view) {
@@ -41,12 +59,15 @@ void render_tree(const json& result, const View& view) { print_tree(result, view
 }  // namespace
 
 std::vector<Command> daemon_commands() {
+    Command status{"status",
+                   "version, uptime, generation, source and sizes",
+                   {},
+                   {"status", "-o json status | jq .generation", "--db tcp:10.0.0.5:6641 status"},
+                   render_status};
+    status.on_database = fleet_status;
+    status.render_database = render_fleet_status;
     return {
-        {"status",
-         "version, uptime, generation, source and sizes",
-         {},
-         {"status", "-o json status | jq .generation"},
-         render_status},
+        std::move(status),
         top_command(),
         {"health", "what works and what does not", {}, {"health"}, render_tree},
         {"version", "versions of this program and of the daemon", {}, {"version"}, render_version},

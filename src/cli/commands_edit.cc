@@ -24,6 +24,7 @@ struct Noun {
     std::string set_example;
     std::string del_example;
     bool ordered = false;
+    Offer holder = Offer::kNothing;  ///< What `add` offers: the object that is to hold it.
 };
 
 Outcome<bool> prepare_edit(Invocation& invocation) {
@@ -103,7 +104,8 @@ Noun rule() {
             "--destination web-vms --before deny",
             "rule set app/web-in services=tcp/8080 --first",
             "rule del app/web-in",
-            true};
+            true,
+            Offer::kSections};
 }
 
 Noun acl_rule() {
@@ -123,7 +125,53 @@ Noun acl_rule() {
             "acl rule add hardening no-telnet --action deny --service tcp/23 --first",
             "acl rule set hardening/no-telnet direction=out",
             "acl rule del hardening/no-telnet",
-            true};
+            true,
+            Offer::kAcls};
+}
+
+Noun vtep() {
+    return {"vtep",
+            "NAME",
+            "VTEP",
+            Offer::kVteps,
+            {text("--ip", "ip", "ADDRESS/LENGTH on the underlay"),
+             text("--mac", "mac", "its MAC address on the underlay"),
+             text("--gateway", "gateway", "router towards other subnets of the underlay"),
+             text("--uplink", "uplink", "its uplink", Offer::kUplinks),
+             count("--underlay-vlan", "vlan", "tag of its frames on the underlay"),
+             count("--mtu", "mtu", "bytes of the underlay's largest packet")},
+            "vtep add tep0 --ip 172.16.0.1/24 --uplink up0",
+            "vtep set tep0 gateway=172.16.0.254",
+            "vtep del tep0"};
+}
+
+Noun router_interface() {
+    return {"router interface",
+            "ROUTER/INTERFACE",
+            "interface of a router",
+            Offer::kInterfaces,
+            {text("--port-group", "port_group", "its network", Offer::kPortGroups),
+             texts("--address", "addresses", "ADDRESS/LENGTH of the router there"),
+             texts("--dhcp-relay", "dhcp_relay", "DHCP server for the network's clients")},
+            "router interface add ldr1 web-gw --port-group web --address 10.0.0.254/24",
+            "router interface set ldr1/web-gw addresses=10.0.0.254/24,2001:db8::1/64",
+            "router interface del ldr1/web-gw",
+            false,
+            Offer::kRouters};
+}
+
+Noun route() {
+    return {"route",
+            "ROUTER/PREFIX",
+            "static route",
+            Offer::kRoutes,
+            {texts("--next-hop", "next_hops", "router on a connected subnet (several: ECMP)"),
+             flag("--blackhole", "blackhole", "drop what goes there")},
+            "route add ldr1 0.0.0.0/0 --next-hop 10.0.9.253",
+            "route set ldr1/0.0.0.0/0 next_hops=10.0.9.253,10.0.9.252",
+            "route del ldr1/0.0.0.0/0",
+            false,
+            Offer::kRouters};
 }
 
 std::vector<Noun> nouns() {
@@ -156,7 +204,9 @@ std::vector<Noun> nouns() {
          "switch",
          Offer::kSwitches,
          {count("--mtu", "mtu", "bytes of the largest packet"),
-          texts("--uplink", "uplinks", "name of an uplink", Offer::kUplinks)},
+          texts("--uplink", "uplinks", "name of an uplink", Offer::kUplinks),
+          text("--teaming", "teaming.policy", "port_id, src_mac, ip_hash, load or explicit"),
+          texts("--remote-vtep", "remote_vteps", "address of a VTEP of another host")},
          "switch add dvs1 --mtu 9000",
          "switch set dvs1 mtu=1500",
          "switch del dvs1"},
@@ -167,7 +217,14 @@ std::vector<Noun> nouns() {
          {text("--switch", "switch", "its switch", Offer::kSwitches),
           count("--vlan", "@vlan vlan", "access VLAN"),
           texts("--trunk", "@trunk vlan", "trunk of VLANs: 1-100 (repeated, or with commas)"),
-          text("--spoofguard", "spoofguard", "off, auto or manual")},
+          count("--vni", "vni", "VXLAN network in place of VLANs"),
+          text("--replication", "replication",
+               "unicast, hybrid, multicast, head_end or service_node"),
+          text("--multicast-group", "multicast_group", "of the underlay, for hybrid and multicast"),
+          texts("--flood-vtep", "flood_vteps", "who gets floods, for head_end and service_node"),
+          text("--spoofguard", "spoofguard", "off, auto or manual"),
+          texts("--address", "addresses",
+                "address or prefix of members on other hosts (repeated)")},
          "port-group add web --switch dvs0 --vlan 10",
          "port-group set web security.promiscuous=true limits.arp_pps=100",
          "port-group del web"},
@@ -179,6 +236,17 @@ std::vector<Noun> nouns() {
          "uplink add up0 --device net_af_packet0,iface=eth1",
          "uplink set up0 device=net_af_packet0,iface=eth2",
          "uplink del up0"},
+        vtep(),
+        {"router",
+         "NAME",
+         "router",
+         Offer::kRouters,
+         {text("--mac", "mac", "MAC of its interfaces, the same on every host")},
+         "router add ldr1",
+         "router set ldr1 mac=02:00:5e:00:00:01",
+         "router del ldr1"},
+        router_interface(),
+        route(),
         {"address-set",
          "NAME",
          "address set",
@@ -191,7 +259,9 @@ std::vector<Noun> nouns() {
          "NAME",
          "group",
          Offer::kGroups,
-         {texts("--tag", kEditTags, "KEY=VALUE of its ports (repeated)")},
+         {texts("--tag", kEditTags, "KEY=VALUE of its ports (repeated)"),
+          texts("--address", "addresses",
+                "address or prefix of members on other hosts (repeated)")},
          "group add web-vms --tag app=web",
          "group set web-vms tags.tier=front",
          "group del web-vms"},
@@ -238,11 +308,8 @@ void add_commands(const Noun& noun, std::vector<Command>& out) {
         all.insert(all.end(), with_options.begin(), with_options.end());
         return all;
     };
-    const Offer holder = noun.words == "rule"       ? Offer::kSections
-                         : noun.words == "acl rule" ? Offer::kAcls
-                                                    : Offer::kNothing;
-    out.push_back(edit_command(noun, "add", "add " + with_article(noun.spoken), arguments(holder),
-                               noun.add_example));
+    out.push_back(edit_command(noun, "add", "add " + with_article(noun.spoken),
+                               arguments(noun.holder), noun.add_example));
     out.push_back(edit_command(noun, "set", "change keys of " + with_article(noun.spoken),
                                arguments(noun.offer), noun.set_example));
     Arguments only_name{name_of(noun, noun.offer)};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `show ...`: what runs, as tables. A table is an array of fields; a new column is a new line.
 #include <array>
+#include <cstdio>
 
 #include "command.h"
 #include "format.h"
@@ -21,6 +22,12 @@ std::string as_percent(const json& value) {
     return value.is_number() ? std::to_string(number_of(value)) + "%" : as_text(value);
 }
 
+// "10", "VNI 5001", "0" for untagged.
+std::string network_of(const json& row) {
+    const json vni = value_at(row, "vni");
+    return vni.is_number() ? "VNI " + as_text(vni) : as_text(value_at(row, "vlan"));
+}
+
 constexpr std::array kPortFields{
     Field{"PORT", "name", as_text},
     Field{"PORT GROUP", "port_group", as_text},
@@ -36,12 +43,25 @@ constexpr std::array kPortFields{
     Field{"WHY DOWN", "detail", as_text},
 };
 
+// "distributing with 02:00:00:00:00:01"
+std::string as_lacp(const json& lacp) {
+    if (!lacp.is_object()) { return "-"; }
+    const json partner = value_at(lacp, "partner");
+    const std::string state = as_text(value_at(lacp, "state"));
+    return partner.is_null() ? state : state + " with " + as_text(partner);
+}
+
 constexpr std::array kUplinkFields{
     Field{"UPLINK", "name", as_text},
     Field{"DEVICE", "device", as_text},
     Field{"SWITCH", "switch", as_text},
     Field{"STATE", "state", as_text},
     Field{"WHY", "why", as_text},
+    Field{"ROLE", "role", as_text},
+    Field{"WORKS", "works", as_text},
+    Field{"WHY UNUSED", "why_unused", as_text},
+    Field{"VNICS", "vnics", as_count, kRight},
+    Field{"LACP", "lacp", as_lacp},
     Field{"MAC", "mac", as_text},
     Field{"MTU", "mtu", as_text, kRight},
     Field{"MBIT/S", "speed_mbps", as_text, kRight},
@@ -51,6 +71,32 @@ constexpr std::array kUplinkFields{
     Field{"TX BYTES", "tx_bytes", as_bytes, kRight},
     Field{"DROPS", "drops", as_sum, kRight},
     Field{"DEVICE DROPS", "device_drops", as_sum, kRight},
+};
+
+// Own VTEPs first; a column that a row lacks is empty.
+std::string bfd_of(const json& row) {
+    const json state = value_at(row, "bfd.state");
+    return state.is_null() ? "-" : as_text(state);
+}
+
+constexpr std::array kVtepFields{
+    Field{"VTEP", "vtep", as_text},
+    Field{"KIND", "kind", as_text},
+    Field{"IP", "ip", as_text},
+    Field{"STATE", "state", as_text},
+    Field{"WHY", "why", as_text},
+    Field{"SINCE", "since_s", as_duration, kRight},
+    Field{"UPLINK", "uplink", as_text},
+    Field{"MAC", "mac", as_text},
+    Field{"NEXT HOP", "next_hop", as_text},
+    Field{"NEXT HOP MAC", "next_hop_mac", as_text},
+    Field{"BFD", "", bfd_of},
+    Field{"LOSS", "loss_percent", as_percent, kRight},
+    Field{"RTT US", "rtt_us", as_count, kRight},
+    Field{"MACS", "macs", as_count, kRight},
+    Field{"PORTS", "ports", as_count, kRight},
+    Field{"RX PACKETS", "rx_packets", as_count, kRight},
+    Field{"TX PACKETS", "tx_packets", as_count, kRight},
 };
 
 constexpr std::array kSlotFields{
@@ -109,7 +155,7 @@ constexpr std::array kBindingFields{
     Field{"PORT", "port", as_text},
     Field{"MAC", "mac", as_text},
     Field{"IP", "ip", as_text},
-    Field{"VLAN", "vlan", as_text, kRight},
+    Field{"VLAN", "", network_of, kRight},
     Field{"SOURCE", "source", as_text},
     Field{"STATE", "state", as_text},
     Field{"SEEN", "age_s", as_duration, kRight},
@@ -117,28 +163,36 @@ constexpr std::array kBindingFields{
 };
 
 constexpr std::array kArpFields{
-    Field{"SWITCH", "switch", as_text}, Field{"VLAN", "vlan", as_text, kRight},
+    Field{"SWITCH", "switch", as_text}, Field{"VLAN", "", network_of, kRight},
     Field{"IP", "ip", as_text},         Field{"MAC", "mac", as_text},
     Field{"PORT", "port", as_text},     Field{"SOURCE", "source", as_text},
     Field{"STATE", "state", as_text},   Field{"EXPIRES", "expires_s", as_duration, kRight},
 };
 
-// "10: 3, 20: 1": VLANs and how many ports are in them; 0 is untagged.
+// "10: 3, 20: 1, VNI 5001: 2": networks and how many ports are in them; 0 is untagged.
 std::string domains_of(const json& domains) {
     std::string text;
     for (const json& domain : domains) {
         const json vlan = value_at(domain, "vlan");
         text += (text.empty() ? "" : ", ");
-        text += (vlan == 0 ? std::string("untagged") : as_text(vlan)) + ": " +
+        const json vni = value_at(domain, "vni");
+        const std::string vlan_text = vlan == 0 ? "untagged" : as_text(vlan);
+        text += (vni.is_number() ? "VNI " + as_text(vni) : vlan_text) + ": " +
                 as_text(value_at(domain, "ports"));
     }
     return text.empty() ? "-" : text;
 }
 
 constexpr std::array kSwitchFields{
-    Field{"SWITCH", "name", as_text},          Field{"MTU", "mtu", as_text, kRight},
-    Field{"UPLINKS", "uplinks", as_text},      Field{"PORT GROUPS", "port_groups", as_text},
-    Field{"PORTS", "ports", as_count, kRight}, Field{"VLANS: PORTS", "domains", domains_of},
+    Field{"SWITCH", "name", as_text},
+    Field{"MTU", "mtu", as_text, kRight},
+    Field{"UPLINKS", "uplinks", as_text},
+    Field{"PORT GROUPS", "port_groups", as_text},
+    Field{"PORTS", "ports", as_count, kRight},
+    Field{"NETWORKS: PORTS", "domains", domains_of},
+    Field{"TEAMING", "teaming.policy", as_text},
+    Field{"VTEPS", "vteps", as_text},
+    Field{"REMOTE VTEPS", "remote_vteps", as_text},
     Field{"MULTICAST", "multicast", as_text},
 };
 
@@ -155,6 +209,7 @@ void render_switches(const json& r, const View& v) {
 void render_groups(const json& r, const View& v) { print_rows(r, kGroupFields, v, "no groups"); }
 void render_ports(const json& r, const View& v) { print_rows(r, kPortFields, v, "no ports"); }
 void render_uplinks(const json& r, const View& v) { print_rows(r, kUplinkFields, v, "no uplinks"); }
+void render_vteps(const json& r, const View& v) { print_rows(r, kVtepFields, v, "no VTEPs"); }
 void render_rule_findings(const json& r, const View& v) {
     print_rows(r, kRuleFindingFields, v, "nothing found");
 }
@@ -164,17 +219,78 @@ void render_flows(const json& r, const View& v) { print_rows(r, kFlowFields, v, 
 void render_workers(const json& r, const View& v) { print_rows(r, kWorkerFields, v, "no workers"); }
 void render_tree(const json& r, const View& v) { print_tree(r, v); }
 void render_macs(const json& r, const View& v) {
-    print_any_rows(
-        r, {"mac", "switch", "port_group", "vlan", "vni", "port", "source", "age_s", "expires_s"},
-        v, "no MACs");
+    print_any_rows(r,
+                   {"mac", "switch", "port_group", "vlan", "vni", "port", "vtep", "source", "age_s",
+                    "expires_s"},
+                   v, "no MACs");
 }
 void render_multicast(const json& r, const View& v) {
-    print_any_rows(r, {"kind", "switch", "vlan", "group", "port", "source", "age_s", "expires_s"},
-                   v, "no groups, routers or queriers");
+    print_any_rows(
+        r, {"kind", "switch", "vlan", "vni", "group", "port", "source", "age_s", "expires_s"}, v,
+        "no groups, routers or queriers");
 }
 void render_bindings(const json& r, const View& v) {
     print_rows(r, kBindingFields, v, "no bindings");
 }
+// "10.0.0.1 (02:...:01), 10.0.0.2 (unresolved)"
+std::string hops_of(const json& hops) {
+    std::string text;
+    for (const json& hop : hops) {
+        const json mac = value_at(hop, "mac");
+        text += (text.empty() ? "" : ", ") + as_text(value_at(hop, "ip")) + " (" +
+                as_text(mac.is_null() ? value_at(hop, "state") : mac) + ")";
+    }
+    return text;
+}
+
+constexpr std::array kRouteFields{
+    Field{"ROUTER", "router", as_text},       Field{"PREFIX", "prefix", as_text},
+    Field{"KIND", "kind", as_text},           Field{"INTERFACE", "interface", as_text},
+    Field{"NEXT HOPS", "next_hops", hops_of},
+};
+
+void render_routes(const json& r, const View& v) { print_rows(r, kRouteFields, v, "no routes"); }
+// 0x87a02010, as captures show it.
+std::string as_spi(const json& value) {
+    std::array<char, 11> text{};
+    std::snprintf(text.data(), text.size(), "0x%08x", static_cast<unsigned>(number_of(value)));
+    return text.data();
+}
+
+constexpr std::array kSendingFields{
+    Field{"  SEALS AT", "vtep", as_text},
+    Field{"SPI", "spi", as_spi},
+    Field{"PACKETS", "packets", as_count, kRight},
+    Field{"BYTES", "bytes", as_bytes, kRight},
+};
+constexpr std::array kReceivingFields{
+    Field{"  OPENS OF", "vtep", as_text},
+    Field{"SPI", "spi", as_spi},
+    Field{"PACKETS", "packets", as_count, kRight},
+    Field{"BYTES", "bytes", as_bytes, kRight},
+    Field{"REPLAYED", "replayed", as_count, kRight},
+    Field{"BAD TAGS", "bad_tags", as_count, kRight},
+};
+
+void render_encryption(const json& r, const View& v) {
+    if (r.empty()) { v.out << "no key policies\n"; }
+    for (const json& row : r) {
+        v.out << paint(v, Color::kBold, printable(as_text(value_at(row, "policy")))) << "  "
+              << as_text(value_at(row, "algorithm")) << ", number " << as_text(value_at(row, "id"))
+              << ", key " << as_text(value_at(row, "key_id")) << ", epoch "
+              << as_text(value_at(row, "epoch")) << ", next in "
+              << as_duration(value_at(row, "next_rotation_s")) << '\n';
+        for (const char* key : {"why", "fault"}) {
+            if (row.contains(key)) {
+                v.out << paint(v, Color::kRed, "  ! " + printable(as_text(value_at(row, key))))
+                      << '\n';
+            }
+        }
+        print_rows(value_at(row, "sending"), kSendingFields, v, "  seals nothing");
+        print_rows(value_at(row, "receiving"), kReceivingFields, v, "  opens nothing yet");
+    }
+}
+
 void render_arps(const json& r, const View& v) { print_rows(r, kArpFields, v, "no addresses"); }
 
 void render_chain(const json& result, const View& view) {
@@ -263,10 +379,16 @@ std::vector<Command> show_commands() {
          {"show bindings", "show bindings vm1"},
          render_bindings},
         {"show arps",
-         "the same by switch and VLAN: which MAC has each address",
+         "the same by switch and VLAN: which MAC has each address; and the neighbours that routers "
+         "and VTEPs have found",
          {},
          {"show arps"},
          render_arps},
+        {"show routes",
+         "routes of each router: connected and static, with the MACs of their next hops",
+         {{"ROUTER", "router", Kind::kText, false, "only of this router"}},
+         {"show routes", "show routes ldr1"},
+         render_routes},
         {"show macs", "where each MAC address lives", {}, {"show macs"}, render_macs},
         {"show multicast",
          "groups with their ports, router ports and queriers, as snooping knows them",
@@ -281,12 +403,23 @@ std::vector<Command> show_commands() {
         trace_command(),
         {"show workers", "load of each worker", {}, {"show workers"}, render_workers},
         {"show uplinks",
-         "uplinks: device, link, and why one is down",
+         "uplinks: device, link, part in the team, LACP, and why one is down or not used",
          {},
          {"show uplinks"},
          render_uplinks},
+        {"show vteps",
+         "VTEPs: our own, and the remote ones with BFD, loss and round trip",
+         {},
+         {"show vteps", "-o json show vteps | jq '.[] | select(.state == \"down\")'"},
+         render_vteps},
+        show_services_command(),
+        {"show encryption",
+         "key policies: epoch, what this host seals with and opens, replayed and bad packets",
+         {},
+         {"show encryption", "-o json show encryption | jq '.[].receiving'"},
+         render_encryption},
         {"show switches",
-         "switches: MTU, uplinks, port groups, VLANs and their ports",
+         "switches: MTU, uplinks and teaming, VTEPs, port groups, networks and their ports",
          {},
          {"show switches", "-o json show switches | jq .[0].domains"},
          render_switches},

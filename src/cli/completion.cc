@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <set>
 
 #include "client.h"
@@ -39,27 +40,34 @@ std::vector<std::string> ask_ports(const Endpoint& endpoint, const char* key) {
 }
 
 void add_names(const nlohmann::json& list, const std::string& prefix,
-               std::vector<std::string>& names) {
+               std::vector<std::string>& names, const char* key = "name") {
     if (!list.is_array()) { return; }
     for (const auto& item : list) {
-        if (const auto name = value_at(item, "name"); name.is_string()) {
+        if (const auto name = value_at(item, key); name.is_string()) {
             names.push_back(prefix + name.get<std::string>());
         }
     }
 }
 
-// Names in a list of the running document; of rules, with what holds them before a slash.
-std::vector<std::string> ask_names(const Endpoint& endpoint, const char* list, bool of_rules) {
+/// Objects inside the objects of a list, and the key that names them.
+struct Inner {
+    const char* list;
+    const char* key = "name";
+};
+
+// Names in a list of the running document; of inner objects, with what holds them before a slash.
+std::vector<std::string> ask_names(const Endpoint& endpoint, const char* list,
+                                   std::optional<Inner> inner = {}) {
     auto document = call(endpoint, "export", "{}");
     std::vector<std::string> names;
     if (!document.ok()) { return names; }
     const auto items = value_at(document.value(), list);
-    if (!of_rules) {
+    if (!inner) {
         add_names(items, "", names);
     } else if (items.is_array()) {
         for (const auto& item : items) {
             const auto name = value_at(item, "name");
-            add_names(value_at(item, "rules"), as_text(name) + "/", names);
+            add_names(value_at(item, inner->list), as_text(name) + "/", names, inner->key);
         }
     }
     return names;
@@ -73,14 +81,19 @@ std::vector<std::string> offers(Offer offer, const Endpoint& endpoint) {
         case Offer::kLevels: return {"trace", "debug", "info", "warn", "error", "critical", "off"};
         case Offer::kShells: return {"bash", "zsh", "fish"};
         case Offer::kSortKeys: return {"packets", "bytes", "cycles", "drops"};
-        case Offer::kSwitches: return ask_names(endpoint, "switches", false);
-        case Offer::kUplinks: return ask_names(endpoint, "uplinks", false);
-        case Offer::kAddressSets: return ask_names(endpoint, "address_sets", false);
-        case Offer::kGroups: return ask_names(endpoint, "groups", false);
-        case Offer::kAcls: return ask_names(endpoint, "acls", false);
-        case Offer::kAclRules: return ask_names(endpoint, "acls", true);
-        case Offer::kSections: return ask_names(endpoint, "dfw.sections", false);
-        case Offer::kRules: return ask_names(endpoint, "dfw.sections", true);
+        case Offer::kSwitches: return ask_names(endpoint, "switches");
+        case Offer::kUplinks: return ask_names(endpoint, "uplinks");
+        case Offer::kVteps: return ask_names(endpoint, "vteps");
+        case Offer::kRouters: return ask_names(endpoint, "routers");
+        case Offer::kInterfaces: return ask_names(endpoint, "routers", Inner{"interfaces"});
+        case Offer::kRoutes: return ask_names(endpoint, "routers", Inner{"routes", "prefix"});
+        case Offer::kAddressSets: return ask_names(endpoint, "address_sets");
+        case Offer::kGroups: return ask_names(endpoint, "groups");
+        case Offer::kAcls: return ask_names(endpoint, "acls");
+        case Offer::kAclRules: return ask_names(endpoint, "acls", Inner{"rules"});
+        case Offer::kSections: return ask_names(endpoint, "dfw.sections");
+        case Offer::kRules: return ask_names(endpoint, "dfw.sections", Inner{"rules"});
+        case Offer::kKeyPolicies: return ask_names(endpoint, "encryption.key_policies");
         case Offer::kDirections: return {"from-vm", "to-vm", "both"};
         case Offer::kNothing: break;
     }
@@ -96,11 +109,22 @@ std::vector<std::string> options_of(const Command* command) {
     for (const auto& argument : command->arguments) {
         if (argument.is_option()) { options.push_back(argument.name); }
     }
+    if (command->on_database != nullptr) {
+        for (const auto& option :
+             {kDatabaseOption, kStatusOption, kKeyOption, kCertificateOption, kCaOption}) {
+            options.emplace_back(option.names);
+        }
+    }
     return options;
 }
 
 bool has_value(Kind kind) {
     return kind == Kind::kCount || kind == Kind::kText || kind == Kind::kTexts;
+}
+
+bool is_file_option(const std::string& option) {
+    return option == kKeyOption.names || option == kCertificateOption.names ||
+           option == kCaOption.names;
 }
 
 // The value that `option` waits for; nothing for a flag.
@@ -110,8 +134,11 @@ bool value_of(const std::string& option, const Command* command, const Endpoint&
         values = {"table", "json"};
     } else if (option == "--socket") {
         values = {kFiles};
-    } else if (option == "--timeout") {
+    } else if (option == "--timeout" || option == kDatabaseOption.names ||
+               option == kStatusOption.names) {
         values = {};
+    } else if (is_file_option(option)) {
+        values = {kFiles};
     } else {
         if (command == nullptr) { return false; }
         const auto found =
@@ -124,7 +151,9 @@ bool value_of(const std::string& option, const Command* command, const Endpoint&
 }
 
 bool takes_value(const std::string& option, const Command& command) {
-    if (option == "-o" || option == "--output" || option == "--socket" || option == "--timeout") {
+    if (option == "-o" || option == "--output" || option == "--socket" || option == "--timeout" ||
+        option == kDatabaseOption.names || option == kStatusOption.names ||
+        is_file_option(option)) {
         return true;
     }
     return std::any_of(command.arguments.begin(), command.arguments.end(),

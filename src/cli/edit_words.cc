@@ -15,9 +15,10 @@ Failure usage(const std::string& words, const std::string& why) {
 }
 
 bool takes_list(const std::string& path) {
-    constexpr std::array<const char*, 13> kLists{
-        "ips",     "services", "source",  "destination", "applied_to", "members",     "ranges",
-        "uplinks", "active",   "standby", "exclude",     "addresses",  "remote_vteps"};
+    constexpr std::array kLists{"ips",          "services",    "source",    "destination",
+                                "applied_to",   "members",     "ranges",    "uplinks",
+                                "active",       "standby",     "exclude",   "addresses",
+                                "remote_vteps", "flood_vteps", "next_hops", "dhcp_relay"};
     const std::string last = path.substr(path.rfind('.') + 1);
     return std::any_of(kLists.begin(), kLists.end(), [&](const char* key) { return last == key; });
 }
@@ -54,14 +55,20 @@ Outcome<bool> add_tags(const std::string& words, const json& tags, json& patch) 
     return true;
 }
 
+bool has_two_names(const std::string& words) {
+    constexpr std::array<const char*, 3> kNouns{"rule", "route ", "interface"};
+    return std::any_of(kNouns.begin(), kNouns.end(),
+                       [&](const char* noun) { return words.find(noun) != std::string::npos; });
+}
+
 // Words before the first KEY=VALUE belong to the name: `rule add app web-in` is app/web-in.
 Outcome<bool> add_settings(const std::string& words, const json& settings, std::string& name,
                            json& patch) {
-    bool in_name = true;
+    bool in_name = has_two_names(words);
     for (const json& setting : settings) {
         const auto text = setting.get<std::string>();
         const std::size_t equals = text.find('=');
-        in_name = in_name && equals == std::string::npos && words.find("rule") != std::string::npos;
+        in_name = in_name && equals == std::string::npos;
         if (in_name && name.find('/') == std::string::npos) {
             name += "/" + text;
             continue;

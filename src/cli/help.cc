@@ -22,6 +22,7 @@ std::string synopsis(const Command& command) {
             name += " " + argument.metavar;
         }
         if (argument.kind == Kind::kTexts) { name += "..."; }
+        if (argument.kind == Kind::kSeconds) { name += " [SECONDS]"; }
         text += argument.required ? " " + name : " [" + name + "]";
     }
     return options > kOptionShownMax ? text + " [OPTIONS]" : text;

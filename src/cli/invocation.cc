@@ -15,7 +15,9 @@ namespace {
 
 // Of the global options those that take the next word.
 bool takes_value(const std::string& arg) {
-    return arg == "-o" || arg == "--output" || arg == "--socket" || arg == "--timeout";
+    return arg == "-o" || arg == "--output" || arg == "--socket" || arg == "--timeout" ||
+           arg == kDatabaseOption.names || arg == kStatusOption.names || arg == kKeyOption.names ||
+           arg == kCertificateOption.names || arg == kCaOption.names;
 }
 
 bool begins_command(const std::string& words) {
@@ -56,6 +58,7 @@ Failure wrong_words(const Words& words) {
 struct Values {
     std::string output = "table";
     Endpoint endpoint;
+    DatabaseOptions database;
     double timeout_s = 120;
     std::map<std::string, std::string> texts;
     std::map<std::string, std::vector<std::string>> lists;
@@ -87,7 +90,10 @@ void add_argument(CLI::App& app, const Argument& argument, Values& values) {
     CLI::Option* option = nullptr;
     const std::string names =
         argument.brief.empty() ? argument.name : argument.brief + "," + argument.name;
-    if (is_flag(argument.kind)) {
+    if (argument.kind == Kind::kSeconds) {
+        option = app.add_flag(names, values.texts[argument.name], argument.help);
+        option->type_name("[SECONDS]");
+    } else if (is_flag(argument.kind)) {
         option = app.add_flag(names, values.flags[argument.name], argument.help);
     } else if (argument.kind == Kind::kCount) {
         option = app.add_option(names, values.counts[argument.name], argument.help);
@@ -150,11 +156,46 @@ void add_globals(CLI::App& app, Values& values, bool with_socket) {
         ->group(kGroup);
 }
 
+void add_database(CLI::App& app, const Command& command, Values& values) {
+    const auto add = [&](const GlobalOption& option, std::string& value, const char* type) {
+        return app.add_option(option.names, value, option.help)
+            ->take_last()
+            ->type_name(type)
+            ->group("A fleet's database");
+    };
+    add(kDatabaseOption, values.database.remotes, "REMOTES")->required(command.needs_database);
+    add(kStatusOption, values.database.status_remotes, "REMOTES");
+    add(kKeyOption, values.database.private_key, "FILE");
+    add(kCertificateOption, values.database.certificate, "FILE");
+    add(kCaOption, values.database.ca_certificate, "FILE");
+}
+
+// "--wait 30" becomes "--wait=30": what follows a flag is no value of it, and may be a file.
+void join_seconds(const Command& command, std::vector<std::string>& rest) {
+    for (const auto& argument : command.arguments) {
+        if (argument.kind != Kind::kSeconds) { continue; }
+        for (std::size_t i = 0; i + 1 < rest.size(); ++i) {
+            if (rest[i] != argument.name || !check_seconds(rest[i + 1]).empty()) { continue; }
+            rest[i] += "=" + rest[i + 1];
+            rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+        }
+    }
+}
+
+Outcome<double> seconds_of(const Argument& argument, const std::string& text) {
+    if (text == "true") { return 0.0; }
+    if (const std::string why = check_seconds(text); !why.empty()) {
+        return usage(argument.name + ": " + why);
+    }
+    return std::strtod(text.c_str(), nullptr);
+}
+
 std::string unexpected(const CLI::App& app, const Command& command) {
     const auto left = app.remaining();
     const std::string arg = left.empty() ? "" : left.front();
     if (arg.rfind('-', 0) != 0) { return command.words + ": unexpected argument " + arg; }
     std::vector<std::string> options{"--output", "--socket", "--timeout", "--help"};
+    if (command.on_database != nullptr) { options.emplace_back(kDatabaseOption.names); }
     for (const auto& argument : command.arguments) {
         if (argument.is_option()) { options.push_back(argument.name); }
     }
@@ -170,6 +211,7 @@ void take_argument(const Argument& argument, Values& values, Invocation& invocat
         case Kind::kFlagOff: invocation.params[argument.param] = false; break;
         case Kind::kDocument: invocation.document_path = values.texts[argument.name]; break;
         case Kind::kSuffix: invocation.method += "." + argument.param; break;
+        case Kind::kSeconds: break;  // Checked by the caller.
     }
 }
 
@@ -180,7 +222,9 @@ Outcome<Invocation> parse_command(const Command& command, Words words) {
     const bool own_socket = has_own_socket(command);
     if (own_socket) { take_daemon_socket(words, values.endpoint); }
     add_globals(app, values, !own_socket);
+    if (command.on_database != nullptr) { add_database(app, command, values); }
     std::vector<std::string> rest = std::move(words.rest);
+    join_seconds(command, rest);
     app.footer(examples_text(command));
     try {
         std::reverse(rest.begin(), rest.end());  // CLI11 takes from the end.
@@ -202,8 +246,14 @@ Outcome<Invocation> parse_command(const Command& command, Words words) {
     invocation.method = command.words;
     std::replace(invocation.method.begin(), invocation.method.end(), ' ', '.');
     for (const auto& argument : command.arguments) {
-        if (app.count(argument.name) > 0) { take_argument(argument, values, invocation); }
+        if (app.count(argument.name) == 0) { continue; }
+        take_argument(argument, values, invocation);
+        if (argument.kind != Kind::kSeconds) { continue; }
+        auto seconds = seconds_of(argument, values.texts[argument.name]);
+        if (!seconds.ok()) { return seconds.failure(); }
+        invocation.params[argument.param] = seconds.value();
     }
+    invocation.database = values.database;
     if (command.prepare != nullptr) {
         if (auto done = command.prepare(invocation); !done.ok()) { return done.failure(); }
     }

@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "command.h"
+#include "database.h"
 #include "failure.h"
 
 namespace sluice::cli {
@@ -23,6 +24,16 @@ inline constexpr GlobalOption kOutputOption{"-o,--output", "table (for people) o
 inline constexpr GlobalOption kSocketOption{"--socket", "the daemon's socket"};
 inline constexpr GlobalOption kTimeoutOption{"--timeout", "seconds to wait for the answer"};
 
+/// Options of commands that can ask a fleet's database.
+inline constexpr GlobalOption kDatabaseOption{
+    "--db", "a fleet's database: REMOTE[,REMOTE...] as tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH"};
+inline constexpr GlobalOption kStatusOption{
+    "--status-db", "the database of reports, if not the one that --db names"};
+inline constexpr GlobalOption kKeyOption{"--private-key", "PEM file, for ssl"};
+inline constexpr GlobalOption kCertificateOption{"--certificate", "PEM file, for ssl"};
+inline constexpr GlobalOption kCaOption{"--ca-cert",
+                                        "PEM file of the authority that servers must have"};
+
 /// What the user asked for.
 struct Invocation {
     const Command* command = nullptr;  ///< Null: only `text` is to be printed.
@@ -31,7 +42,9 @@ struct Invocation {
     bool json = false;
     std::string method;
     nlohmann::json params = nlohmann::json::object();
-    std::string document_path;  ///< Not empty: the file is the parameters.
+    std::string document_path;       ///< Not empty: the file is the parameters.
+    std::vector<std::string> peers;  ///< Sockets of other hosts' daemons.
+    DatabaseOptions database;
 };
 
 /// The command words at the start of `args`, global options between them left out.

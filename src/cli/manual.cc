@@ -154,7 +154,8 @@ std::string examples() {
 std::string manual_page() {
     std::string out = kHead;
     out += ".Bl -tag -width Ds\n";
-    for (const auto& option : {kSocketOption, kOutputOption, kTimeoutOption}) {
+    for (const auto& option : {kSocketOption, kOutputOption, kTimeoutOption, kDatabaseOption,
+                               kStatusOption, kKeyOption, kCertificateOption, kCaOption}) {
         out += option_entry(option);
     }
     out += ".El\n.Sh COMMANDS\n.Bl -tag -width Ds\n";

@@ -34,12 +34,17 @@ struct Compiled {
     LoggedRules logged;
 };
 
+/// Gives an in-process service by its name, or says why there is none.
+using ModuleSource =
+    std::function<Result<std::shared_ptr<datapath::ServiceModule>>(const std::string& name)>;
+
 /// @param previous  what runs now; epochs of unchanged parts and workers of ports are taken from it
 /// @return kLimit if the document needs more ports or layer-2 domains than there can be, or what
-/// `devices` returned
+/// `devices` or `modules` returned
 [[nodiscard]] Result<Compiled> compile(const model::Document& document,
                                        const datapath::Snapshot& previous, unsigned worker_count,
                                        Registries& registries, const DeviceSource& devices,
-                                       const UplinkSource& uplinks = {});
+                                       const UplinkSource& uplinks = {},
+                                       const ModuleSource& modules = {});
 
 }  // namespace sluice::host

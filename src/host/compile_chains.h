@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "datapath/snapshot.h"
 #include "sluice/iochain/chain.h"
 #include "sluice/iochain/policy_difference.h"
 #include "sluice/model/document.h"
@@ -28,8 +29,10 @@ struct ChainSet {
 inline constexpr const char* kDefaultRule = "default";
 
 /// @param indices  by port, in the order of document.ports
+/// @param service_rules  numbered; get their ids
 [[nodiscard]] ChainSet compile_chains(const model::Document& document,
                                       const model::Resolver& resolver, RuleRegistry& registry,
-                                      const std::vector<PortIndex>& indices);
+                                      const std::vector<PortIndex>& indices,
+                                      std::vector<datapath::ServiceRuleConfig>& service_rules);
 
 }  // namespace sluice::host

@@ -36,8 +36,8 @@ void PortRegistry::release(const std::string& name) {
     by_name_.erase(at);
 }
 
-DomainId DomainRegistry::acquire(const std::string& switch_name, std::uint16_t vlan) {
-    const auto [at, is_new] = by_key_.try_emplace({switch_name, vlan}, DomainId{fresh_});
+DomainId DomainRegistry::acquire(const std::string& switch_name, const model::Segment& segment) {
+    const auto [at, is_new] = by_key_.try_emplace({switch_name, segment}, DomainId{fresh_});
     if (is_new) { ++fresh_; }
     return at->second;
 }

@@ -17,6 +17,7 @@
 #include "sluice/base/ids.h"
 #include "sluice/base/limits.h"
 #include "sluice/base/result.h"
+#include "sluice/model/segment.h"
 
 namespace sluice::host {
 
@@ -41,13 +42,16 @@ private:
     std::uint16_t fresh_ = 0;
 };
 
-/// (switch, VLAN) -> DomainId, never used again.
+/// (switch, VLAN or VNI) -> DomainId, never used again.
 class DomainRegistry {
 public:
-    [[nodiscard]] DomainId acquire(const std::string& switch_name, std::uint16_t vlan);
+    [[nodiscard]] DomainId acquire(const std::string& switch_name, const model::Segment& segment);
+    /// Of what is no layer-2 domain of a switch: "vtep tep0", the underlay of a VTEP; "router
+    /// ldr1", what connections across a router are found by.
+    [[nodiscard]] DomainId acquire_named(const std::string& what) { return acquire(what, {}); }
 
 private:
-    std::map<std::pair<std::string, std::uint16_t>, DomainId> by_key_;
+    std::map<std::pair<std::string, model::Segment>, DomainId> by_key_;
     std::uint32_t fresh_ = 1;
 };
 

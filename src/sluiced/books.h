@@ -11,7 +11,8 @@
 namespace sluice::daemon {
 
 /// Each worker copied its own books between two bursts; what one handed over and another has not
-/// taken yet is held, and so are fragments that wait for the rest of their datagram.
+/// taken yet is held, and so are fragments that wait for the rest of their datagram, and
+/// frames that wait for the MAC of their next hop.
 [[nodiscard]] inline Books sum_books(
     const std::vector<std::unique_ptr<datapath::FoldCommand>>& of_workers) {
     Books books;

@@ -6,8 +6,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <ctime>
 
-#include "admin/base64.h"
 #include "admin/params.h"
+#include "sluice/base/base64.h"
 #include "src/sluiced/capture_filter.h"
 #include "src/sluiced/worker_requests.h"
 
@@ -145,7 +145,7 @@ json CaptureService::answer(unsigned place) {
         json row{{"time_ns", frame.time_ns},
                  {"direction", text_of(frame.direction)},
                  {"size", frame.size},
-                 {"data", admin::base64_encode(frame.bytes)}};
+                 {"data", base64_encode(frame.bytes)}};
         if (frame.reason != DropReason::kNone) { row["dropped"] = to_string(frame.reason); }
         if (frame.slot != datapath::kNoSlot) {
             row["slot"] = frame.slot;

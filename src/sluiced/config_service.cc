@@ -15,13 +15,14 @@
 #include <sstream>
 
 #include "controller-agent/document_json.h"
-#include "src/sluiced/on_helper.h"
+#include "controller-agent/on_helper.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
 namespace {
 
 namespace asio = boost::asio;
+using agent::on_helper;
 using nlohmann::json;
 
 // Takes the edit back when it goes, unless it is told that the edit stays.
@@ -41,11 +42,49 @@ bool is_list_of_objects(const json& value) {
                                            [](const json& item) { return item.is_object(); });
 }
 
+json::const_iterator find_name(const json& list, const std::string& name) {
+    return std::find_if(list.begin(), list.end(), [&](const json& item) {
+        const auto at = item.find("name");
+        return at != item.end() && *at == name;
+    });
+}
+
 bool has_name(const json& list, const std::string& name) {
-    for (const json& item : list) {
-        if (item.is_object() && item.value("name", "") == name) { return true; }
-    }
-    return false;
+    return find_name(list, name) != list.end();
+}
+
+// All that a document may say of a port of the host's own file: where it goes, if the file leaves
+// that open.
+bool is_placement(const json& item, const json& own) {
+    return item.size() == 2 && item.contains("port_group") && !own.contains("port_group");
+}
+
+Error redefined(const std::string& kind, const std::string& name) {
+    const std::string object = kind + " " + name;
+    return Error{
+        Errc::kExists,
+        object + ": is defined by the host's own configuration file, apply can't redefine it",
+        object};
+}
+
+// True if a switch of the document has the uplink of a VTEP.
+bool has_switch(const json& document, const json& vtep) {
+    const json uplinks = document.value("uplinks", json::array());
+    std::string uplink = vtep.value("uplink", "");
+    if (uplink.empty() && uplinks.size() == 1) { uplink = uplinks[0].value("name", ""); }
+    const json switches = document.value("switches", json::array());
+    return switches.is_array() &&
+           std::any_of(switches.begin(), switches.end(), [&](const json& on) {
+               const json names =
+                   on.is_object() ? on.value("uplinks", json::array()) : json::array();
+               return std::find(names.begin(), names.end(), json(uplink)) != names.end();
+           });
+}
+
+// Takes objects out of `items` that `own`, a list of the host's file, has.
+template <typename T>
+void erase_own(std::vector<T>& items, const json& own) {
+    std::erase_if(items, [&](const T& item) { return has_name(own, item.name); });
 }
 
 // The domain of frames with that tag; 0 = none.
@@ -72,6 +111,18 @@ bool has_same_devices(const datapath::Snapshot& from, const datapath::Snapshot& 
                       [](const auto& a, const auto& b) {
                           return a.has_value() == b.has_value() && (!a || a->device == b->device);
                       });
+}
+
+// Remote VTEPs that the document names no more, by index; empty if there are none.
+std::vector<bool> gone_remotes(const datapath::Snapshot& from, const datapath::Snapshot& to) {
+    std::vector<bool> gone;
+    for (std::size_t i = 1; i < from.remotes.size(); ++i) {
+        const IpAddr& ip = from.remotes[i].ip;
+        if (ip == IpAddr{} || (i < to.remotes.size() && to.remotes[i].ip == ip)) { continue; }
+        gone.resize(from.remotes.size());
+        gone[i] = true;
+    }
+    return gone;
 }
 
 // Ports that have bindings in another place than they will be in.
@@ -126,7 +177,8 @@ Result<model::Document> ConfigService::read(const json& document,
     return agent::read_document(whole.value(), options);
 }
 
-// The host's own objects join the document; its ports only once their port group exists.
+// The host's own objects join the document; its ports only once their port group exists, or the
+// document places them, its VTEPs once a switch has their uplink.
 Result<json> ConfigService::with_own_objects(json document) const {
     if (!document.is_object() || own_.empty()) { return document; }
     if (owns_host()) {
@@ -138,34 +190,34 @@ Result<json> ConfigService::with_own_objects(json document) const {
         }
         document["host"] = own_["host"];
     }
-    for (const char* key : {"uplinks", "ports"}) {  // The reader says what is wrong with it.
+    for (const char* key : {"uplinks", "vteps", "ports"}) {  // The reader says what is wrong.
         if (document.contains(key) && !document[key].is_array()) { return document; }
     }
-    for (const json& uplink : own_.value("uplinks", json::array())) {
-        const std::string name = uplink.value("name", "");
-        if (document.contains("uplinks") && document["uplinks"].is_array() &&
-            has_name(document["uplinks"], name)) {
-            return Error{
-                Errc::kExists,
-                "uplink " + name +
-                    ": is defined by the host's own configuration file, apply can't redefine it",
-                "uplink " + name};
+    for (const auto& [key, kind] : {std::pair{"uplinks", "uplink"}, {"vteps", "vtep"}}) {
+        for (const json& item : own_.value(key, json::array())) {
+            const std::string name = item.value("name", "");
+            if (document.contains(key) && has_name(document[key], name)) {
+                return redefined(kind, name);
+            }
+            const bool is_placed = key != std::string_view("vteps") || has_switch(document, item);
+            if (is_placed) { document[key].push_back(item); }
         }
-        document["uplinks"].push_back(uplink);
     }
     for (const json& port : own_.value("ports", json::array())) {
         const std::string name = port.value("name", "");
-        if (document.contains("ports") && document["ports"].is_array() &&
-            has_name(document["ports"], name)) {
-            return Error{
-                Errc::kExists,
-                "port " + name +
-                    ": is defined by the host's own configuration file, apply can't redefine it",
-                "port " + name};
+        json& ports = document["ports"];
+        if (ports.is_null()) { ports = json::array(); }
+        if (const auto item = find_name(ports, name); item != ports.end()) {
+            if (!is_placement(*item, port)) { return redefined("port", name); }
+            json placed = port;
+            placed["port_group"] = (*item)["port_group"];
+            ports.erase(item);
+            ports.push_back(std::move(placed));
+            continue;
         }
         if (document.contains("port_groups") && document["port_groups"].is_array() &&
             has_name(document["port_groups"], port.value("port_group", ""))) {
-            document["ports"].push_back(port);
+            ports.push_back(port);
         }
     }
     return document;
@@ -175,7 +227,7 @@ Result<host::Compiled> ConfigService::compile(const model::Document& document) {
     return host::compile(
         document, dataplane_.snapshot(), dataplane_.worker_count(), registries_,
         [this](const model::Port& port) { return device_of(port); },
-        [this](const std::string& uplink) { return uplinks_.device(uplink); });
+        [this](const std::string& uplink) { return uplinks_.device(uplink); }, modules_);
 }
 
 Result<std::shared_ptr<datapath::Port>> ConfigService::device_of(const model::Port& port) const {
@@ -216,10 +268,6 @@ Status ConfigService::load(const std::string& config_path) {
                 return Error{Errc::kInvalid, config_path + ": " + key + " is not a list of objects",
                              key};
             }
-            if (!value.empty() && key == "vteps") {
-                return Error{Errc::kUnsupported, config_path + ": " + key + " is not supported yet",
-                             key};
-            }
         }
     }
     Result<agent::Stored> stored = store_.load();
@@ -241,14 +289,17 @@ Status ConfigService::load(const std::string& config_path) {
 
 std::uint64_t ConfigService::start_running(host::Compiled compiled, model::Document next) {
     moved_ = moved_bindings(dataplane_.snapshot(), *compiled.snapshot, dataplane_.learned());
+    gone_remotes_ = gone_remotes(dataplane_.snapshot(), *compiled.snapshot);
     keeps_devices_ = has_same_devices(dataplane_.snapshot(), *compiled.snapshot);
     const std::uint64_t token = dataplane_.publish(std::move(compiled.snapshot));
+    if (on_published_) { on_published_(); }
     devices_.commit(next);
     if (on_logged_rules_) { on_logged_rules_(std::move(compiled.logged)); }
     kernel_ports_.commit(next);
-    uplinks_.commit();
     auto old = std::exchange(running_, std::make_shared<const model::Document>(std::move(next)));
+    uplinks_.commit();
     asio::post(writer_, [old = std::move(old)] {});
+    if (begin_keys_) { begin_keys_(); }
     return token;
 }
 
@@ -290,6 +341,9 @@ asio::awaitable<Result<json>> ConfigService::change_to(model::Document next,
     std::function<std::size_t()> compare = [&] { return agent::diff(next, *running_).size(); };
     const std::size_t changed = co_await on_helper(helper_, std::move(compare));
     if (changed == 0) { co_return json{{"changed", 0}, {"generation", generation_}}; }
+    std::function<Status()> read_keys = [&] { return read_keys_ ? read_keys_(next) : Ok{}; };
+    const Status has_keys = co_await on_helper(helper_, std::move(read_keys));
+    if (!has_keys) { co_return has_keys.error(); }
     const Status prepared = co_await prepare_devices(next);
     if (!prepared) { co_return prepared.error(); }
     Result<host::Compiled> compiled = co_await compile_and_store(next, std::move(text));
@@ -378,6 +432,13 @@ asio::awaitable<void> ConfigService::forget_moved() {
     co_await run_on_worker(dataplane_, 0, flush);
 }
 
+// Their indices are used again.
+asio::awaitable<void> ConfigService::forget_remotes() {
+    if (gone_remotes_.empty()) { co_return; }
+    datapath::ForgetRemotes forget(std::exchange(gone_remotes_, {}));
+    co_await run_on_worker(dataplane_, 0, forget);
+}
+
 // What frames taught of ports that are gone, and of MACs behind ports that learn no more.
 asio::awaitable<void> ConfigService::forget_learned(std::vector<std::string> gone) {
     LearnedFilter of_gone;
@@ -411,12 +472,14 @@ asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::se
         co_await free_on_helper(std::move(doomed));
     }
     co_await forget_moved();
+    co_await forget_remotes();
     co_await kernel_ports_.finish_removal();
     co_await uplinks_.finish_removal();
     std::set<std::string> kept;
     for (const model::Switch& each : running_->switches) {
         kept.insert(each.uplinks.begin(), each.uplinks.end());
     }
+    for (const model::Vtep& vtep : running_->vteps) { kept.insert(vtep.name); }
     for (const model::Port& port : running_->ports) { kept.insert(port.name); }
     std::vector<std::string> gone;
     for (const auto& [name, index] : registries_.ports.names()) {
@@ -455,15 +518,20 @@ Result<json> ConfigService::diff(const json& document) const {
 
 nlohmann::ordered_json ConfigService::export_json() const {
     model::Document document = *running_;
-    for (const json& port : own_.value("ports", json::array())) {
-        std::erase_if(document.ports,
-                      [&](const model::Port& p) { return p.name == port.value("name", ""); });
+    nlohmann::ordered_json placed = nlohmann::ordered_json::array();
+    for (const model::Port& port : document.ports) {
+        const auto own = own_.find("ports");
+        if (own == own_.end()) { break; }
+        const auto item = find_name(*own, port.name);
+        if (item == own->end() || item->contains("port_group")) { continue; }
+        placed.push_back({{"name", port.name}, {"port_group", port.port_group}});
     }
-    for (const json& uplink : own_.value("uplinks", json::array())) {
-        std::erase_if(document.uplinks,
-                      [&](const model::Uplink& u) { return u.name == uplink.value("name", ""); });
-    }
-    return agent::document_to_json(document);
+    erase_own(document.ports, own_.value("ports", json::array()));
+    erase_own(document.uplinks, own_.value("uplinks", json::array()));
+    erase_own(document.vteps, own_.value("vteps", json::array()));
+    nlohmann::ordered_json out = agent::document_to_json(document);
+    for (auto& port : placed) { out["ports"].push_back(std::move(port)); }
+    return out;
 }
 
 asio::awaitable<Result<json>> ConfigService::rollback() {

@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "controller-agent/diff.h"
 #include "controller-agent/edit.h"
@@ -37,6 +38,19 @@ public:
     /// `tell` is given the rules with `log` of each document that begins to run. Before load().
     void on_logged_rules(std::function<void(host::LoggedRules)> tell) {
         on_logged_rules_ = std::move(tell);
+    }
+
+    /// Where in-process services come from. Before load().
+    void load_modules_from(host::ModuleSource modules) { modules_ = std::move(modules); }
+
+    /// `tell` is called after each snapshot was published, on the control thread.
+    void on_published(std::function<void()> tell) { on_published_ = std::move(tell); }
+
+    /// `read` reads the keys that a document names, on the helper thread, before it is put in
+    /// force: what it refuses is not applied. `begin` is called when that document runs.
+    void on_keys(std::function<Status(const model::Document&)> read, std::function<void()> begin) {
+        read_keys_ = std::move(read);
+        begin_keys_ = std::move(begin);
     }
 
     /// Reads the host's own file (--config; may be missing) and the stored document, and makes them
@@ -69,6 +83,10 @@ public:
     using RuleTimes = std::map<RuleId, std::int64_t>;
     [[nodiscard]] std::shared_ptr<const RuleTimes> rule_times() const { return rule_times_; }
     [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+    /// True if the host's own file names the host.
+    [[nodiscard]] bool owns_host() const;
+    /// That file: an object, empty if there is none.
+    [[nodiscard]] const nlohmann::json& own_objects() const noexcept { return own_; }
     [[nodiscard]] const host::Registries& registries() const noexcept { return registries_; }
 
 private:
@@ -77,7 +95,6 @@ private:
     [[nodiscard]] Result<model::Document> read(const nlohmann::json& document,
                                                const std::set<std::string>* known_netns) const;
     [[nodiscard]] std::set<std::string> running_netns() const;
-    [[nodiscard]] bool owns_host() const;
     [[nodiscard]] Result<nlohmann::json> with_own_objects(nlohmann::json document) const;
     /// Compiles and stores `next`, whose text is `text()`, and makes it run. What fails changes
     /// nothing.
@@ -94,6 +111,7 @@ private:
     /// Publishes; returns the token that says when every worker has passed on.
     [[nodiscard]] std::uint64_t start_running(host::Compiled compiled, model::Document next);
     [[nodiscard]] boost::asio::awaitable<void> forget_moved();
+    [[nodiscard]] boost::asio::awaitable<void> forget_remotes();
     [[nodiscard]] boost::asio::awaitable<void> forget_learned(std::vector<std::string> gone);
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);
@@ -111,6 +129,7 @@ private:
     boost::asio::thread_pool helper_{1};  // Reads and compiles.
     boost::asio::thread_pool writer_{1};  // Writes files, frees what is large.
     host::Registries registries_;
+    host::ModuleSource modules_;
     std::shared_ptr<const model::Document> running_ = std::make_shared<model::Document>();
     std::shared_ptr<const RuleTimes> rule_times_ = std::make_shared<RuleTimes>();
     bool keeps_devices_ = false;  // The newest snapshot has the devices of the one before.
@@ -119,7 +138,11 @@ private:
     std::shared_ptr<nlohmann::json> applied_;
     std::uint64_t generation_ = 0;
     std::function<void(host::LoggedRules)> on_logged_rules_;
-    LearnedFilter moved_;  // Bindings that the newest document has made void.
+    std::function<void()> on_published_;
+    std::function<Status(const model::Document&)> read_keys_;
+    std::function<void()> begin_keys_;
+    LearnedFilter moved_;             // Bindings that the newest document has made void.
+    std::vector<bool> gone_remotes_;  // Remote VTEPs of the document before.
 };
 
 }  // namespace sluice::daemon

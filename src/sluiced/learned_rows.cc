@@ -3,6 +3,7 @@
 #include "src/sluiced/learned_rows.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace sluice::daemon {
 
@@ -23,6 +24,13 @@ const datapath::Domain* domain_of(const datapath::Snapshot& snapshot, DomainId i
     const auto at = std::find_if(domains.begin(), domains.end(),
                                  [id](const datapath::Domain& each) { return each.id == id; });
     return at == domains.end() ? nullptr : &*at;
+}
+
+void set_network(nlohmann::json& row, const datapath::Domain& domain) {
+    const bool has_vni = domain.vni != 0;
+    row["switch"] = domain.switch_name;
+    row["vlan"] = has_vni ? nlohmann::json() : nlohmann::json(domain.vlan);
+    row["vni"] = has_vni ? nlohmann::json(domain.vni) : nlohmann::json();
 }
 
 Result<PortIndex> find_port(const host::PortRegistry& ports, const datapath::Snapshot& snapshot,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "sluice/base/result.h"
@@ -15,6 +16,7 @@
 namespace sluice::daemon {
 
 inline constexpr std::uint32_t kLearnedSlice = 8192;  ///< Records: some milliseconds' work.
+inline constexpr std::size_t kToldRowsMax = 100000;   ///< Of a controller's, in one listing.
 inline constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 
 /// One word for how a row became known; `data` for what plain frames taught.
@@ -23,6 +25,9 @@ inline constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 /// The domain of an id; nullptr if the snapshot has it no more.
 [[nodiscard]] const datapath::Domain* domain_of(const datapath::Snapshot& snapshot,
                                                 DomainId id) noexcept;
+
+/// Where a row is: "switch", and "vlan" (0 = untagged) or "vni"; the other one is null.
+void set_network(nlohmann::json& row, const datapath::Domain& domain);
 
 /// The port of a name, or the sentence that says that there is none.
 [[nodiscard]] Result<PortIndex> find_port(const host::PortRegistry& ports,

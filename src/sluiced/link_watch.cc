@@ -119,6 +119,17 @@ void LinkWatch::take(const nlmsghdr& header) {
     links_[name] = {index, (body->ifi_flags & IFF_UP) != 0, (body->ifi_flags & kLowerUp) != 0};
 }
 
+bool has_carrier(const std::string& interface) {
+    const relay::Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    ethtool_value value{};
+    value.cmd = ETHTOOL_GLINK;
+    ifreq request{};
+    if (interface.size() >= sizeof request.ifr_name) { return true; }
+    std::memcpy(request.ifr_name, interface.data(), interface.size());
+    request.ifr_data = reinterpret_cast<char*>(&value);
+    return ioctl(socket.get(), SIOCETHTOOL, &request) != 0 || value.data != 0;
+}
+
 std::uint32_t link_speed_mbps(const std::string& interface) {
     const relay::Fd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     ethtool_cmd command{};

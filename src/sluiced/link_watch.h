@@ -47,6 +47,10 @@ private:
     bool ask_again_ = false;
 };
 
+/// Whether an interface has its carrier at this moment: by netlink the kernel may take a second to
+/// say so. True if it can't be asked.
+[[nodiscard]] bool has_carrier(const std::string& interface);
+
 /// Mbit/s of an interface as its driver says; 0 if it does not.
 [[nodiscard]] std::uint32_t link_speed_mbps(const std::string& interface);
 

@@ -21,12 +21,17 @@
 #include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
+#include "src/sluiced/fleet_source.h"
+#include "src/sluiced/key_service.h"
 #include "src/sluiced/methods.h"
 #include "src/sluiced/metrics.h"
 #include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
 #include "src/sluiced/querier_timer.h"
+#include "src/sluiced/service_modules.h"
+#include "src/sluiced/size_watch.h"
 #include "src/sluiced/spoofguard.h"
+#include "src/sluiced/team_watch.h"
 #include "src/sluiced/version.h"
 
 namespace sluice::daemon {
@@ -113,27 +118,36 @@ public:
           kernel_ports_(io_, dataplane_, eal.pool(), helper_),
           uplinks_(io_, dataplane_, eal.pool()),
           config_(dataplane_, devices_, kernel_ports_, uplinks_, store_),
+          keys_(io_, dataplane_, config_, options.state_dir,
+                options.source.kind == Source::Kind::kLocal),
           firewall_log_(io_, dataplane_, firewall_log_path(options)),
-          show_(dataplane_, config_, devices_, kernel_ports_, uplinks_, options_),
+          teams_(io_, dataplane_, config_, uplinks_),
+          show_(dataplane_, config_, devices_, kernel_ports_, uplinks_, teams_, options_),
           rule_checks_(dataplane_, config_),
           captures_(io_, dataplane_, config_),
           spoofguard_(dataplane_, config_),
-          metrics_(dataplane_, config_, uplinks_, options_),
+          metrics_(dataplane_, config_, uplinks_, teams_, options_),
           metrics_server_(io_, metrics_),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
           reopen_signal_(io_, SIGHUP),
           watchdog_(io_),
-          querier_(io_, dataplane_, config_) {}
+          querier_(io_, dataplane_, config_),
+          sizes_(io_, dataplane_) {}
 
     Status run() {
         if (Status opened = store_.open(); !opened) { return opened; }
         if (!options_.firewall_log.empty()) {
             if (Status opened = firewall_log_.open(); !opened) { return opened; }
         }
+        host::ModuleSource modules = [this](const std::string& name) { return modules_.get(name); };
+        config_.load_modules_from(std::move(modules));
         config_.on_logged_rules(
             [this](host::LoggedRules rules) { firewall_log_.set_rules(std::move(rules)); });
         if (Status loaded = config_.load(options_.config); !loaded) { return loaded; }
+        keys_.start();
+        metrics_.set_keys(keys_);
+        load_source();
         if (options_.metrics) {
             if (Status served = metrics_server_.start(*options_.metrics); !served) {
                 return served;
@@ -143,16 +157,18 @@ public:
             threads_.push_back(
                 std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
         }
-        add_methods(admin_, config_, show_);
+        add_methods(admin_, config_, show_, options_.source);
         add_rule_methods(admin_, rule_checks_);
         add_capture_methods(admin_, captures_);
         add_spoofguard_methods(admin_, spoofguard_);
+        add_key_methods(admin_, keys_);
         Status served = admin_.start();
         if (served) {
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
                 if (!error) { stop(number); }
             });
             await_reopen();
+            if (source_) { source_->start(); }
             sd_notify(0, "READY=1");
             spdlog::info("sluiced {}: serving on {}", kVersion, options_.socket);
             io_.run();
@@ -162,14 +178,30 @@ public:
     }
 
 private:
+    // What it knew when it ended counts from the first packet on.
+    void load_source() {
+        if (options_.source.kind == Source::Kind::kLocal) { return; }
+        source_ =
+            std::make_unique<FleetSource>(io_, dataplane_, config_, admin_.changes(), options_);
+        source_->on_public_key([this] { return keys_.public_key(); });
+        source_->load();
+        const auto status = [this] { return source_->status(); };
+        show_.set_source(status);
+        metrics_.set_source(status);
+    }
+
     void stop(int signal) {
         spdlog::info("signal {}: stopping", signal);
         sd_notify(0, "STOPPING=1");
         admin_.stop();
         watchdog_.stop();
+        sizes_.stop();
         captures_.stop();
         metrics_server_.stop();
         querier_.stop();
+        teams_.stop();
+        keys_.stop();
+        if (source_) { source_->stop(); }
         io_.stop();
     }
 
@@ -186,6 +218,7 @@ private:
     // then ports.
     void take_down() {
         rule_checks_.stop();
+        keys_.join();
         config_.stop();
         devices_.stop();
         [[maybe_unused]] const std::uint64_t token = dataplane_.publish(empty());
@@ -215,7 +248,10 @@ private:
     KernelPorts kernel_ports_;
     Uplinks uplinks_;
     ConfigService config_;
+    KeyService keys_;
+    ServiceModules modules_{options_.service_dir};
     FirewallLog firewall_log_;
+    TeamWatch teams_;
     ShowService show_;
     RuleChecks rule_checks_;
     CaptureService captures_;
@@ -227,6 +263,8 @@ private:
     boost::asio::signal_set reopen_signal_;
     Watchdog watchdog_;
     QuerierTimer querier_;
+    SizeWatch sizes_;
+    std::unique_ptr<FleetSource> source_;  // None: the local store.
     std::vector<std::unique_ptr<datapath::WorkerThread>> threads_;
 };
 

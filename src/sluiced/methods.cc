@@ -36,26 +36,44 @@ std::string edit_subject(const json& params) {
     return text;
 }
 
-void add_config(admin::AdminServer& server, ConfigService& config) {
+// Where another source says what the configuration is, nobody else does.
+void add_changes(admin::AdminServer& server, ConfigService& config) {
     server.add("apply", Access::kChange, [&config](const json& params, const Peer&) -> AnswerLater {
         return config.apply(params, false);
     });
-    server.add("apply.dry_run", Access::kRead,
-               [&config](const json& params, const Peer&) -> AnswerLater {
-                   return config.apply(params, true);
-               });
     server.add(
         "edit", Access::kChange,
         [&config](const json& params, const Peer&) -> AnswerLater { return config.edit(params); },
         edit_subject);
+    server.add("rollback", Access::kChange,
+               [&config](const json&, const Peer&) -> AnswerLater { return config.rollback(); });
+}
+
+void refuse_changes(admin::AdminServer& server, const std::string& source) {
+    for (const char* method : {"apply", "edit", "rollback"}) {
+        server.add(method, Access::kChange, [source](const json&, const Peer&) -> Answer {
+            return Error{Errc::kState,
+                         "the configuration comes from " + source + "; change it there", "source"};
+        });
+    }
+}
+
+void add_config(admin::AdminServer& server, ConfigService& config, const Source& source) {
+    if (source.kind == Source::Kind::kLocal) {
+        add_changes(server, config);
+    } else {
+        refuse_changes(server, source.text);
+    }
+    server.add("apply.dry_run", Access::kRead,
+               [&config](const json& params, const Peer&) -> AnswerLater {
+                   return config.apply(params, true);
+               });
     server.add("diff", Access::kRead, [&config](const json& params, const Peer&) -> Answer {
         return config.diff(params);
     });
     server.add("export", Access::kRead, [&config](const json&, const Peer&) -> Answer {
         return json(config.export_json());
     });
-    server.add("rollback", Access::kChange,
-               [&config](const json&, const Peer&) -> AnswerLater { return config.rollback(); });
 }
 
 /// A method whose only parameter is an optional port.
@@ -82,6 +100,10 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                [&show](const json&, const Peer&) { return show.groups(); });
     server.add("show.uplinks", Access::kRead,
                [&show](const json&, const Peer&) { return show.uplinks(); });
+    server.add("show.vteps", Access::kRead,
+               [&show](const json&, const Peer&) -> AnswerLater { return show.vteps(); });
+    server.add("show.services", Access::kRead,
+               [&show](const json&, const Peer&) { return show.services(); });
     server.add("show.workers", Access::kRead,
                [&show](const json&, const Peer&) { return show.workers(); });
     server.add("show.port", Access::kRead, [&show](const json& params, const Peer&) -> Answer {
@@ -121,6 +143,13 @@ void add_show(admin::AdminServer& server, ShowService& show) {
                with_port([&show](std::string port) { return show.bindings(std::move(port)); }));
     server.add("show.arps", Access::kRead,
                [&show](const json&, const Peer&) -> AnswerLater { return show.arps(); });
+    server.add("show.routes", Access::kRead,
+               [&show](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   std::string router = read.text("router");
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await show.routes(std::move(router));
+               });
     server.add("show.flows", Access::kRead,
                [&show](const json& params, const Peer&) -> AnswerLater {
                    ParamReader read(params);
@@ -168,6 +197,23 @@ void add_trace(admin::AdminServer& server, ShowService& show) {
     });
 }
 
+void add_trace_tunnelled(admin::AdminServer& server, ShowService& show) {
+    server.add("trace.tunnelled", Access::kRead,
+               [&show](const json& params, const Peer&) -> AnswerLater {
+                   ParamReader read(params);
+                   TunnelledFrame frame;
+                   frame.vni = static_cast<std::uint32_t>(
+                       std::min<std::uint64_t>(read.count("vni", 0), std::uint64_t{kVniMax} + 1U));
+                   frame.key_policy = static_cast<std::uint8_t>(
+                       std::min<std::uint64_t>(read.count("key_policy", 0), kKeyPolicyMax));
+                   frame.source = read.required_text("source");
+                   frame.destination = read.text("destination");
+                   frame.frame = read.required_text("frame");
+                   if (const Status status = read.finish(); !status) { co_return status.error(); }
+                   co_return co_await show.trace_tunnelled(std::move(frame));
+               });
+}
+
 void add_flush(admin::AdminServer& server, ShowService& show) {
     server.add("flush.conns", Access::kChange,
                with_port([&show](std::string port) { return show.flush_conns(std::move(port)); }));
@@ -212,10 +258,12 @@ void add_rule_methods(admin::AdminServer& server, RuleChecks& checks) {
                });
 }
 
-void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show) {
-    add_config(server, config);
+void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show,
+                 const Source& source) {
+    add_config(server, config, source);
     add_show(server, show);
     add_trace(server, show);
+    add_trace_tunnelled(server, show);
     add_flush(server, show);
     server.add("status", Access::kRead,
                [&show](const json&, const Peer&) { return show.status(); });

@@ -9,8 +9,10 @@
 
 namespace sluice::daemon {
 
-/// Adds every method. The services must outlive the server.
-void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show);
+/// Adds every method. The services must outlive the server. Of a source that is not local, the
+/// methods that change the configuration say where it is changed.
+void add_methods(admin::AdminServer& server, ConfigService& config, ShowService& show,
+                 const Source& source);
 
 /// `rule check`.
 void add_rule_methods(admin::AdminServer& server, RuleChecks& checks);

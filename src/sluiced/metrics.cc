@@ -11,6 +11,7 @@
 #include "sluice/net/address_text.h"
 #include "src/host/compile_chains.h"
 #include "src/sluiced/books.h"
+#include "src/sluiced/service_rows.h"
 #include "src/sluiced/version.h"
 #include "src/sluiced/worker_requests.h"
 
@@ -38,10 +39,11 @@ const char* text_of(std::size_t direction) { return direction == 0 ? "from-vm" :
 }  // namespace
 
 Metrics::Metrics(datapath::Dataplane& dataplane, const ConfigService& config,
-                 const Uplinks& uplinks, const Options& options)
+                 const Uplinks& uplinks, const TeamWatch& teams, const Options& options)
     : dataplane_(dataplane),
       config_(config),
       uplinks_(uplinks),
+      teams_(teams),
       options_(options),
       start_time_s_(unix_time_s()) {}
 
@@ -88,10 +90,15 @@ asio::awaitable<std::string> Metrics::text() {
     std::vector<RuleRow> rules;
     MetricsText out;
     write_host(out);
+    write_source(out);
     write_port_states(out, ports);
     write_port_counters(out, ports);
     co_await write_drops(out, ports);
     write_uplinks(out);
+    const VtepLists vteps = co_await list_vteps(dataplane_);
+    write_vteps(out, vteps);
+    write_services(out);
+    write_encryption(out);
     co_await write_slots(out, ports, Metric::kSlotPackets);
     co_await write_slots(out, ports, Metric::kSlotDroppedPackets);
     co_await collect_rules(rules);
@@ -115,6 +122,33 @@ void Metrics::write_host(MetricsText& out) const {
     out.begin(Metric::kStartTime);
     out.sample("", start_time_s_);
     out.single(Metric::kConfigGeneration, config_.generation());
+}
+
+// Of the local store there is nothing to say.
+void Metrics::write_source(MetricsText& out) const {
+    const nlohmann::json source = source_ ? source_() : nlohmann::json::object();
+    out.begin(Metric::kSourceState);
+    if (source_) {
+        out.sample(metric_labels(
+                       {{"kind", source.value("kind", "")}, {"state", source.value("state", "")}}),
+                   std::uint64_t{1});
+    }
+    constexpr std::pair<Metric, const char*> kFigures[] = {
+        {Metric::kSourceStateSeconds, "since_s"},
+        {Metric::kSourceGeneration, "generation"},
+        {Metric::kSourceProblems, "problems"},
+        {Metric::kSourceBindings, "bindings"},
+        {Metric::kSourceLag, "lag_ms"}};
+    for (const auto& [metric, key] : kFigures) {
+        out.begin(metric);
+        if (!source.contains(key)) { continue; }
+        const double scale = metric == Metric::kSourceLag ? 1e-3 : 1;
+        out.sample("", source.value(key, 0.0) * scale);
+    }
+    out.begin(Metric::kSourceAlarms);
+    if (source.contains("alarms")) {
+        out.sample("", static_cast<std::uint64_t>(source["alarms"].size()));
+    }
 }
 
 void Metrics::write_port_states(MetricsText& out, const std::vector<PortRow>& ports) const {
@@ -170,6 +204,12 @@ void Metrics::write_uplinks(MetricsText& out) const {
         out.sample(metric_labels({{"uplink", uplink.name}, {"device", uplink.device}}),
                    std::uint64_t{state.why.empty()});
     });
+    each(Metric::kUplinkWorks, [&](const model::Uplink& uplink, const UplinkState& state) {
+        const TeamPart part = teams_.part(uplink.name);
+        const bool works = state.lag ? state.lag->is_used() : part.is_used;
+        out.sample(metric_labels({{"uplink", uplink.name}, {"role", part.role}}),
+                   std::uint64_t{works});
+    });
     each(Metric::kUplinkSpeed, [&](const model::Uplink& uplink, const UplinkState& state) {
         out.sample(metric_labels({{"uplink", uplink.name}}),
                    std::uint64_t{state.speed_mbps} * 1'000'000U);
@@ -182,6 +222,91 @@ void Metrics::write_uplinks(MetricsText& out) const {
         sample("rx_errors", state.figures.rx_errors);
         sample("tx_errors", state.figures.tx_errors);
     });
+}
+
+void Metrics::write_vteps(MetricsText& out, const VtepLists& lists) const {
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    out.begin(Metric::kVtepUp);
+    const auto vtep_count = static_cast<std::uint16_t>(snapshot.vteps.size());
+    for (std::uint16_t vtep = 0; vtep < vtep_count; ++vtep) {
+        for (const auto& list : lists) {
+            const datapath::LocalVtep& local = list->locals[vtep];
+            if (!local.is_served) { continue; }
+            out.sample(metric_labels({{"vtep", vtep_name(snapshot, vtep)}}),
+                       std::uint64_t{local.is_up});
+        }
+    }
+    const auto each = [&](Metric metric, auto&& write) {
+        out.begin(metric);
+        for (const auto& list : lists) {
+            for (const datapath::ListVteps::Peer& peer : list->peers) {
+                if (peer.vtep >= snapshot.vteps.size()) { continue; }
+                const std::string labels = metric_labels(
+                    {{"vtep", vtep_name(snapshot, peer.vtep)}, {"peer", to_string(peer.state.ip)}});
+                write(labels, peer.state);
+            }
+        }
+    };
+    using Peer = const datapath::VtepPeer&;
+    each(Metric::kVtepPeerUp, [&](const std::string& labels, Peer peer) {
+        out.sample(labels, std::uint64_t{!peer.is_failed});
+    });
+    each(Metric::kVtepPeerRoundTrip, [&](const std::string& labels, Peer peer) {
+        if (peer.echo.average_rtt_us == 0) { return; }
+        out.sample(labels, static_cast<double>(peer.echo.average_rtt_us) / 1e6);
+    });
+    each(Metric::kVtepPeerLoss, [&](const std::string& labels, Peer peer) {
+        out.sample(labels, static_cast<double>(peer.echo.loss_percent()) / 100);
+    });
+}
+
+void Metrics::write_services(MetricsText& out) const {
+    const auto& instances = dataplane_.snapshot().service_instances;
+    std::vector<std::pair<std::string, ServiceRow>> rows;
+    for (std::size_t i = 1; i < instances.size(); ++i) {
+        if (instances[i].name.empty()) { continue; }
+        rows.emplace_back(metric_labels({{"instance", instances[i].name}}),
+                          service_row(dataplane_, static_cast<std::uint16_t>(i), true));
+    }
+    out.begin(Metric::kServiceUp);
+    for (const auto& [labels, row] : rows) { out.sample(labels, std::uint64_t{row.works}); }
+    out.begin(Metric::kServiceHeartbeat);
+    for (const auto& [labels, row] : rows) {
+        if (row.heartbeat_us == 0) { continue; }
+        out.sample(labels, static_cast<double>(row.heartbeat_us) / 1e6);
+    }
+    const auto each = [&](Metric metric, std::uint64_t ServiceRow::*figure) {
+        out.begin(metric);
+        for (const auto& [labels, row] : rows) { out.sample(labels, row.*figure); }
+    };
+    each(Metric::kServiceConnections, &ServiceRow::connections);
+    each(Metric::kServiceSentPackets, &ServiceRow::sent_packets);
+    each(Metric::kServiceSentBytes, &ServiceRow::sent_bytes);
+    each(Metric::kServiceReturnedPackets, &ServiceRow::returned_packets);
+    each(Metric::kServiceSkippedPackets, &ServiceRow::skipped_packets);
+    each(Metric::kServiceDroppedPackets, &ServiceRow::dropped_packets);
+}
+
+void Metrics::write_encryption(MetricsText& out) const {
+    using Totals = KeyService::Totals;
+    const std::vector<Totals> policies = keys_ == nullptr ? std::vector<Totals>{} : keys_->totals();
+    const auto each = [&](Metric metric, std::uint64_t Totals::*figure) {
+        out.begin(metric);
+        for (const Totals& policy : policies) {
+            out.sample(metric_labels({{"policy", policy.policy}}), policy.*figure);
+        }
+    };
+    each(Metric::kSealedPackets, &Totals::sealed_packets);
+    each(Metric::kSealedBytes, &Totals::sealed_bytes);
+    each(Metric::kOpenedPackets, &Totals::opened_packets);
+    each(Metric::kOpenedBytes, &Totals::opened_bytes);
+    each(Metric::kEspReplayed, &Totals::replayed);
+    each(Metric::kEspBadTags, &Totals::bad_tags);
+    out.begin(Metric::kKeyHeld);
+    for (const Totals& policy : policies) {
+        out.sample(metric_labels({{"policy", policy.policy}}), std::uint64_t{policy.has_key});
+    }
+    out.single(Metric::kUnsealedLocal, keys_ == nullptr ? 0 : keys_->unsealed_local());
 }
 
 asio::awaitable<void> Metrics::write_slots(MetricsText& out, const std::vector<PortRow>& ports,

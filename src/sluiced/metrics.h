@@ -7,22 +7,33 @@
 #include <utility>
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "datapath/dataplane.h"
 #include "src/sluiced/config_service.h"
+#include "src/sluiced/key_service.h"
 #include "src/sluiced/metrics_text.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/team_watch.h"
 #include "src/sluiced/uplinks.h"
+#include "src/sluiced/vtep_rows.h"
 
 namespace sluice::daemon {
 
 class Metrics {
 public:
     Metrics(datapath::Dataplane& dataplane, const ConfigService& config, const Uplinks& uplinks,
-            const Options& options);
+            const TeamWatch& teams, const Options& options);
+
+    /// What `status` says of a source that is not the local store.
+    void set_source(std::function<nlohmann::json()> status) { source_ = std::move(status); }
+
+    /// Who counts what is sealed and opened.
+    void set_keys(const KeyService& keys) { keys_ = &keys; }
 
     /// The whole text of one scrape.
     [[nodiscard]] boost::asio::awaitable<std::string> text();
@@ -42,9 +53,13 @@ private:
     };
     [[nodiscard]] std::vector<PortRow> port_rows() const;
     void write_host(MetricsText& out) const;
+    void write_source(MetricsText& out) const;
     void write_port_states(MetricsText& out, const std::vector<PortRow>& ports) const;
     void write_port_counters(MetricsText& out, const std::vector<PortRow>& ports) const;
     void write_uplinks(MetricsText& out) const;
+    void write_vteps(MetricsText& out, const VtepLists& lists) const;
+    void write_services(MetricsText& out) const;
+    void write_encryption(MetricsText& out) const;
     [[nodiscard]] boost::asio::awaitable<void> write_drops(MetricsText& out,
                                                            const std::vector<PortRow>& ports);
     [[nodiscard]] boost::asio::awaitable<void> write_slots(MetricsText& out,
@@ -62,7 +77,10 @@ private:
     datapath::Dataplane& dataplane_;
     const ConfigService& config_;
     const Uplinks& uplinks_;
+    const TeamWatch& teams_;
     const Options& options_;
+    std::function<nlohmann::json()> source_;
+    const KeyService* keys_ = nullptr;
     const double start_time_s_;
 };
 

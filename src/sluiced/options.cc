@@ -60,11 +60,10 @@ std::vector<std::string> joined_arguments(int argc, char** argv) {
     return arguments;
 }
 
-Status refuse_unsupported(const std::string& source) {
-    if (source != "local") {
-        return Error{Errc::kUnsupported, "--source " + source + ": only \"local\" is supported yet",
-                     ""};
-    }
+Status read_source(const std::string& text, const ovsdb::TlsFiles& tls, Options& options) {
+    Result<Source> source = parse_source(text, tls);
+    if (!source) { return source.error(); }
+    options.source = std::move(source).value();
     return Ok{};
 }
 
@@ -144,6 +143,7 @@ CommandLine parse_command_line(int argc, char** argv) {
     Options& options = line.options;
     std::string workers;
     std::string source = "local";
+    ovsdb::TlsFiles tls;
     std::string metrics;
     bool no_flow_cache = false;
     CLI::App app{
@@ -156,8 +156,14 @@ CommandLine parse_command_line(int argc, char** argv) {
     app.add_option("--socket", options.socket, "admin socket")->capture_default_str();
     app.add_option("--state-dir", options.state_dir, "where the applied document is kept")
         ->capture_default_str();
-    app.add_option("--source", source, "where the configuration comes from: local")
+    app.add_option("--source", source,
+                   "where the configuration comes from: local, ovsdb:REMOTE[,REMOTE] or "
+                   "vtep:REMOTE[,REMOTE]; a remote is tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH")
         ->capture_default_str();
+    app.add_option("--private-key", tls.private_key, "PEM file, for remotes with ssl");
+    app.add_option("--certificate", tls.certificate, "PEM file, for remotes with ssl");
+    app.add_option("--ca-cert", tls.ca_certificate,
+                   "PEM file of the authority that signed the servers' certificates");
     app.add_option("--workers", workers,
                    "cores, one worker each: 1 or 2,4-6 (default: the last core)");
     app.add_option("--memory", options.memory_mb, "MB of packet buffers")
@@ -171,6 +177,9 @@ CommandLine parse_command_line(int argc, char** argv) {
                    "ADDR:PORT where Prometheus finds /metrics (default: nowhere)");
     app.add_option("--firewall-log", options.firewall_log,
                    "where rules with \"log\" write (default: firewall.log in the state folder)");
+    app.add_option("--service-dir", options.service_dir,
+                   "where in-process services are (NAME.so, NAME.conf)")
+        ->capture_default_str();
     app.add_option("--log-level", options.log_level,
                    "trace, debug, info, warn, error, critical, off")
         ->capture_default_str()
@@ -184,7 +193,7 @@ CommandLine parse_command_line(int argc, char** argv) {
     options.flow_cache = !no_flow_cache;
     Result<std::vector<int>> cores =
         workers.empty() ? Result<std::vector<int>>(last_core()) : parse_cores(workers);
-    Status accepted = refuse_unsupported(source);
+    Status accepted = read_source(source, tls, options);
     if (accepted) { accepted = read_metrics(metrics, options); }
     if (!cores || !accepted) {
         std::fprintf(stderr, "sluiced: %s\n",

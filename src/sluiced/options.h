@@ -7,9 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "controller-agent/ovsdb/remote.h"
 #include "sluice/base/result.h"
 
 namespace sluice::daemon {
+
+/// Where the configuration comes from.
+struct Source {
+    enum class Kind : std::uint8_t { kLocal, kOvsdb, kVtep };
+    Kind kind = Kind::kLocal;
+    std::string text = "local";          ///< As --source gave it.
+    std::vector<ovsdb::Remote> remotes;  ///< Of the database; none if local.
+    ovsdb::TlsFiles tls;
+};
 
 /// Where the metrics are served.
 struct MetricsEndpoint {
@@ -28,7 +38,9 @@ struct Options {
     bool flow_cache = true;
     std::optional<MetricsEndpoint> metrics;
     std::string log_level = "info";
+    std::string service_dir = "/usr/lib/sluice/services";  ///< In-process services.
     std::string firewall_log;  ///< Empty: firewall.log in the state folder.
+    Source source;
 };
 
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.
@@ -36,6 +48,10 @@ struct Options {
 
 /// Parses "127.0.0.1:9474", "[::1]:9474". Names are not looked up.
 [[nodiscard]] Result<MetricsEndpoint> parse_metrics_endpoint(const std::string& text);
+
+/// Parses "local", "ovsdb:REMOTE[,REMOTE]" and "vtep:REMOTE[,REMOTE]". Refused: TLS files that are
+/// missing beside a remote "ssl:...", or given by half.
+[[nodiscard]] Result<Source> parse_source(const std::string& text, const ovsdb::TlsFiles& tls);
 
 /// Either options, or the exit status of a command line that was answered (--help, --version) or
 /// refused.

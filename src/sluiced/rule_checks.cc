@@ -8,14 +8,15 @@
 #include <memory>
 #include <optional>
 
+#include "controller-agent/on_helper.h"
 #include "src/host/rule_check.h"
-#include "src/sluiced/on_helper.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
 namespace {
 
 namespace asio = boost::asio;
+using agent::on_helper;
 using nlohmann::json;
 
 template <typename T>

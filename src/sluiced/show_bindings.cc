@@ -25,8 +25,8 @@ using nlohmann::json;
 json row_of(const PortConfig* port, const MacAddr& mac, const IpAddr& ip, const char* source) {
     json row = {{"port", nullptr},     {"port_group", nullptr}, {"mac", to_string(mac)},
                 {"ip", to_string(ip)}, {"source", source},      {"state", "active"},
-                {"switch", nullptr},   {"vlan", nullptr},       {"age_s", nullptr},
-                {"expires_s", nullptr}};
+                {"switch", nullptr},   {"vlan", nullptr},       {"vni", nullptr},
+                {"age_s", nullptr},    {"expires_s", nullptr}};
     if (port != nullptr) {
         row["port"] = port->name;
         row["port_group"] = port->port_group;
@@ -35,9 +35,7 @@ json row_of(const PortConfig* port, const MacAddr& mac, const IpAddr& ip, const 
 }
 
 void set_domain(json& row, const Domain* domain) {
-    if (domain == nullptr) { return; }
-    row["switch"] = domain->switch_name;
-    row["vlan"] = domain->vlan;
+    if (domain != nullptr) { set_network(row, *domain); }
 }
 
 /// The `ips` of a port. A trunk's belong to none of its VLANs.
@@ -121,16 +119,31 @@ json learned_row(const Snapshot& snapshot, const Claims& claims, const LearnedRo
     return row;
 }
 
+/// What a controller says of an address elsewhere; "seen" if the document knows better.
+json told_row(const Snapshot& snapshot, const LearnedRow& told, std::uint64_t now) {
+    const IpAddr ip = told.key.ip_address();
+    json row = row_of(nullptr, told.value.mac, ip, "controller");
+    const Domain* domain = domain_of(snapshot, told.key.domain);
+    set_domain(row, domain);
+    const bool is_ours = domain != nullptr && (domain->owner(ip) != nullptr ||
+                                               domain->macs.find(told.value.mac) != kNoPort);
+    if (is_ours) { row["state"] = "seen"; }
+    row["age_s"] = (now - std::min(now, told.value.last_seen_ns)) / kNsPerSecond;
+    return row;
+}
+
 std::string_view port_of(const json& row) {
     return row["port"].is_null() ? std::string_view() : row["port"].get_ref<const std::string&>();
 }
 
-using Place = std::tuple<std::string, unsigned, std::string>;
+using Place = std::tuple<std::string, unsigned, unsigned, std::string>;
 Place place_of(const json& row) {
     const json& name = row["switch"];
-    const json& vlan = row["vlan"];
-    return {name.is_null() ? "" : name.get<std::string>(),
-            vlan.is_null() ? 0U : vlan.get<unsigned>(), row["ip"].get<std::string>()};
+    const auto number = [&row](const char* key) {
+        return row[key].is_null() ? 0U : row[key].get<unsigned>();
+    };
+    return {name.is_null() ? "" : name.get<std::string>(), number("vni"), number("vlan"),
+            row["ip"].get<std::string>()};
 }
 
 }  // namespace
@@ -170,16 +183,28 @@ AnswerLater ShowService::bindings(std::string port) {
         if (at % kLearnedSlice != kLearnedSlice - 1) { continue; }
         co_await breathe();
     }
+    const std::size_t most = rows.size() + (wanted == kNoPort ? kToldRowsMax : 0);
+    const auto add_told = [&](const LearnedRow& told) {
+        if (told.key.kind != LearnedKind::kNeighbour || rows.size() >= most) { return; }
+        rows.push_back(told_row(dataplane_.snapshot(), told, now));
+    };
+    if (wanted == kNoPort) { co_await for_each_learned(dataplane_.fleet(), add_told); }
     std::stable_sort(rows.begin(), rows.end(),
                      [](const json& a, const json& b) { return port_of(a) < port_of(b); });
     co_return rows;
 }
 
-// The same rows by the network that they are in.
+// The same rows by the network that they are in, and the neighbours of routers and VTEPs.
 AnswerLater ShowService::arps() {
     std::string every;
     Answer rows = co_await bindings(every);
     if (!rows) { co_return rows.error(); }
+    const std::uint64_t now = worker_now_ns();
+    const auto add = [&](const LearnedRow& learned) {
+        if (learned.key.kind != LearnedKind::kNeighbour) { return; }
+        rows.value().push_back(neighbour_row(learned, now));
+    };
+    co_await for_each_learned(dataplane_.learned(), add);
     std::stable_sort(rows.value().begin(), rows.value().end(),
                      [](const json& a, const json& b) { return place_of(a) < place_of(b); });
     co_return rows;

@@ -76,7 +76,7 @@ Answer ShowService::status() const {
                 {"host", config_.document().host.name},
                 {"uptime_s", uptime.count()},
                 {"generation", config_.generation()},
-                {"source", {{"kind", "local"}, {"state", "live"}}},
+                {"source", source_ ? source_() : json{{"kind", "local"}, {"state", "live"}}},
                 {"workers", dataplane_.worker_count()},
                 {"ports", config_.document().ports.size()},
                 {"flows", flows},
@@ -99,9 +99,20 @@ Answer ShowService::health() const {
         const std::string why = uplinks_.state(uplink.name).why;
         if (!why.empty()) { uplinks_down.push_back({{"uplink", uplink.name}, {"why", why}}); }
     }
-    const char* status =
-        !uplinks_down.empty() ? "uplinks_down" : (down.empty() ? "ok" : "ports_down");
-    return json{{"status", status}, {"ports_down", down}, {"uplinks_down", uplinks_down}};
+    json services_down = json::array();
+    const auto& services = dataplane_.snapshot().service_instances;
+    for (std::size_t i = 1; i < services.size(); ++i) {
+        const bool works = dataplane_.services().works(static_cast<std::uint16_t>(i));
+        if (!services[i].name.empty() && !works) { services_down.push_back(services[i].name); }
+    }
+    const char* status = !uplinks_down.empty()    ? "uplinks_down"
+                         : !services_down.empty() ? "services_down"
+                         : !down.empty()          ? "ports_down"
+                                                  : "ok";
+    return json{{"status", status},
+                {"ports_down", down},
+                {"uplinks_down", uplinks_down},
+                {"services_down", services_down}};
 }
 
 }  // namespace sluice::daemon

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // show chain, show rules, show acls.
+#include "controller-agent/write_json.h"
 #include "sluice/model/resolve.h"
 #include "src/host/compile_chains.h"
+#include "src/host/compile_services.h"
 #include "src/sluiced/show_service.h"
 #include "src/sluiced/worker_requests.h"
 
@@ -107,6 +109,18 @@ AnswerLater ShowService::rules(std::string port) {
             if (applies(resolver, document, rule.applied_to, port)) {
                 add(section.name, rule.name, action_text(rule.action));
             }
+        }
+    }
+    for (const model::ServiceChain& chain : document.service_chains) {
+        for (const model::ServiceRule& rule : chain.rules) {
+            if (applies(resolver, document, rule.applied_to, port)) {
+                add(host::service_section(chain.name), rule.name, agent::to_text(rule.action));
+            }
+        }
+    }
+    for (const model::EncryptionRule& rule : document.encryption.rules) {
+        if (applies(resolver, document, rule.applied_to, port)) {
+            add(host::kEncryptionSection, rule.name, agent::to_text(rule.action));
         }
     }
     add(host::kDefaultRule, host::kDefaultRule, action_text(document.dfw.default_action));

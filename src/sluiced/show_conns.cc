@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // show conns, flush conns. The table is walked in steps of bounded work, and the control loop runs
 // what else there is between two of them.
+#include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "sluice/model/service.h"
@@ -39,6 +40,22 @@ json row_of(const Connection& connection, const host::ConnectionView& view, std:
         row["announced"] = (connection.flags & kConnRelated) != 0;
     }
     return row;
+}
+
+// The services that it passes, as its opener's packets meet them. Those that were skipped are not
+// among them.
+json services_json(const ServicePins& pins, const datapath::Snapshot& snapshot) {
+    json rows = json::array();
+    for (std::size_t i = 0; i < std::min<std::size_t>(pins.count, pins.hops.size()); ++i) {
+        const ServiceHop& hop = pins.hops[i];
+        if (hop.instance == datapath::kNoService ||
+            hop.instance >= snapshot.service_instances.size()) {
+            continue;
+        }
+        rows.push_back(
+            {{"slot", hop.slot}, {"instance", snapshot.service_instances[hop.instance].name}});
+    }
+    return rows;
 }
 
 }  // namespace
@@ -88,6 +105,10 @@ AnswerLater ShowService::conns(ConnsQuestion question) {
         json row = row_of(connection, view, options.now_ns);
         row["port"] = name_of(view.port);
         row["rule"] = rule_text(view.rule);
+        if (connection.redirected != 0) {
+            const ConnectionHandle handle{walk.cursor() - 1U, 0};
+            row["services"] = services_json(dataplane_.pins().of(handle), dataplane_.snapshot());
+        }
         rows.push_back(std::move(row));
     };
     const auto deadline = std::chrono::steady_clock::now() + kPageTime;

@@ -34,24 +34,25 @@ json key_json(const FlowKey& key, const std::string& copy_to) {
     return out;
 }
 
-std::string step_text(const datapath::Step& step) {
-    switch (step.kind) {
-        case datapath::StepKind::kConnection: return "connection";
-        case datapath::StepKind::kSetDscp: return "set_dscp " + std::to_string(step.argument);
-        case datapath::StepKind::kVlanPop: return "pop_vlan";
-        case datapath::StepKind::kVlanPush: break;
+void add_steps(const datapath::Steps& steps, json& out) {
+    if (steps.dscp != 0) { out.push_back("set_dscp " + std::to_string(steps.dscp - 1)); }
+    if (steps.rewrite != 0) { out.push_back("route"); }
+    if (steps.vlan == datapath::Steps::kVlanPop) {
+        out.push_back("pop_vlan");
+    } else if (steps.vlan != 0) {
+        out.push_back("push_vlan " + std::to_string(steps.vlan & 0xfffU));
     }
-    return "push_vlan " + std::to_string(step.argument);
+    if (steps.remote != 0) { out.push_back("encapsulate"); }
 }
 
 json program_json(const Program& program) {
     json steps = json::array();
     if ((program.flags & datapath::kProgramTemplate) != 0) { steps.push_back("each packet anew"); }
-    if (program.tracked) { steps.push_back("connection"); }
-    for (std::uint8_t i = 0; i < program.step_count; ++i) {
-        const datapath::Step& step = program.steps[i];
-        steps.push_back(step_text(step));
+    if (program.tracked || (program.flags & datapath::kProgramTracks) != 0) {
+        steps.push_back("connection");
     }
+    add_steps(program.steps, steps);
+    if ((program.key_policy & datapath::kKeyPolicyMask) != 0) { steps.push_back("seal"); }
     switch (program.ending) {
         case Ending::kDrop:
             steps.push_back("drop " + std::string(to_string(program.reason)));
@@ -59,6 +60,11 @@ json program_json(const Program& program) {
         case Ending::kOutput: steps.push_back("output"); break;
         case Ending::kReplicate: steps.push_back("replicate"); break;
         case Ending::kMirrored: steps.push_back("output and promiscuous"); break;
+        case Ending::kRouter: steps.push_back("router"); break;
+        case Ending::kWait: steps.push_back("wait"); break;
+        case Ending::kRedirect: steps.push_back("redirect"); break;
+        case Ending::kResume: steps.push_back("back from services, output"); break;
+        case Ending::kNsh: steps.push_back("open NSH"); break;
     }
     return steps;
 }

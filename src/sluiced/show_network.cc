@@ -6,6 +6,7 @@
 #include "controller-agent/write_json.h"
 #include "sluice/model/resolve.h"
 #include "sluice/net/address_text.h"
+#include "src/sluiced/learned_rows.h"
 #include "src/sluiced/show_service.h"
 
 namespace sluice::daemon {
@@ -17,6 +18,16 @@ std::size_t port_count(const model::Document& document, const std::string& group
     return static_cast<std::size_t>(
         std::count_if(document.ports.begin(), document.ports.end(),
                       [&](const model::Port& port) { return port.port_group == group; }));
+}
+
+json vteps_of(const model::Document& document, const model::Switch& on) {
+    json names = json::array();
+    for (const model::Vtep& vtep : document.vteps) {
+        if (std::count(on.uplinks.begin(), on.uplinks.end(), vtep.uplink) > 0) {
+            names.push_back(vtep.name);
+        }
+    }
+    return names;
 }
 
 }  // namespace
@@ -47,10 +58,13 @@ Answer ShowService::switches() const {
         json domains = json::array();
         for (const datapath::Domain& domain : dataplane_.snapshot().domains) {
             if (domain.switch_name != each.name) { continue; }
-            domains.push_back({{"vlan", domain.vlan},
-                               {"ports", domain.members.size()},
-                               {"promiscuous", domain.promiscuous.size()}});
+            json network{{"ports", domain.members.size()},
+                         {"promiscuous", domain.promiscuous.size()}};
+            set_network(network, domain);
+            network.erase("switch");
+            domains.push_back(std::move(network));
         }
+        row["vteps"] = vteps_of(document, each);
         row["port_groups"] = groups;
         row["ports"] = ports;
         row["domains"] = domains;

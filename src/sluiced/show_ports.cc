@@ -14,6 +14,8 @@ namespace {
 using datapath::PortConfig;
 using nlohmann::json;
 
+constexpr std::uint32_t kEthernetBytes = 14;
+
 json ips_json(const std::vector<IpAddr>& ips) {
     json list = json::array();
     for (const IpAddr& ip : ips) { list.push_back(to_string(ip)); }
@@ -41,6 +43,16 @@ const char* spoofguard_text(model::SpoofGuard mode) {
 }
 
 bool is_up(const PortConfig& config) { return config.is_enabled && config.device->is_up(); }
+
+// A guest whose MTU does not fit its network. Empty: nothing speaks for that.
+std::string size_warning(const json& drops, const PortConfig& config) {
+    const std::uint64_t count =
+        drops.value("too_big", std::uint64_t{0}) + drops.value("oversize_frame", std::uint64_t{0});
+    if (count == 0 || config.frame_size_max < kEthernetBytes) { return ""; }
+    return std::to_string(count) + " frames of it were too long: its MTU should be at most " +
+           std::to_string(config.frame_size_max - kEthernetBytes) +
+           ", or what the way to the destination carries";
+}
 
 }  // namespace
 
@@ -101,7 +113,9 @@ Answer ShowService::ports() const {
         if (const PortConfig* config = dataplane_.snapshot().port(index)) {
             json row = port_row(index, *config);
             row["kind"] = agent::to_text(port.kind);
-            if (!is_up(*config)) { row["detail"] = port.enabled ? port_detail(port) : "disabled"; }
+            std::string detail = size_warning(row["drops"], *config);
+            if (!is_up(*config)) { detail = port.enabled ? port_detail(port) : "disabled"; }
+            if (!detail.empty()) { row["detail"] = detail; }
             rows.push_back(std::move(row));
         }
     }
@@ -114,19 +128,23 @@ Answer ShowService::port(const std::string& name) const {
     const PortConfig& config = *dataplane_.snapshot().port(index.value());
     const model::Resolver resolver(config_.document());
     const model::Port& port = *resolver.port(name);
-    const model::PortGroup& group = *resolver.port_group(port.port_group);
-    const model::Security security = model::effective_security(port, group);
     json row = port_row(index.value(), config);
     row["kind"] = agent::to_text(port.kind);
     row["enabled"] = port.enabled;
-    row["switch"] = group.switch_name;
-    row["vlan"] = vlan_text(model::effective_vlan(port, group));
     row["tags"] = port.tags;
-    row["security"] = {{"promiscuous", security.promiscuous},
-                       {"mac_changes", security.mac_changes},
-                       {"forged_transmits", security.forged_transmits}};
-    row["spoofguard"] = spoofguard_text(group.spoofguard);
+    if (const model::PortGroup* group = resolver.port_group(port.port_group)) {
+        const model::Security security = model::effective_security(port, *group);
+        row["switch"] = group->switch_name;
+        row["vlan"] = vlan_text(model::effective_vlan(port, *group));
+        row["vni"] = group->vni == 0 ? json() : json(group->vni);
+        row["security"] = {{"promiscuous", security.promiscuous},
+                           {"mac_changes", security.mac_changes},
+                           {"forged_transmits", security.forged_transmits}};
+        row["spoofguard"] = spoofguard_text(group->spoofguard);
+        add_settings(row, port, *group);
+    }
     row["worker"] = config.worker;
+    row["uplink"] = teams_.way_of(index.value());
     if (const datapath::VhostPort* device = devices_.find(name)) {
         row["queues"] = device->queue_pairs();
         row["features"] = {{"checksum", device->takes_partial_checksum()},
@@ -145,7 +163,8 @@ Answer ShowService::port(const std::string& name) const {
         }
     }
     row["detail"] = port.enabled ? port_detail(port) : "disabled";
-    add_settings(row, port, group);
+    const std::string warning = size_warning(row["drops"], config);
+    if (is_up(config) && !warning.empty()) { row["detail"] = warning; }
     return row;
 }
 

@@ -31,20 +31,42 @@ json age_json(const LearnedValue& value, std::uint64_t now_ns) {
     return now_ns > value.last_seen_ns ? (now_ns - value.last_seen_ns) / kNsPerSecond : 0;
 }
 
+// Where a MAC is: the network, the port that has it or heard it, and the VTEP behind which it is.
+json place_json(const datapath::Snapshot& snapshot, const Domain& domain, PortIndex port,
+                std::uint16_t remote) {
+    const datapath::PortConfig* config = snapshot.port(port);
+    const bool is_remote = remote != 0 && remote < snapshot.remotes.size();
+    json row{{"port", config == nullptr ? json() : json(config->name)},
+             {"port_group", config == nullptr ? json() : json(config->port_group)},
+             {"vtep", is_remote ? json(to_string(snapshot.remotes[remote].ip)) : json()}};
+    set_network(row, domain);
+    return row;
+}
+
 json static_macs(const datapath::Snapshot& snapshot) {
     json rows = json::array();
     for (const Domain& domain : snapshot.domains) {
         for (const auto& entry : domain.macs.rows()) {
-            const datapath::PortConfig* config = snapshot.port(entry.port);
-            rows.push_back({{"mac", to_string(entry.mac)},
-                            {"port", config->name},
-                            {"port_group", config->port_group},
-                            {"switch", domain.switch_name},
-                            {"vlan", domain.vlan},
-                            {"source", "static"}});
+            json row = place_json(snapshot, domain, entry.port, entry.remote);
+            row["mac"] = to_string(entry.mac);
+            row["source"] = "static";
+            rows.push_back(std::move(row));
         }
     }
     return rows;
+}
+
+// What a controller says of a MAC elsewhere. Null for one of this host: it counts no more.
+json told_json(const datapath::Snapshot& snapshot, const LearnedRow& row, std::uint64_t now_ns) {
+    const Domain* domain = domain_of(snapshot, row.key.domain);
+    const MacAddr mac = row.key.mac_address();
+    if (domain == nullptr || domain->macs.row(mac) != nullptr) { return nullptr; }
+    json shown = place_json(snapshot, *domain, kNoPort, row.value.remote);
+    shown["mac"] = to_string(mac);
+    shown["source"] = "controller";
+    shown["age_s"] = age_json(row.value, now_ns);
+    shown["expires_s"] = nullptr;
+    return shown;
 }
 
 // A row whose port or domain is gone, or no longer learns, is not shown: it counts no more.
@@ -52,14 +74,12 @@ json mac_json(const datapath::Snapshot& snapshot, const LearnedRow& row, std::ui
     const Domain* domain = domain_of(snapshot, row.key.domain);
     const datapath::PortConfig* config = snapshot.port(row.value.port);
     if (domain == nullptr || config == nullptr || !config->learning.is_on()) { return nullptr; }
-    return {{"mac", to_string(row.key.mac_address())},
-            {"port", config->name},
-            {"port_group", config->port_group},
-            {"switch", domain->switch_name},
-            {"vlan", domain->vlan},
-            {"source", source_text(row.value.source, "learned")},
-            {"age_s", age_json(row.value, now_ns)},
-            {"expires_s", expires_json(row.value, now_ns)}};
+    json shown = place_json(snapshot, *domain, row.value.port, row.value.remote);
+    shown["mac"] = to_string(row.key.mac_address());
+    shown["source"] = source_text(row.value.source, "learned");
+    shown["age_s"] = age_json(row.value, now_ns);
+    shown["expires_s"] = expires_json(row.value, now_ns);
+    return shown;
 }
 
 json multicast_json(const datapath::Snapshot& snapshot, const LearnedRow& row,
@@ -68,12 +88,11 @@ json multicast_json(const datapath::Snapshot& snapshot, const LearnedRow& row,
     const datapath::PortConfig* config = snapshot.port(row.owner());
     if (domain == nullptr || config == nullptr) { return nullptr; }
     json out{{"kind", kind_text(row.key.kind)},
-             {"switch", domain->switch_name},
-             {"vlan", domain->vlan},
              {"port", config->name},
              {"source", source_text(row.value.source, "learned")},
              {"age_s", age_json(row.value, now_ns)},
              {"expires_s", expires_json(row.value, now_ns)}};
+    set_network(out, *domain);
     if (row.key.kind == LearnedKind::kGroupMember) {
         out["group"] = to_string(row.key.mac_address());
     }
@@ -85,12 +104,12 @@ json own_queriers(const datapath::Snapshot& snapshot) {
     json rows = json::array();
     for (const Domain& domain : snapshot.domains) {
         if (domain.multicast.querier_interval_s == 0) { continue; }
-        rows.push_back({{"kind", "querier"},
-                        {"switch", domain.switch_name},
-                        {"vlan", domain.vlan},
-                        {"port", nullptr},
-                        {"source", "static"},
-                        {"interval_s", domain.multicast.querier_interval_s}});
+        json row{{"kind", "querier"},
+                 {"port", nullptr},
+                 {"source", "static"},
+                 {"interval_s", domain.multicast.querier_interval_s}};
+        set_network(row, domain);
+        rows.push_back(std::move(row));
     }
     return rows;
 }
@@ -111,6 +130,13 @@ AnswerLater ShowService::macs() {
         if (!shown.is_null()) { rows.push_back(std::move(shown)); }
     };
     co_await for_each_learned(dataplane_.learned(), add);
+    const std::size_t most = rows.size() + kToldRowsMax;
+    const auto add_told = [&](const LearnedRow& row) {
+        if (row.key.kind != LearnedKind::kMac || rows.size() >= most) { return; }
+        json shown = told_json(dataplane_.snapshot(), row, now_ns);
+        if (!shown.is_null()) { rows.push_back(std::move(shown)); }
+    };
+    co_await for_each_learned(dataplane_.fleet(), add_told);
     co_return rows;
 }
 

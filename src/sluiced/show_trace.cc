@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "datapath/trace.h"
+#include "sluice/base/base64.h"
 #include "sluice/iochain/learned_order.h"
 #include "sluice/model/resolve.h"
 #include "sluice/net/address_text.h"
@@ -15,6 +16,14 @@
 namespace sluice::daemon {
 namespace {
 
+// Behind where it goes to.
+std::string seal_text(const datapath::Snapshot& snapshot, std::uint8_t key_policy) {
+    if (key_policy == 0) { return {}; }
+    const bool is_known = key_policy < snapshot.key_policies.size();
+    return ", sealed under " +
+           (is_known ? snapshot.key_policies[key_policy].name : "a former policy");
+}
+
 using datapath::Domain;
 using datapath::PortConfig;
 using datapath::Trace;
@@ -22,6 +31,7 @@ using datapath::TraceStep;
 using datapath::TraceWhat;
 using nlohmann::json;
 
+constexpr std::size_t kFrameMin = 14, kFrameMax = 9216;              // Of a tunnelled frame.
 constexpr MacAddr kNeighbour{{0x02, 0xff, 0xff, 0xff, 0xff, 0xfe}};  // Of a frame from the network.
 
 Error refused(const std::string& why) { return {Errc::kInvalid, "trace: " + why, "trace"}; }
@@ -71,7 +81,9 @@ const Domain* domain_of(const datapath::Snapshot& snapshot, const PortConfig& po
 
 std::string domain_text(const Domain& domain) {
     return "switch " + domain.switch_name +
-           (domain.vlan == 0 ? ", untagged" : ", VLAN " + std::to_string(domain.vlan));
+           (domain.vni != 0    ? ", VNI " + std::to_string(domain.vni)
+            : domain.vlan == 0 ? ", untagged"
+                               : ", VLAN " + std::to_string(domain.vlan));
 }
 
 struct Words {
@@ -90,9 +102,15 @@ Words words_of(TraceWhat what) {
         case TraceWhat::kLearn: return {"learn", "the source MAC would be learned here"};
         case TraceWhat::kFound: return {"found", "the destination MAC is behind "};
         case TraceWhat::kUnknown:
-            return {"unknown", "nobody here has the destination MAC: to uplink "};
+            return {"unknown", "nobody here has the destination MAC: to the fabric by "};
         case TraceWhat::kFlood: return {"flood", "ports that it goes to: "};
         case TraceWhat::kOpen: return {"open", "it opens a connection"};
+        case TraceWhat::kRouted: return {"route", "by the router, to "};
+        case TraceWhat::kRouter: return {"answer", "it is for the router itself"};
+        case TraceWhat::kWait: return {"wait", "until its next hop has answered"};
+        case TraceWhat::kDecapsulate: return {"decapsulate", "it came from VTEP "};
+        case TraceWhat::kEncapsulate: return {"encapsulate", "to "};
+        case TraceWhat::kRedirect: return {"redirect", "redirected to "};
         case TraceWhat::kSetDscp: return {"set_dscp", "DSCP "};
         case TraceWhat::kVlanPop: return {"pop_vlan", "the tag is taken off"};
         case TraceWhat::kVlanPush: return {"push_vlan", "VLAN "};
@@ -104,17 +122,25 @@ Words words_of(TraceWhat what) {
 
 const char* verdict_of(const Trace& trace, bool by_uplink) {
     if (trace.reached == 0) { return "dropped"; }
+    const TraceWhat last = trace.steps[trace.count - 1].what;
+    if (last == TraceWhat::kRouter) { return "answered"; }
+    if (last == TraceWhat::kWait) { return "held"; }
     if (trace.reached > 1) { return "flooded"; }
     return by_uplink ? "forwarded" : "delivered";
 }
 
 }  // namespace
 
-// A MAC for an address: the document's owner in the domain, or who was seen to use it.
+// A MAC for an address: the document's owner in the domain, the controller's, or who was seen to
+// use it.
 boost::asio::awaitable<std::optional<MacAddr>> ShowService::mac_for(DomainId id, IpAddr ip) {
     const Domain* domain = domain_of(dataplane_.snapshot(), id);
     const AddressOwner* owner = domain == nullptr ? nullptr : domain->owner(ip);
     if (owner != nullptr) { co_return owner->mac; }
+    const auto told = dataplane_.fleet().find(LearnedKey::neighbour(id, ip), 0);
+    if (told && (domain == nullptr || domain->macs.find(told->mac) == kNoPort)) {
+        co_return told->mac;
+    }
     std::optional<LearnedRow> first;
     const auto compare = [&](const LearnedRow& row) {
         const bool is_it = row.key.kind == LearnedKind::kBinding && row.key.domain == id &&
@@ -149,6 +175,25 @@ std::string ShowService::trace_slot(const TraceStep& step) const {
     return text;
 }
 
+// It goes on as if the service gave it back.
+std::string ShowService::trace_redirect(const TraceStep& step) const {
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    const bool has_rule = step.detail != 0 && step.detail < snapshot.service_rules.size();
+    const std::string rule = has_rule ? ", rule " + snapshot.service_rules[step.detail].name : "";
+    if (step.argument == datapath::kNoService ||
+        step.argument >= snapshot.service_instances.size()) {
+        return "no instance works" + rule;
+    }
+    return "redirected to " + snapshot.service_instances[step.argument].name + " by slot " +
+           std::to_string(step.slot) + rule;
+}
+
+std::string ShowService::remote_text(std::uint16_t remote) const {
+    const auto& remotes = dataplane_.snapshot().remotes;
+    if (remote == datapath::kEveryRemote) { return "every VTEP of the network"; }
+    return remote < remotes.size() ? "VTEP " + to_string(remotes[remote].ip) : "a former VTEP";
+}
+
 // What words_of() says of a step, and the step's own particulars.
 std::string ShowService::trace_detail(const Trace& trace, const TraceStep& step) const {
     const datapath::Snapshot& snapshot = dataplane_.snapshot();
@@ -161,9 +206,17 @@ std::string ShowService::trace_detail(const Trace& trace, const TraceStep& step)
         case TraceWhat::kConnection: return trace_connection(trace);
         case TraceWhat::kRule: return words + rule_text(step.rule);
         case TraceWhat::kSlot: return trace_slot(step);
+        case TraceWhat::kRedirect: return trace_redirect(step);
         case TraceWhat::kFound:
-            return words + name_of(step.port) +
-                   (step.is_static ? ", by the document" : ", learned");
+            return words + (step.argument != 0 ? remote_text(step.argument) : name_of(step.port)) +
+                   (step.is_static ? ", by the document"
+                    : step.is_told ? ", by the controller"
+                                   : ", learned");
+        case TraceWhat::kRouted: return words + domain_text(snapshot.domains[step.argument]);
+        case TraceWhat::kDecapsulate: return words + to_string(snapshot.remotes[step.argument].ip);
+        case TraceWhat::kEncapsulate:
+            return words + remote_text(trace.tunnel.remote) + ", VNI " +
+                   std::to_string(trace.tunnel.vni) + seal_text(snapshot, trace.tunnel.key_policy);
         case TraceWhat::kUnknown: return words + name_of(step.port);
         case TraceWhat::kFlood:
         case TraceWhat::kSetDscp:
@@ -187,7 +240,8 @@ json ShowService::trace_step(const Trace& trace, const TraceStep& step) const {
     }
     const bool is_switching =
         step.port == kNoPort || step.what == TraceWhat::kFound || step.what == TraceWhat::kUnknown;
-    return {{"where", is_switching ? "switch" : name_of(step.port)},
+    return {{"host", config_.document().host.name},
+            {"where", is_switching ? "switch" : name_of(step.port)},
             {"slot", step.slot == datapath::kNoSlot ? "" : kSlots[step.slot].name},
             {"what", is_dropped ? "drop" : words_of(step.what).what},
             {"detail", detail}};
@@ -198,14 +252,24 @@ Result<ShowService::TraceStart> ShowService::trace_start(const TraceQuestion& qu
     if (!named) { return named.error(); }
     const datapath::Snapshot& snapshot = dataplane_.snapshot();
     const PortConfig& port = *snapshot.port(named.value());
-    if (!question.from_network) { return TraceStart{named.value(), &port, nullptr, std::nullopt}; }
+    if (!question.from_network) {
+        return TraceStart{named.value(), &port, nullptr, std::nullopt, {}};
+    }
     const Domain* domain = domain_of(snapshot, port, std::nullopt);
-    if (domain == nullptr || domain->uplink == kNoPort) {
+    if (domain == nullptr || domain->fabric.empty()) {
         return refused("port " + question.port + " has no uplink to the network");
     }
     std::optional<std::uint16_t> vlan;
     if (domain->vlan != 0) { vlan = domain->vlan; }
-    return TraceStart{domain->uplink, snapshot.port(domain->uplink), &port, vlan};
+    const PortIndex way = domain->fabric.front();
+    TraceStart start{way, snapshot.port(way), &port, vlan, {}};
+    if (domain->vni != 0) {
+        if (snapshot.remotes.size() < 2) {
+            return refused("no VTEP of another host is known that it could come from");
+        }
+        start.tunnel = {1, domain->vni};
+    }
+    return start;
 }
 
 boost::asio::awaitable<Result<TraceFrame>> ShowService::trace_frame(TraceQuestion question,
@@ -244,6 +308,9 @@ boost::asio::awaitable<Result<TraceFrame>> ShowService::trace_frame(TraceQuestio
     if (!to && start.receiver != nullptr) { to = start.receiver->mac; }
     const Domain* domain = domain_of(dataplane_.snapshot(), *start.in, out.vlan);
     if (!to && domain != nullptr) { to = co_await mac_for(domain->id, *destination); }
+    if (!to && domain != nullptr && domain->router != datapath::kNoRouter) {
+        to = dataplane_.snapshot().routers[domain->router].vmac;
+    }
     if (!to && domain != nullptr) {
         co_return refused("nobody in the domain is known to have " + to_string(*destination) +
                           ": give to_mac, of a router for instance");
@@ -256,13 +323,64 @@ AnswerLater ShowService::trace(TraceQuestion question) {
     const Result<TraceStart> start = trace_start(question);
     if (!start) { co_return start.error(); }
     const PortIndex ingress = start.value().ingress;
-    const unsigned worker = start.value().in->worker;
+    const datapath::TraceTunnel tunnel = start.value().tunnel;
     const Result<TraceFrame> frame = co_await trace_frame(question, start.value());
     if (!frame) { co_return frame.error(); }
-    datapath::TraceCommand command(ingress, bytes_of(frame.value()));
+    std::vector<std::uint8_t> bytes = bytes_of(frame.value());
+    co_return co_await run_trace(ingress, std::move(bytes), tunnel);
+}
+
+AnswerLater ShowService::trace_tunnelled(TunnelledFrame frame) {
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    const auto source = parse_ip(frame.source);
+    const auto bytes = base64_decode(frame.frame);
+    if (!source || !bytes || bytes->size() < kFrameMin || bytes->size() > kFrameMax) {
+        co_return refused("source and frame do not describe a tunnelled frame");
+    }
+    const auto destination = parse_ip(frame.destination);
+    const auto vtep = std::find_if(
+        snapshot.vteps.begin(), snapshot.vteps.end(), [&](const datapath::VtepConfig& each) {
+            return frame.destination.empty() ? each.ip.family == source->family
+                                             : destination && each.ip == *destination;
+        });
+    if (vtep == snapshot.vteps.end()) {
+        co_return Error{Errc::kNotFound, "trace: no VTEP here has the address " + frame.destination,
+                        "trace"};
+    }
+    const auto remote = std::find_if(snapshot.remotes.begin(), snapshot.remotes.end(),
+                                     [&](const auto& each) { return each.ip == *source; });
+    if (remote == snapshot.remotes.end()) {
+        co_return refused("VTEP " + frame.source + " is not known here: unknown_vtep");
+    }
+    const datapath::TraceTunnel tunnel{
+        static_cast<std::uint16_t>(remote - snapshot.remotes.begin()), frame.vni, frame.key_policy};
+    std::vector<std::uint8_t> inner = *bytes;
+    co_return co_await run_trace(vtep->port, std::move(inner), tunnel);
+}
+
+// Where it leaves for, as another host's trace_tunnelled() takes it.
+json ShowService::tunnel_json(PortIndex vtep_port, const datapath::TraceCommand& command) const {
+    const datapath::Snapshot& snapshot = dataplane_.snapshot();
+    const PortConfig* port = snapshot.port(vtep_port);
+    const datapath::TraceTunnel& tunnel = command.trace.tunnel;
+    json out{{"vni", tunnel.vni},
+             {"source", to_string(snapshot.vteps[port->vtep].ip)},
+             {"frame", base64_encode(command.frame())}};
+    if (tunnel.key_policy != 0) { out["key_policy"] = tunnel.key_policy; }
+    if (tunnel.remote < snapshot.remotes.size()) {
+        out["destination"] = to_string(snapshot.remotes[tunnel.remote].ip);
+    }
+    return out;
+}
+
+boost::asio::awaitable<Result<json>> ShowService::run_trace(PortIndex ingress,
+                                                            std::vector<std::uint8_t> frame,
+                                                            datapath::TraceTunnel tunnel) {
+    const unsigned worker = dataplane_.snapshot().port(ingress)->worker;
+    datapath::TraceCommand command(ingress, std::move(frame), tunnel);
     co_await run_on_worker(dataplane_, worker, command);
     const Trace& trace = command.trace;
-    if (trace.is_gone) { co_return refused("port " + question.port + " is gone"); }
+    if (trace.is_gone) { co_return refused("the port is gone"); }
     if (trace.is_inspected) {
         co_return refused(
             "ARP, neighbour discovery, DHCP, group membership and ICMP errors are judged by their "
@@ -270,18 +388,22 @@ AnswerLater ShowService::trace(TraceQuestion question) {
     }
     json steps = json::array();
     DropReason reason = trace.reason;
-    bool by_uplink = false;
+    PortIndex out = kNoPort;
     for (std::size_t i = 0; i < trace.count; ++i) {
         const TraceStep& step = trace.steps[i];
         steps.push_back(trace_step(trace, step));
         if (trace.reached == 0 && reason == DropReason::kNone) { reason = step.reason; }
-        const PortConfig* port = dataplane_.snapshot().port(step.port);
-        if (step.what == TraceWhat::kOutput && port != nullptr) { by_uplink = port->is_uplink; }
+        if (step.what == TraceWhat::kOutput) { out = step.port; }
     }
     if (trace.reached == 0 && reason == DropReason::kNone) { reason = DropReason::kNoDestination; }
-    co_return json{{"verdict", verdict_of(trace, by_uplink)},
-                   {"reason", reason == DropReason::kNone ? "" : std::string(to_string(reason))},
-                   {"steps", steps}};
+    const PortConfig* to = dataplane_.snapshot().port(out);
+    json answer{{"verdict", verdict_of(trace, to != nullptr && to->is_uplink)},
+                {"reason", reason == DropReason::kNone ? "" : std::string(to_string(reason))},
+                {"steps", steps}};
+    if (trace.tunnel.remote != 0 && to != nullptr && to->vtep != datapath::kNoVtep) {
+        answer["tunnel"] = tunnel_json(out, command);
+    }
+    co_return answer;
 }
 
 }  // namespace sluice::daemon

@@ -17,6 +17,29 @@ std::string switch_of(const model::Document& document, const std::string& uplink
     return "";
 }
 
+// Of a member of a LAG: what it carried itself. The LAG's port, drops included, is the first one's.
+void add_lag(json& row, const LagState& lag) {
+    const bool has_partner = !lag.partner.is_zero();
+    row["lacp"] = {{"state", lag.state},
+                   {"partner", has_partner ? json(to_string(lag.partner)) : json()},
+                   {"partner_key", lag.partner_key},
+                   {"partner_port", lag.partner_port}};
+    row["works"] = lag.is_used();
+    row["rx_packets"] = lag.rx_packets;
+    row["rx_bytes"] = lag.rx_bytes;
+    row["tx_packets"] = lag.tx_packets;
+    row["tx_bytes"] = lag.tx_bytes;
+}
+
+void add_team(json& row, const TeamPart& part) {
+    row["role"] = part.role;
+    row["works"] = part.is_used;
+    row["why_unused"] = part.why;
+    row["vnics"] = part.vnics;
+    row["load_bps"] = part.load_bps;
+    row["lacp"] = nullptr;
+}
+
 }  // namespace
 
 // rx is from the fabric, tx to it. The device's own drops never were the switch's: they are not in
@@ -49,6 +72,8 @@ Answer ShowService::uplinks() const {
                          {{"rx_missed", state.figures.missed},
                           {"rx_errors", state.figures.rx_errors},
                           {"tx_errors", state.figures.tx_errors}}}});
+        add_team(rows.back(), teams_.part(uplink.name));
+        if (state.lag) { add_lag(rows.back(), *state.lag); }
     }
     return rows;
 }

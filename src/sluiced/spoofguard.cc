@@ -72,12 +72,13 @@ json SpoofGuardService::row_json(const LearnedRow& row) const {
              {"ip", to_string(row.key.ip_address())},
              {"mac", to_string(row.value.mac)},
              {"vlan", nullptr},
+             {"vni", nullptr},
              {"source", source_text(row.value.source, "data")},
              {"count", row.key.kind == LearnedKind::kPending ? row.value.detail : 0U},
              {"first_seen_s", ago(row.value.first_seen_ns)},
              {"last_seen_s", ago(row.value.last_seen_ns)}};
     const datapath::Domain* domain = domain_of(dataplane_.snapshot(), row.key.domain);
-    if (domain != nullptr) { out["vlan"] = domain->vlan; }
+    if (domain != nullptr) { set_network(out, *domain); }
     return out;
 }
 

@@ -20,6 +20,14 @@ struct TraceQuestion {
     bool from_network = false;
 };
 
+/// A frame on its way from host to host: its VTEPs and its bytes without the outer headers.
+struct TunnelledFrame {
+    std::uint32_t vni = 0;
+    std::uint8_t key_policy = 0;      ///< Under which it is sealed; 0: in the clear.
+    std::string source, destination;  ///< VTEPs' addresses; no destination: to all.
+    std::string frame;                ///< Base64.
+};
+
 /// One frame, complete.
 struct TraceFrame {
     MacAddr source_mac, destination_mac;

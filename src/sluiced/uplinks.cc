@@ -6,27 +6,41 @@
 #include <net/if.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
+#include "controller-agent/on_helper.h"
 #include "sluice/model/resolve.h"
-#include "src/sluiced/on_helper.h"
 #include "src/sluiced/worker_requests.h"
 
 namespace sluice::daemon {
 namespace {
 
 namespace asio = relay::asio;
+using agent::on_helper;
 using datapath::Ethdev;
 using datapath::EthdevPort;
 
 constexpr std::chrono::milliseconds kLook{1000};
+constexpr std::chrono::milliseconds kQuickLook{50};        // A lost link must be known in 100 ms.
 constexpr std::uint16_t kMtuUnused = model::Switch{}.mtu;  // Of an uplink without a switch.
 
-std::uint16_t mtu_of(const model::Document& document, const std::string& uplink) {
+bool has(const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Of the switch, or of the tunnels of a VTEP there, whichever is larger.
+std::uint16_t mtu_of(const model::Document& document, const std::string& uplink,
+                     const LagPlan& lag) {
+    std::uint16_t mtu = 0;
     for (const model::Switch& each : document.switches) {
-        for (const std::string& name : each.uplinks) {
-            if (name == uplink) { return each.mtu; }
+        if (has(each.uplinks, uplink)) { mtu = each.mtu; }
+    }
+    for (const model::Vtep& vtep : document.vteps) {
+        if (vtep.uplink == uplink || has(lag.members, vtep.uplink)) {
+            mtu = std::max(mtu, vtep.mtu);
         }
     }
-    return kMtuUnused;
+    return mtu == 0 ? kMtuUnused : mtu;
 }
 
 }  // namespace
@@ -36,32 +50,44 @@ Uplinks::Uplinks(asio::io_context& io, datapath::Dataplane& dataplane, rte_mempo
       dataplane_(dataplane),
       pool_(pool),
       links_(io, [this] { look_after_all(); }),
-      timer_(io) {
+      timer_(io),
+      quick_timer_(io) {
     tick();
+    look_quickly();
+}
+
+Uplinks::Shared Uplinks::describe(const model::Document& document, const model::Uplink& uplink) {
+    auto wanted = std::make_shared<Uplink>();
+    wanted->name = uplink.name;
+    wanted->device = uplink.device;
+    wanted->lag = host::lag_of(document, uplink.name);
+    wanted->mtu = mtu_of(document, uplink.name, wanted->lag);
+    return wanted;
 }
 
 // `wanted_` holds the present object of an uplink whose device stays, and new ones.
 asio::awaitable<Status> Uplinks::prepare(const model::Document& document) {
     wanted_.clear();
     for (const model::Uplink& uplink : document.uplinks) {
-        auto wanted = std::make_shared<Uplink>();
-        wanted->name = uplink.name;
-        wanted->device = uplink.device;
-        wanted->mtu = mtu_of(document, uplink.name);
+        Shared wanted = describe(document, uplink);
         const Status done = co_await prepare_one(std::move(wanted));
         if (done) { continue; }
         discard();
         co_return Error{done.error().code, "uplink " + uplink.name + ": " + done.error().message,
                         "uplink " + uplink.name};
     }
-    co_return Ok{};
+    Status joined = make_lags();
+    if (!joined) { discard(); }
+    co_return joined;
 }
 
 asio::awaitable<Status> Uplinks::prepare_one(Shared wanted) {
     const auto at = uplinks_.find(wanted->name);
     if (at != uplinks_.end() && at->second->device == wanted->device) {
         const Shared present = at->second;
-        wanted_.emplace(wanted->name, present);
+        const bool keeps_port = present->lag == wanted->lag;
+        if (!keeps_port) { wanted->former = present; }
+        wanted_.emplace(wanted->name, keeps_port ? present : wanted);
         if (present->mtu == wanted->mtu) { co_return Ok{}; }
         if (const std::shared_ptr<Ethdev> ethdev = present->ethdev) {
             const std::uint16_t mtu = wanted->mtu;
@@ -84,17 +110,52 @@ asio::awaitable<Status> Uplinks::prepare_one(Shared wanted) {
 void Uplinks::prepare_later(const model::Document& document) {
     wanted_.clear();
     for (const model::Uplink& uplink : document.uplinks) {
-        auto wanted = std::make_shared<Uplink>();
-        wanted->name = uplink.name;
-        wanted->device = uplink.device;
-        wanted->mtu = mtu_of(document, uplink.name);
-        wanted_.emplace(uplink.name, std::move(wanted));
+        wanted_.emplace(uplink.name, describe(document, uplink));
     }
+    if (const Status joined = make_lags(); !joined) { spdlog::error("{}", joined.error().message); }
+}
+
+Status Uplinks::make_lags() {
+    wanted_lags_.clear();
+    for (const auto& [name, uplink] : wanted_) {
+        const LagPlan& plan = uplink->lag;
+        if (!plan.is_lag() || wanted_lags_.contains(plan.switch_name)) { continue; }
+        if (plan.members.size() > datapath::LagPort::kMemberMax) {
+            return Error{Errc::kLimit,
+                         "switch " + plan.switch_name + ": lacp joins " +
+                             std::to_string(plan.members.size()) + " uplinks, expected at most " +
+                             std::to_string(datapath::LagPort::kMemberMax),
+                         "switch " + plan.switch_name};
+        }
+        wanted_lags_.emplace(plan.switch_name, lag_for(plan));
+    }
+    return Ok{};
+}
+
+// The present one, if all its members keep their ports.
+std::shared_ptr<Lag> Uplinks::lag_for(const LagPlan& plan) const {
+    const auto present = lags_.find(plan.switch_name);
+    bool is_same = present != lags_.end() && present->second->plan() == plan;
+    datapath::LagPort::Members ports;
+    for (const std::string& member : plan.members) {
+        const Shared& wanted = wanted_.at(member);
+        ports.push_back(wanted->port);
+        is_same = is_same && uplinks_.contains(member) && uplinks_.at(member) == wanted;
+    }
+    return is_same ? present->second : std::make_shared<Lag>(plan, std::move(ports), pool_);
+}
+
+Lag* Uplinks::find_lag(const Uplink& uplink) const {
+    const auto at = lags_.find(uplink.lag.switch_name);
+    return at == lags_.end() || at->second->plan() != uplink.lag ? nullptr : at->second.get();
 }
 
 std::shared_ptr<datapath::Port> Uplinks::device(const std::string& uplink) const {
     const auto at = wanted_.find(uplink);
-    return at == wanted_.end() ? nullptr : at->second->port;
+    if (at == wanted_.end()) { return nullptr; }
+    const LagPlan& lag = at->second->lag;
+    if (!lag.is_lag()) { return at->second->port; }
+    return lag.members.front() == uplink ? wanted_lags_.at(lag.switch_name)->port() : nullptr;
 }
 
 void Uplinks::commit() {
@@ -103,13 +164,19 @@ void Uplinks::commit() {
         if (kept != wanted_.end() && kept->second == uplink) { continue; }
         uplink->is_removed = true;
         ++closing_;
-        asio::awaitable<void> closing = close_removed(uplink);
+        const bool has_heir = kept != wanted_.end() && kept->second->former == uplink;
+        if (has_heir) { kept->second->is_busy = true; }
+        asio::awaitable<void> closing =
+            has_heir ? hand_over(uplink, kept->second) : close_removed(uplink);
         relay::spawn(io_.get_executor(), std::move(closing));
     }
     uplinks_ = std::move(wanted_);
     wanted_.clear();
+    lags_ = std::move(wanted_lags_);
+    wanted_lags_.clear();
     former_mtus_.clear();
     look_after_all();
+    look_quickly();  // There may have been none to look at so far.
 }
 
 // What is only prepared was never seen by a worker.
@@ -119,6 +186,7 @@ void Uplinks::discard() {
         asio::post(drivers_, [ethdev = std::move(uplink->ethdev)]() mutable { ethdev.reset(); });
     }
     wanted_.clear();
+    wanted_lags_.clear();
     for (const auto& [uplink, mtu] : former_mtus_) {
         uplink->mtu = mtu;
         if (uplink->ethdev == nullptr) { continue; }
@@ -135,8 +203,11 @@ asio::awaitable<void> Uplinks::finish_removal() {
 
 void Uplinks::stop() {
     timer_.cancel();
+    quick_timer_.cancel();
     links_.stop();
     drivers_.join();
+    lags_.clear();
+    wanted_lags_.clear();
     uplinks_.clear();
     wanted_.clear();
 }
@@ -154,7 +225,16 @@ UplinkState Uplinks::state(const std::string& uplink) const {
         state.speed_mbps =
             link_speed_mbps(std::string(model::device_interface(at->second->device)));
     }
+    if (const Lag* lag = find_lag(*at->second)) { state.lag = lag->state(uplink); }
     return state;
+}
+
+std::string Uplinks::fault(const std::string& uplink) const {
+    const auto at = uplinks_.find(uplink);
+    if (at == uplinks_.end()) { return "there is no such uplink"; }
+    const Lag* lag = find_lag(*at->second);
+    if (lag != nullptr && lag->plan().members.front() == uplink) { return lag->fault(); }
+    return at->second->port->is_up() ? "" : at->second->why;
 }
 
 asio::awaitable<Uplinks::Opened> Uplinks::open(std::string device, std::uint16_t mtu) {
@@ -171,8 +251,15 @@ void Uplinks::plug_in(Uplink& uplink, std::shared_ptr<Ethdev> ethdev) {
     uplink.port->set_device(uplink.ethdev->port_id(), uplink.ethdev->wants_one_buffer(),
                             !uplink.ethdev->is_over_kernel());
     const std::string fault = link_fault(uplink);
+    set_link(uplink, fault);
+}
+
+void Uplinks::set_link(Uplink& uplink, const std::string& fault) {
     uplink.port->set_carrier(fault.empty());
     set_why(uplink, fault);
+    Lag* lag = find_lag(uplink);
+    if (lag == nullptr) { return; }
+    lag->set_link(uplink.name, fault.empty(), uplink.ethdev ? uplink.ethdev->mac() : MacAddr{});
 }
 
 // Why frames can't be sent though the device is open; empty if they can.
@@ -186,7 +273,7 @@ std::string Uplinks::link_fault(const Uplink& uplink) const {
     const LinkState* link = links_.find(interface);  // May be a moment behind.
     if (link == nullptr) { return what + "has said nothing of its link yet"; }
     if (!link->is_set_up) { return what + "is set down"; }
-    return link->has_carrier ? "" : what + "has no carrier";
+    return link->has_carrier && has_carrier(interface) ? "" : what + "has no carrier";
 }
 
 void Uplinks::tick() {
@@ -197,8 +284,31 @@ void Uplinks::tick() {
     });
 }
 
+bool Uplinks::has_link(const Uplink& uplink) {
+    const std::string interface(model::device_interface(uplink.device));
+    return interface.empty() ? uplink.ethdev->has_link() : has_carrier(interface);
+}
+
+// Carriers that changed, and what LACP has to say.
+void Uplinks::look_quickly() {
+    bool has_changed = false;
+    for (const auto& [name, uplink] : uplinks_) {
+        if (uplink->is_busy || uplink->ethdev == nullptr) { continue; }
+        if (has_link(*uplink) == uplink->port->is_up()) { continue; }
+        look_after(uplink);
+        has_changed = true;
+    }
+    for (const auto& [name, lag] : lags_) { has_changed |= lag->tick(); }
+    if (has_changed && tell_) { tell_(); }
+    quick_timer_.expires_after(uplinks_.empty() ? kLook : kQuickLook);
+    quick_timer_.async_wait([this](const relay::error_code& error) {
+        if (!error) { look_quickly(); }
+    });
+}
+
 void Uplinks::look_after_all() {
     for (const auto& [name, uplink] : uplinks_) { look_after(uplink); }
+    if (tell_) { tell_(); }
 }
 
 void Uplinks::look_after(const Shared& uplink) {
@@ -210,19 +320,33 @@ void Uplinks::look_after(const Shared& uplink) {
         return;
     }
     const std::string fault = link_fault(*uplink);
-    uplink->port->set_carrier(fault.empty());
-    set_why(*uplink, fault);
+    set_link(*uplink, fault);
     if (!fault.ends_with("is gone")) { return; }
     uplink->is_busy = true;
     asio::awaitable<void> closing = close_lost(uplink);
     relay::spawn(io_.get_executor(), std::move(closing));
 }
 
-asio::awaitable<void> Uplinks::close(Shared uplink) {
+asio::awaitable<void> Uplinks::withdraw(Shared uplink) {
     uplink->port->set_device(EthdevPort::kNoDevice, false, false);
     const std::uint64_t token = dataplane_.start_grace();
     const datapath::Dataplane* dataplane = &dataplane_;
     co_await wait_until([dataplane, token] { return dataplane->is_settled(token); });
+}
+
+// A port that joins a LAG, or leaves it, may be polled by another worker: it is another port, and
+// gets the device when nobody uses the first one any more.
+asio::awaitable<void> Uplinks::hand_over(Shared from, Shared to) {
+    co_await withdraw(from);
+    to->former.reset();
+    to->is_busy = false;
+    --closing_;
+    if (auto ethdev = std::move(from->ethdev)) { plug_in(*to, std::move(ethdev)); }
+    look_after_all();
+}
+
+asio::awaitable<void> Uplinks::close(Shared uplink) {
+    co_await withdraw(uplink);
     auto ethdev = std::move(uplink->ethdev);
     std::function<Status()> work = [&ethdev]() -> Status {
         ethdev.reset();

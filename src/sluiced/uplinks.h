@@ -3,13 +3,15 @@
 // plugged in and out on a thread of its own, because drivers take their time. The link comes from
 // the kernel's interface where the device string names one. A device that goes (interface deleted)
 // leaves the port down with a reason, and is opened again when it is back, for the same port with
-// the same counters. Control thread.
+// the same counters. Uplinks that LACP joins are one port to the switch, the first one's (lag.h).
+// Control thread.
 #pragma once
 
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +20,7 @@
 #include "datapath/ethdev.h"
 #include "datapath/ethdev_port.h"
 #include "sluice/model/document.h"
+#include "src/sluiced/lag.h"
 #include "src/sluiced/link_watch.h"
 
 namespace sluice::daemon {
@@ -30,6 +33,7 @@ struct UplinkState {
     std::uint16_t mtu = 0;
     std::uint32_t speed_mbps = 0;  ///< 0 = not known.
     datapath::EthdevFigures figures;
+    std::optional<LagState> lag;  ///< Of a member of a LAG.
 };
 
 class Uplinks {
@@ -41,7 +45,8 @@ public:
     /// The same for a stored document at start: uplinks come up down, their devices are opened when
     /// the control loop runs.
     void prepare_later(const model::Document& document);
-    /// The device of an uplink, present or prepared; nullptr if it has none.
+    /// The device of an uplink of the prepared document; nullptr if it has none, and for those
+    /// whose LAG another uplink stands for.
     [[nodiscard]] std::shared_ptr<datapath::Port> device(const std::string& uplink) const;
     /// The document is in force: devices of other uplinks are closed.
     void commit();
@@ -54,6 +59,11 @@ public:
 
     /// State of an uplink; the default if there is none of that name.
     [[nodiscard]] UplinkState state(const std::string& uplink) const;
+    /// Why the port of that name can't carry frames, its LAG's if it stands for one; empty if it
+    /// can.
+    [[nodiscard]] std::string fault(const std::string& uplink) const;
+    /// `tell` is called after links were looked at: each second, and whenever one changed.
+    void on_look(std::function<void()> tell) { tell_ = std::move(tell); }
 
 private:
     struct Uplink {
@@ -63,21 +73,34 @@ private:
         std::shared_ptr<datapath::EthdevPort> port = std::make_shared<datapath::EthdevPort>();
         std::shared_ptr<datapath::Ethdev> ethdev;  ///< Null while it is not open.
         std::string why = "its device is not opened yet";
+        LagPlan lag;
+        std::shared_ptr<Uplink> former;  ///< Whose device it takes over at commit().
         bool is_busy = false;
         bool is_removed = false;
     };
     using Shared = std::shared_ptr<Uplink>;
     using All = std::map<std::string, Shared>;
+    using Lags = std::map<std::string, std::shared_ptr<Lag>>;  // By switch.
     using Opened = Result<std::shared_ptr<datapath::Ethdev>>;
 
     [[nodiscard]] relay::asio::awaitable<Opened> open(std::string device, std::uint16_t mtu);
     [[nodiscard]] relay::asio::awaitable<Status> prepare_one(Shared wanted);
+    relay::asio::awaitable<void> withdraw(Shared uplink);
+    relay::asio::awaitable<void> hand_over(Shared from, Shared to);
     relay::asio::awaitable<void> close(Shared uplink);
     relay::asio::awaitable<void> close_lost(Shared uplink);
     relay::asio::awaitable<void> close_removed(Shared uplink);
     relay::asio::awaitable<void> open_again(Shared uplink);
     void plug_in(Uplink& uplink, std::shared_ptr<datapath::Ethdev> ethdev);
     void tick();
+    void look_quickly();
+    [[nodiscard]] static bool has_link(const Uplink& uplink);
+    [[nodiscard]] static Shared describe(const model::Document& document,
+                                         const model::Uplink& uplink);
+    [[nodiscard]] Status make_lags();
+    [[nodiscard]] std::shared_ptr<Lag> lag_for(const LagPlan& plan) const;
+    [[nodiscard]] Lag* find_lag(const Uplink& uplink) const;
+    void set_link(Uplink& uplink, const std::string& fault);
     void look_after_all();
     void look_after(const Shared& uplink);
     [[nodiscard]] std::string link_fault(const Uplink& uplink) const;
@@ -90,9 +113,13 @@ private:
     LinkWatch links_;
     All wanted_;  // Of the document that is prepared.
     All uplinks_;
+    Lags wanted_lags_;
+    Lags lags_;
     std::vector<std::pair<Shared, std::uint16_t>> former_mtus_;  // Of those that a change resized.
     unsigned closing_ = 0;
     relay::asio::steady_timer timer_;
+    relay::asio::steady_timer quick_timer_;
+    std::function<void()> tell_;
 };
 
 }  // namespace sluice::daemon

@@ -33,6 +33,9 @@ relay::SocketMode relay_mode(model::SocketMode mode) {
                                               : relay::SocketMode::kServer;
 }
 
+// Guests and service VMs.
+bool has_socket(const model::Port& port) { return port.kind != model::PortKind::kKernel; }
+
 void log_state(const std::string& port, const relay::RelayState& state) {
     spdlog::info("port {}: {}", port, state.text);
 }
@@ -105,7 +108,7 @@ Result<VhostDevices::Device> VhostDevices::make(const model::Port& port) {
 
 Status VhostDevices::prepare(const model::Document& document) {
     for (const model::Port& port : document.ports) {
-        if (port.kind != model::PortKind::kVhost) { continue; }
+        if (!has_socket(port)) { continue; }
         const auto at = devices_.find(port.name);
         if (at != devices_.end() && fits(at->second, port)) { continue; }
         Result<Device> device = make(port);
@@ -132,7 +135,7 @@ Result<std::shared_ptr<datapath::Port>> VhostDevices::device(const model::Port& 
 void VhostDevices::commit(const model::Document& document) {
     std::map<std::string, const model::Port*> wanted;
     for (const model::Port& port : document.ports) {
-        if (port.kind == model::PortKind::kVhost) { wanted.emplace(port.name, &port); }
+        if (has_socket(port)) { wanted.emplace(port.name, &port); }
     }
     for (auto at = devices_.begin(); at != devices_.end();) {
         if (wanted.contains(at->first) && !prepared_.contains(at->first)) {

@@ -50,6 +50,15 @@ def nd_seeds(case):
             yield (b"\x00\x00" if step[20] == ICMPV6 else bytes([1, step[20]])) + step[54:]
 
 
+def vxlan_seeds(case):
+    """Tunnelled frames, and the same with a tag (0x80: the VTEP of VLAN 10) or cut in two."""
+    for step in case:
+        if step[36:38] == b"\x12\xb5":
+            yield b"\x01" + step
+            yield b"\x24" + step
+            yield b"\x81" + step[:12] + b"\x81\x00\x00\x0a" + step[12:]
+
+
 def fragment_seeds(case):
     """The whole case from one vNIC: operation 4 takes a frame as it is."""
     if len(case) > 1:
@@ -67,7 +76,54 @@ def fragment_orders():
             yield pieces[0] + pieces[2] + b"\x00\xff\x01\xff" + pieces[1]
 
 
-SEEDS = {"fuzz_parse": parse_seeds, "fuzz_dhcp": dhcp_seeds, "fuzz_nd": nd_seeds, "fuzz_fragments": fragment_seeds}
+def underlay_seeds(case):
+    """ARP and ICMPv6 of the case, each as a script of one frame: kind, where it is cut, size."""
+    for step in case:
+        if ethertype(step) == ARP:
+            yield bytes([0, 0, len(step) - 14]) + step[14:]
+        if ethertype(step) == IPV6 and step[20] == ICMPV6 and len(step) - 54 < 256:
+            yield bytes([2, 0, len(step) - 54]) + step[54:]
+
+
+def underlay_talk():
+    """Answers to the VTEP's questions, then echo, an ICMP error, and BFD on its way up."""
+    arp = bytes.fromhex("0001080006040002" "020000000001" "0a000001" "020000000002" "0a000002")
+    echo = bytes.fromhex("0800000000070001") + bytes(16)
+    error = bytes.fromhex("0304000000000578" "45000064000040004011" "0000" "0a000002" "0a000001" "c00012b500500000")
+    bfd = bytes.fromhex("2040031800000007" "00000000" "000f4240" "000186a0" "00000000")
+    steps = [bytes([0, 0, len(arp)]) + arp, b"\x05\x05", bytes([1, 0, len(echo)]) + echo,
+             bytes([1, 0, len(error)]) + error, bytes([3, 0, len(bfd)]) + bfd, b"\x05\x10"]
+    yield b"".join(steps)
+    yield from steps
+
+
+def ovsdb_sessions():
+    """What a server answers to the client's first requests, then updates; and a second connection after nonsense."""
+    text = {"type": "string"}
+    many = {"min": 0, "max": "unlimited"}
+    columns = {"name": text, "rates": {"type": {"key": "real", **many}}, "maybe": {"type": {"key": "uuid", "min": 0}},
+               "items": {"type": {"key": "string", "value": "string", **many}}}
+    schema = {"name": "Test", "tables": {"Thing": {"columns": columns}, "Other": {"columns": {"name": text}}}}
+    row = "43002375-98cd-45ea-b3c7-1a4e8769cced"
+    server = {"Database": {row: {"initial": {"name": "Test", "model": "clustered", "connected": True, "leader": True,
+                                             "cid": ["uuid", row]}}}}
+    whole = {"Thing": {row: {"initial": {"name": "a", "rates": ["set", [1, 1.5]], "items": ["map", [["k", "v"]]]}}}}
+    answers = [{}, [False, "0", server], schema, [{"rows": [{"index": 7}]}], [False, row, whole]]
+    session = [{"id": number, "result": result, "error": None} for number, result in enumerate(answers, 1)]
+    changes = [{"modify": {"items": ["map", [["k", "w"], ["l", "v"]]], "rates": 1}}, {"insert": {"name": "b"}}, {"delete": None}]
+    for change in changes:
+        session.append({"id": None, "method": "update3", "params": ["Test/1", row, {"Thing": {row: change}}]})
+    session += [{"id": 6, "result": {}}, {"id": 7, "result": [{"count": 1}]}, {"id": "e", "method": "echo", "params": []},
+                {"id": None, "method": "stolen", "params": ["l"]}, {"id": None, "method": "monitor_canceled", "params": []}]
+    parts = [json.dumps(message, separators=(",", ":")).encode() for message in session]
+    yield b"".join(parts)
+    yield b"".join(parts[:5]) + b"?" + b"".join(parts)
+    for end in range(1, len(parts)):
+        yield b"".join(parts[:end])
+
+
+SEEDS = {"fuzz_parse": parse_seeds, "fuzz_dhcp": dhcp_seeds, "fuzz_nd": nd_seeds, "fuzz_fragments": fragment_seeds,
+         "fuzz_vxlan": vxlan_seeds, "fuzz_underlay": underlay_seeds}
 
 
 def write(folder, seed):
@@ -86,6 +142,11 @@ def main():
                 write(folder, seed)
     for seed in fragment_orders():
         write(os.path.join(sys.argv[1], "fuzz_fragments"), seed)
+    os.makedirs(os.path.join(sys.argv[1], "fuzz_ovsdb"), exist_ok=True)
+    for seed in ovsdb_sessions():
+        write(os.path.join(sys.argv[1], "fuzz_ovsdb"), seed)
+    for seed in underlay_talk():
+        write(os.path.join(sys.argv[1], "fuzz_underlay"), seed)
 
 
 if __name__ == "__main__":

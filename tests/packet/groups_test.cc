@@ -106,6 +106,31 @@ TEST_P(FollowingGroups, PortsAndPortGroupsFollowToo) {
     }
 }
 
+TEST_P(FollowingGroups, MembersElsewhereAreMatchedAsTheGroupsOwn) {
+    nlohmann::json document =
+        firewall(R"({"name": "r", "action": "allow", "source": ["web"], "applied_to": ["vm2"]})");
+    document["dfw"]["exclude"] = {"vm1"};
+    p.apply(document);
+    EXPECT_FALSE(out(kOther4));
+    document["groups"][0]["addresses"] = {"10.0.0.12", "2001:db8::10/124"};
+    p.apply(document);
+    EXPECT_TRUE(out(kOther4));
+    EXPECT_TRUE(passes("vm1", "vm2", udp(path_of(kLearned6, kVm2.ip6), 1, 2)));
+    EXPECT_FALSE(out(kLearned4));
+    document["groups"][0]["addresses"] = nlohmann::json::array();
+    p.apply(document);
+    EXPECT_FALSE(out(kOther4));
+}
+
+TEST_P(FollowingGroups, MembersElsewhereAreNoPortsHere) {
+    nlohmann::json document =
+        firewall(R"({"name": "r", "action": "allow", "applied_to": ["web"]})");
+    document["ports"][0].erase("tags");
+    document["groups"][0]["addresses"] = {"10.0.0.0/24"};
+    p.apply(document);
+    EXPECT_FALSE(out(kOther4));
+}
+
 TEST_P(FollowingGroups, ANegatedGroupMatchesEverybodyElse) {
     p.apply(
         firewall(R"({"name": "r", "action": "allow", "source": ["web"], "negate_source": true})"));

@@ -412,7 +412,9 @@ TEST_P(Leases, AServerBehindAnUplinkLends) {
     auto macs = domain.macs.rows();
     std::erase_if(macs, [&](const auto& row) { return row.port == server; });
     domain.macs = datapath::MacTable(std::move(macs));
-    domain.uplink = server;
+    domain.fabric = {server};
+    domain.team = static_cast<std::uint16_t>(next->teams.size());
+    next->teams.push_back({model::TeamingPolicy::kPortId, false, {server}, {}});
     domain.epoch = next->generation;
     static_cast<void>(p.dataplane().publish(std::move(next)));
     p.step();

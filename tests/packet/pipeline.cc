@@ -9,6 +9,7 @@
 #include "controller-agent/document_json.h"
 #include "sluice/base/assert.h"
 #include "sluice/net/address_text.h"
+#include "src/sluiced/service_modules.h"
 
 namespace sluice::test {
 namespace {
@@ -31,10 +32,17 @@ datapath::DataplaneOptions dataplane_options(const PipelineOptions& options, rte
     out.flow_capacity = options.flow_capacity;
     out.connection_capacity = options.connection_capacity;
     out.learned_capacity = options.learned_capacity;
+    out.fleet_capacity = options.fleet_capacity;
     out.flow_cache = options.flow_cache;
     out.seed = options.seed;
     out.share_cycles = options.share_cycles;
     return out;
+}
+
+// Of the process: a service that is loaded stays the same one.
+daemon::ServiceModules& test_services() {
+    static daemon::ServiceModules services(SLUICE_TEST_SERVICES);
+    return services;
 }
 
 }  // namespace
@@ -65,7 +73,8 @@ void Pipeline::apply(const nlohmann::json& document) {
     Result<host::Compiled> compiled = host::compile(
         parsed.value(), dataplane_->snapshot(), options_.worker_count, registries_,
         [this](const model::Port& port) { return device_of(port.name); },
-        [this](const std::string& uplink) { return device_of(uplink).value(); });
+        [this](const std::string& uplink) { return device_of(uplink).value(); },
+        [](const std::string& name) { return test_services().get(name); });
     SLUICE_ASSERT(compiled.ok());
     const std::uint64_t token = dataplane_->publish(std::move(compiled.value().snapshot));
     step();
@@ -219,6 +228,7 @@ Books Pipeline::books() const {
         out.dropped += c.dropped.get();
         out.held += c.handed_over.get() - c.taken_over.get();
         out.held += dataplane_->worker(i).context().fragments.held_count();
+        out.held += dataplane_->worker(i).context().neighbours.held_count();
     }
     return out;
 }

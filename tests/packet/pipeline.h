@@ -29,6 +29,7 @@ struct PipelineOptions {
     std::uint32_t flow_capacity = 1U << 14U;
     std::uint32_t connection_capacity = 1U << 14U;
     std::uint32_t learned_capacity = 1U << 14U;
+    std::uint32_t fleet_capacity = 1U << 16U;
     unsigned buffer_count = 2047;
     std::uint64_t seed = 1;
     std::uint64_t share_cycles =

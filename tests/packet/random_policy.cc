@@ -12,9 +12,9 @@ using nlohmann::json;
 constexpr const char* kGroupOf[kUniverseSize] = {"plain", "plain", "plain", "a10",
                                                  "trunk", "a10",   "far"};
 constexpr const char* kItems[] = {
-    "any",  "set1", "set2",        "red",         "plain",          "a10",
-    "p0",   "p1",   "10.0.0.0/30", "10.0.0.2",    "2001:db8::/126", "2001:db8::1",
-    "blue", "p4",   "10.0.0.4/31", "192.0.2.0/24"};
+    "any",  "set1", "set2",         "red",         "plain",          "a10",
+    "p0",   "p1",   "10.0.0.0/30",  "10.0.0.2",    "2001:db8::/126", "2001:db8::1",
+    "blue", "p4",   "10.0.0.68/31", "192.0.2.0/24"};
 constexpr const char* kTargets[] = {"any", "red", "blue", "plain", "a10", "p0", "p1", "p2", "p4"};
 constexpr const char* kServices[] = {
     "any",    "tcp",       "udp",       "tcp/80", "tcp/443",       "tcp/20-100", "tcp/80:1000-1003",
@@ -35,7 +35,9 @@ std::string port_name(std::size_t index) { return "p" + std::to_string(index); }
 Vnic vnic_of(std::size_t index) {
     const auto last = static_cast<std::uint8_t>(index + 1);
     Vnic vnic{mac("02:00:00:00:00:00"), ip("10.0.0.0"), ip("2001:db8::")};
-    vnic.mac.bytes[5] = vnic.ip4.bytes[15] = vnic.ip6.bytes[15] = last;
+    vnic.mac.bytes[5] = last;
+    vnic.ip4.bytes[15] = vnic.ip6.bytes[15] =
+        static_cast<std::uint8_t>(last + (index < 3 ? 0 : 64));
     return vnic;
 }
 
@@ -60,7 +62,28 @@ void RandomPolicy::reset() {
         document_["ports"].push_back(port_of(port_name(i), kGroupOf[i], vnic_of(i)));
         document_["ports"].back()["tags"] = {{"colour", i % 2 == 0 ? "red" : "blue"}};
     }
+    document_["routers"] = json_of(R"([{"name": "r", "interfaces": [
+        {"name": "plain", "port_group": "plain", "addresses": ["10.0.0.62/26", "2001:db8::3e/122"]},
+        {"name": "a10", "port_group": "a10", "addresses": ["10.0.0.126/26", "2001:db8::7e/122"]}]}])");
     is_present_.fill(true);
+}
+
+// What is far away is behind one vNIC or another; a short way leads round a long one.
+void RandomPolicy::change_routes() {
+    json routes = json::array();
+    const auto add = [&](const char* prefix, const json& hops) {
+        json route = {{"prefix", prefix}};
+        if (chance(20)) {
+            route["blackhole"] = true;
+        } else {
+            route["next_hops"] = hops;
+        }
+        if (chance(70)) { routes.push_back(route); }
+    };
+    add("192.0.2.0/24", chance(50) ? json{"10.0.0.1", "10.0.0.68"} : json{"10.0.0.2"});
+    add("2001:db8:1::/48", json{"2001:db8::45", "2001:db8::3"});
+    add("10.0.0.69/32", json{"10.0.0.3"});
+    document_["routers"][0]["routes"] = routes;
 }
 
 json& RandomPolicy::port() {
@@ -214,7 +237,8 @@ void RandomPolicy::turn_addresses(json& port) {
 
 void RandomPolicy::change_groups() {
     json& chosen = group();
-    const unsigned what = below(13);
+    const unsigned what = below(15);
+    if (what > 12) { return change_routes(); }
     if (what == 12) { chosen["arp_suppression"] = chance(50); }
     if (what == 0) {
         chosen["spoofguard"] = one_of(std::array{"manual", "auto", "auto", "off", "off", "off"});
@@ -253,6 +277,11 @@ void RandomPolicy::change_groups() {
         document_["switches"][0]["multicast"] = {{"snooping", chance(80)},
                                                  {"flood_unregistered", chance(50)},
                                                  {"querier", {{"enabled", false}}}};
+    }
+    if (what == 10) {  // Members elsewhere.
+        const std::string some = "10.0.0." + std::to_string(1 + below(9));
+        document_["groups"][below(2)]["addresses"] =
+            chance(50) ? json::array() : json::array({some, "2001:db8::4/126"});
     }
     if (what == 11) { document_["bindings"] = bindings(); }
 }
@@ -310,7 +339,8 @@ void RandomPolicy::refine_acl() {
 }
 
 void RandomPolicy::refine() {
-    const unsigned what = below(12);
+    const unsigned what = below(13);
+    if (what == 12) { return change_routes(); }
     if (what < 6) { return change_rules(); }
     if (what == 6) { return refine_acl(); }
     if (what == 7) { return come_or_go(); }

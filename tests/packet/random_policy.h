@@ -15,7 +15,7 @@
 namespace sluice::test {
 
 /// The vNICs: 0-2 on "plain" (no VLAN), 3 and 5 on "a10" (access 10), 4 on "trunk", 6 on switch
-/// dvs1.
+/// dvs1. A router joins "plain" (their addresses end in 1 to 3) and VLAN 10 (68 to 70).
 inline constexpr std::size_t kUniverseSize = 7;
 [[nodiscard]] std::string port_name(std::size_t index);
 [[nodiscard]] Vnic vnic_of(std::size_t index);
@@ -52,6 +52,7 @@ private:
     void change_rules();
     void change_ports();
     void change_groups();
+    void change_routes();
     void turn_addresses(nlohmann::json& port);
     void change_once();
     void refine_acl();

@@ -4,6 +4,9 @@
 
 #include <rte_mbuf.h>
 
+#include "sluice/model/port.h"
+#include "sluice/model/router.h"
+
 namespace sluice::test {
 namespace {
 
@@ -19,21 +22,35 @@ RandomTraffic::RandomTraffic(std::uint64_t seed) : random_(seed) {
 
 std::size_t RandomTraffic::other_port(std::size_t port) {
     for (;;) {
-        const std::size_t other =
-            port < 3 ? any_port() : 3 + below(3);  // 3, 4 and 5 share VLAN 10.
+        // 3, 4 and 5 share VLAN 10; to the others the router leads.
+        const std::size_t other = port < 3 || chance(40) ? any_port() : 3 + below(3);
         if (other != port) { return other; }
     }
 }
 
 Path RandomTraffic::path(std::size_t from, std::size_t to, bool is_v6) {
     Path out = is_v6 ? v6(vnic_of(from), vnic_of(to)) : v4(vnic_of(from), vnic_of(to));
+    const bool is_apart = (from < 3) != (to < 3);
+    if (chance(is_apart ? 90 : 2)) { out.destination_mac = model::kRouterMac; }
     if (chance(2)) { out.destination_mac = vnic_of(below(kUniverseSize + 1)).mac; }
     if (chance(2)) { out.source_mac = vnic_of(below(kUniverseSize)).mac; }
     if (chance(3)) {
         const Vnic vnic = vnic_of(below(kUniverseSize + 1));
         out.source = is_v6 ? vnic.ip6 : vnic.ip4;
     }
+    if (out.destination_mac == model::kRouterMac && chance(15)) {
+        out.destination = elsewhere(is_v6);
+    }
     return out;
+}
+
+// Addresses of the router, of hosts that are not there, beyond other routers.
+IpAddr RandomTraffic::elsewhere(bool is_v6) {
+    constexpr std::array kFour = {"10.0.0.62", "10.0.0.126", "10.0.0.99",   "192.0.2.1",
+                                  "192.0.2.9", "10.0.0.127", "198.51.100.1"};
+    constexpr std::array kSix = {"2001:db8::3e",  "2001:db8::7e", "2001:db8::55", "2001:db8:1::1",
+                                 "2001:db8:1::9", "fe80::1",      "2001:db8:2::1"};
+    return ip(is_v6 ? kSix[below(kSix.size())] : kFour[below(kFour.size())]);
 }
 
 void RandomTraffic::restart(Talk& talk) {
@@ -150,20 +167,24 @@ Sending RandomTraffic::conversation() {
     const Vnic self = vnic_of(from);
     const Vnic claimed = chance(85) ? self : vnic_of(to);
     const bool asks = chance(60);
-    const MacAddr target = asks ? kBroadcast : vnic_of(to).mac;
+    const bool is_to_router = chance(40);
+    const MacAddr teller = is_to_router ? model::default_mac("/router") : vnic_of(to).mac;
+    const MacAddr target = asks ? kBroadcast : teller;
     if (chance(60)) {
         const auto operation = static_cast<std::uint16_t>(asks ? 1 : 2);
+        const IpAddr wanted =
+            is_to_router ? ip(from < 3 ? "10.0.0.62" : "10.0.0.126") : vnic_of(to).ip4;
         return {from,
-                {arp(self.mac, target, {operation, claimed.mac, claimed.ip4, {}, vnic_of(to).ip4}),
-                 {},
-                 {}}};
+                {arp(self.mac, target, {operation, claimed.mac, claimed.ip4, {}, wanted}), {}, {}}};
     }
     if (chance(25)) {
         return {
             from,
             {udp(path(from, to, false), chance(50) ? 67 : 68, chance(50) ? 67 : 68, 300), {}, {}}};
     }
-    return {from, {neighbour(path(from, to, true), asks ? 135 : 136, claimed.ip6), {}, {}}};
+    Path way = path(from, to, true);
+    if (is_to_router) { way.destination_mac = teller; }
+    return {from, {neighbour(way, asks ? 135 : 136, claimed.ip6), {}, {}}};
 }
 
 Sending RandomTraffic::group_frame() {
@@ -229,7 +250,10 @@ Sending RandomTraffic::oddity() {
     const std::size_t from = any_port();
     const std::size_t to = other_port(from);
     const Path way = path(from, to, chance(30));
-    switch (below(5)) {
+    switch (below(6)) {
+        case 5:
+            return {from,
+                    {packet(way, 47, Bytes(20, 1), static_cast<std::uint8_t>(below(3))), {}, {}}};
         case 0: return {from, {packet(way, 47, Bytes(20, 1)), {}, {}}};
         case 1:
             return {

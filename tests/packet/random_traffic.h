@@ -42,6 +42,7 @@ private:
     [[nodiscard]] std::size_t any_port() { return chance(75) ? below(3) : below(kUniverseSize); }
     [[nodiscard]] std::size_t other_port(std::size_t port);
     [[nodiscard]] Path path(std::size_t from, std::size_t to, bool is_v6);
+    [[nodiscard]] IpAddr elsewhere(bool is_v6);
     void restart(Talk& talk);
     [[nodiscard]] Sending segment(Talk& talk, unsigned side, TcpFields fields);
     [[nodiscard]] Sending tcp_next();

@@ -3,6 +3,7 @@
 #include <rte_mbuf.h>
 
 #include "tests/packet/pipeline.h"
+#include "tests/packet/switch_frames.h"
 #include "tests/packet/tcp_talk.h"
 
 namespace sluice::test {
@@ -26,20 +27,6 @@ unsigned get16(const Bytes& bytes, std::size_t at) {
     return static_cast<unsigned>(bytes[at] << 8U) | bytes[at + 1];
 }
 
-/// Gives an untagged IPv4 frame the type of service, and the fragment field, of the switch's own.
-Bytes as_switch(Bytes frame, std::uint8_t tos) {
-    if (frame[12] == 0x86) { return frame; }
-    frame[15] = tos;
-    set16(frame, 18, 0);
-    set16(frame, 20, 0x4000);
-    set16(frame, 24, 0);
-    std::uint32_t sum = 0;
-    for (std::size_t at = 14; at < 34; at += 2) { sum += get16(frame, at); }
-    sum = (sum & 0xffffU) + (sum >> 16U);
-    set16(frame, 24, ~(sum + (sum >> 16U)) & 0xffffU);
-    return frame;
-}
-
 Bytes reset(const Path& path, std::uint16_t source, std::uint16_t destination, unsigned flags,
             std::uint32_t sequence, std::uint32_t ack) {
     return as_switch(tcp(path, source, destination,
@@ -48,7 +35,7 @@ Bytes reset(const Path& path, std::uint16_t source, std::uint16_t destination, u
 }
 
 Bytes prohibited(const Path& path, const Bytes& about) {
-    return as_switch(icmp_error(path, path.is_v6() ? 1 : 3, path.is_v6() ? 1 : 13, about), 0xc0);
+    return switch_error(path, path.is_v6() ? 1 : 3, path.is_v6() ? 1 : 13, about);
 }
 
 /// What `sender` is told about one frame that is dropped.

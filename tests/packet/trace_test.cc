@@ -135,11 +135,12 @@ std::string dropped_for(const Pipeline& p) {
     return text;
 }
 
-/// Frames that a trace has all to say about: whole ones that no connection's state decides on, and
-/// that teach nothing before their destination is looked for.
+/// Frames that a trace has all to say about: whole ones that no connection's state decides on, that
+/// teach nothing before their destination is looked for, and that no router answers or holds.
 bool is_told(const Trace& trace, const QueuedFrame& frame) {
     return !trace.is_inspected && count_of(trace, TraceWhat::kConnection) == 0 &&
-           count_of(trace, TraceWhat::kLearn) == 0 && frame.bytes.size() < 900 &&
+           count_of(trace, TraceWhat::kLearn) == 0 && count_of(trace, TraceWhat::kRouter) == 0 &&
+           count_of(trace, TraceWhat::kWait) == 0 && frame.bytes.size() < 900 &&
            frame.offload.ol_flags == 0;
 }
 

@@ -36,7 +36,9 @@ protected:
             auto rows = domain.macs.rows();
             std::erase_if(rows, [&](const auto& row) { return row.port == index; });
             domain.macs = datapath::MacTable(std::move(rows));
-            domain.uplink = index;
+            domain.fabric = {index};
+            domain.team = static_cast<std::uint16_t>(next->teams.size());
+            next->teams.push_back({model::TeamingPolicy::kPortId, false, {index}, {}});
             domain.epoch = next->generation;
         }
         static_cast<void>(p.dataplane().publish(std::move(next)));

@@ -11,6 +11,7 @@ import os
 import pytest
 from daemon import Daemon
 from frontend import FrontendProcess
+from network import Namespaces, Wire
 from packets import describe, frame
 
 CASES_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases", "firewall.json")
@@ -26,7 +27,7 @@ FIREWALL, SNOOPING, UNDERLAY = "TWFUIGX", "DANS", "V"  # First letters of the ca
 # Cases that are not demanded yet, each with the reason.
 KNOWN_OPEN = {"F22": "its frame has ethertype 0x9000, so it is no IP to look into; the frame that is meant is tested here"}
 
-DEMANDED = [name for name in CASES if name[0] not in UNDERLAY and name not in KNOWN_OPEN]
+DEMANDED = [name for name in CASES if name not in KNOWN_OPEN]
 STATEFUL = [name for name in DEMANDED if name[0] in FIREWALL]
 DROPS_ANYWAY = [name for name in STATEFUL
                 if any(step["expect"] == "D" and not step.get("policy") for step in CASES[name]["steps"])]
@@ -53,6 +54,84 @@ def snooping_document(daemon):
                "security": {"promiscuous": True, "forged_transmits": True}}
     return {"switches": [{"name": "dvs0"}], "port_groups": [guarded, trusted],
             "ports": [daemon.port("a", "guarded", mac=A_MAC, ips=A_IPS), daemon.port("b", "trusted", mac=B_MAC)]}
+
+
+U_MAC, U_IP, PEER_IP, VNI = "02:00:00:00:99:01", "10.0.0.1", "10.0.0.2", 100
+
+
+def underlay_document(daemon):
+    """a alone in VNI 100, its host's VTEP on the cable, one remote VTEP that is known."""
+    return {"uplinks": [{"name": "up", "device": "net_af_packet0,iface=up0"}],
+            "vteps": [{"name": "u", "ip": f"{U_IP}/24", "mac": U_MAC, "uplink": "up"}],
+            "switches": [{"name": "dvs0", "uplinks": ["up"], "remote_vteps": [PEER_IP], "bfd": {"enabled": False}}],
+            "port_groups": [{"name": "overlay", "switch": "dvs0", "vni": VNI}],
+            "ports": [daemon.port("a", "overlay", mac=A_MAC, ips=A_IPS)]}
+
+
+class UnderlayBench:
+    """A daemon whose uplink is a cable, on whose other end the test speaks for the underlay; port a behind it."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __enter__(self):
+        self.net = Namespaces("host", "far")
+        self.net.__enter__()
+        try:
+            self.net.veth("host", "up0", "far", "eth0")
+            for name, interface in (("host", "up0"), ("far", "eth0")):
+                self.net[name].ip("link", "set", interface, "mtu", 1600)
+            self.wire = Wire(self.net["far"], "eth0")
+            self.daemon = Daemon(netns=self.net["host"].name)
+            self.daemon.apply(underlay_document(self.daemon))
+            self.guests = FrontendProcess()
+            self.a = self.guests.open("a", self.daemon.vhost_socket("a"))
+            self.daemon.wait_port("a")
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if hasattr(self, "guests"):
+            self.guests.close()
+        try:
+            if hasattr(self, "daemon"):
+                self.daemon.__exit__(kind, value, trace)
+        finally:
+            self.net.__exit__(kind, value, trace)
+
+    def inside(self, data):
+        """The inner frame, by its place: 50 bytes behind the start of an IPv4 underlay's."""
+        return data[50:]
+
+    def mark(self):
+        """Sends a frame through the tunnel that must arrive; what came to a before it."""
+        self.count += 1
+        one = bytes(frame(src=B_MAC, dst=A_MAC).ipv4(B_IPS[0], A_IPS[0]).icmp(ident=0xBEEF, payload=b"mark%08d" % self.count))
+        vxlan = b"\x08\0\0\0" + VNI.to_bytes(3, "big") + b"\0"
+        self.wire.send(frame(src="02:00:00:00:99:02", dst=U_MAC).ipv4(PEER_IP, U_IP).udp(50000, 4789, vxlan + one))
+        found, before = self.a.receive_until(one, 5.0)
+        assert found, f"marker did not arrive; drops {self.daemon.drops()}"
+        return [received.frame for received in before]
+
+    def run(self, case):
+        self.mark()
+        for number, step in enumerate(case["steps"], 1):
+            before = self.daemon.drops()
+            sent = bytes.fromhex(step["frame"])
+            self.wire.send(sent)
+            came = self.mark()
+            after = self.daemon.drops()
+            drops = {reason: count for reason, count in after.items() if count > before.get(reason, 0)}
+            if step["expect"] == "*":
+                assert came in ([], [self.inside(sent)]), "never opened twice"
+                continue
+            where = f"{case['id']} ({case['title']}) step {number} {step['text']}: {describe(sent)}"
+            if step["expect"] == "P":
+                assert came == [self.inside(sent)], f"{where}: must pass; drops {drops}"
+            else:
+                assert came == [] and drops, f"{where}: must be dropped by name; came {came}, drops {drops}"
 
 
 class Bench:
@@ -151,6 +230,18 @@ def _allow_all():
 def _snooping():
     with Bench(snooping_document) as bench:
         yield bench
+
+
+@pytest.fixture(name="underlay", scope="module")
+def _underlay():
+    with UnderlayBench() as bench:
+        yield bench
+        bench.daemon.assert_books_balance()
+
+
+@pytest.mark.parametrize("name", [name for name in DEMANDED if name[0] in UNDERLAY])
+def test_underlay_case(underlay, name):
+    underlay.run(CASES[name])
 
 
 @pytest.mark.parametrize("name", STATEFUL)

@@ -91,11 +91,11 @@ def test_what_is_no_document_is_refused(scene, text):
     assert_refused(scene, scene.daemon.apply_error(text), generation, "")
 
 
-@pytest.mark.parametrize("noun", ["routers", "service_chains", "vteps"])
-def test_nouns_of_later_are_refused(scene, noun):
+def test_a_chain_without_an_instance_is_refused(scene):
     generation = scene.daemon.cli("status")["generation"]
-    error = scene.daemon.apply_error(scene.document(**{noun: [{"name": "x1"}]}))
-    assert_refused(scene, error, generation, "not supported yet")
+    chains = [{"name": "ids", "rules": [{"name": "inspect"}]}]
+    error = scene.daemon.apply_error(scene.document(service_chains=chains))
+    assert_refused(scene, error, generation, "needs at least one instance")
 
 
 def test_table_errors_are_one_line_on_stderr(scene):

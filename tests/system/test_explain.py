@@ -39,7 +39,7 @@ def test_trace_names_what_decides(scene):
     assert (passed["verdict"], passed["reason"]) == ("delivered", "")
     said = " / ".join(f"{step['where']} {step['slot']} {step['detail']}" for step in passed["steps"])
     assert "rule acl edge/seen" in said and "vm2 dfw to the VM, rule app/web" in said
-    assert set(passed["steps"][0]) == {"where", "slot", "what", "detail"}
+    assert set(passed["steps"][0]) == {"host", "where", "slot", "what", "detail"}
     dropped = scene.daemon.cli("trace", "vm1", "--to-mac", mac_of("vm2"), "--src", ip_of("vm1"), "--dst", ip_of("vm2"),
                                "--proto", "tcp", "--sport", "5", "--dport", "81")
     assert (dropped["verdict"], dropped["reason"]) == ("dropped", "dfw_deny")

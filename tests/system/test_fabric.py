@@ -169,6 +169,17 @@ def test_jumbled_tags_do_no_harm(fabric, wire):
 
 # Three parties
 
+def test_fragments_from_the_fabric_stay_fragments(fabric, wire):
+    """The kernel hands them over as they came: put together they are longer than a frame of the network."""
+    whole = bytes(untagged(FAR, VM1, bytes(range(256)) * 8))  # 14 bytes of Ethernet, 20 of IPv4, 2056 of UDP.
+    pieces = [frame(src=FAR, dst=VM1).vlan(10).ipv4("10.0.10.99", "10.0.10.11", ident=9, mf=at == 0, offset=at, protocol=17)
+              .raw(whole[34 + at:34 + at + 1480]) for at in (0, 1480)]
+    wire.send(*pieces)
+    for piece in pieces:
+        data = bytes(piece)
+        fabric.vm1_until(data[:12] + data[16:])
+
+
 def test_service_vm_and_machine_talk_in_vlan_10_and_not_in_vlan_20(fabric, wire):
     machine = fabric.net["machine"]
     payload = os.urandom(1 << 18)
@@ -293,9 +304,9 @@ def test_carrier(fabric, wire):
     assert fabric.wait_uplink("down")["why"] == 'interface "up0" has no carrier'
     health = fabric.daemon.cli("health")
     assert health["status"] == "uplinks_down" and health["uplinks_down"][0]["uplink"] == "up"
-    before = fabric.daemon.drops("vm1").get("port_down", 0)
+    before = fabric.daemon.drops("vm1").get("no_uplink", 0)
     fabric.vm1.send(udp(VM1, FAR))
-    eventually(lambda: fabric.daemon.drops("vm1").get("port_down", 0) == before + 1, "a drop port_down")
+    eventually(lambda: fabric.daemon.drops("vm1").get("no_uplink", 0) == before + 1, "a drop no_uplink")
     fabric.net["machine"].ip("link", "set", "eth0", "up")
     fabric.wait_uplink("up")
     wire.drain()
@@ -351,7 +362,7 @@ def test_device_that_cannot_be_opened(fabric, wire, device, sentence):
 
 def test_mtu_that_the_device_cannot_carry(fabric):
     error = fabric.daemon.apply_error(fabric.document(switches=[{"name": "dvs0", "uplinks": ["up"], "mtu": 9000}]))
-    assert "can't carry the switch's mtu 9000" in error.error["message"]
+    assert "can't carry an mtu of 9000" in error.error["message"]
 
 
 def test_jumbo_frames(fabric):

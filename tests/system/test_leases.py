@@ -148,6 +148,6 @@ def test_bindings_of_the_document(scene):
     scene.passes(data(scene, "vm1", "10.0.0.50"), "vm1", "vm2")
     assert scene.daemon.cli("export")["bindings"] == [elsewhere, own]
     error = scene.daemon.apply_error(scene.document(port_groups=GROUPS, bindings=[{**own, "vtep": "172.16.0.2"}]))
-    assert "vtep" in error.error["message"] and "not supported yet" in error.error["message"]
+    assert "vtep 172.16.0.2 is given, port_group net has no vni" in error.error["message"]
     scene.apply(port_groups=GROUPS)
     refused(scene, "vm1", data(scene, "vm1", "10.0.0.50"), "spoofed_ip")

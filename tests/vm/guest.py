@@ -74,22 +74,25 @@ class Job:
 
 
 class Guest:
-    """One guest with one vNIC.
+    """One guest with one vNIC, or several.
 
     name         names its files in directory
     socket_path  the vhost-user socket that QEMU serves; or netdev: a whole -netdev argument with id=net0
     ip, ip6      "ADDRESS/LENGTH" set at boot, or None
     queues       queue pairs; the guest uses as many as it has CPUs
     offloads     checksum and TSO offered to the guest
+    more_nics    (MAC, vhost-user socket) of further vNICs, which nobody configures
+    image        "initramfs-service" has the modules and programs of a service VM
     """
 
     def __init__(self, name, directory, mac, socket_path=None, netdev=None, ip=None, ip6=None, queues=1, cpus=1,
-                 memory_mb=128, host_mtu=None, offloads=True):
+                 memory_mb=128, host_mtu=None, offloads=True, more_nics=(), image="initramfs"):
         self.name, self.mac, self.socket_path = name, mac, socket_path
         self.ip, self.ip6 = ip, ip6
         self._directory = pathlib.Path(directory)
         self._netdev, self._queues, self._cpus = netdev, queues, cpus
         self._memory_mb, self._host_mtu, self._offloads = memory_mb, host_mtu, offloads
+        self._more_nics, self._image = list(more_nics), f"{image}.gz"
         self._process = self._serial = None
         self._received = b""
         self._count = 0
@@ -98,7 +101,7 @@ class Guest:
 
     def boot(self, wait=True):
         """Starts QEMU and, unless wait is False, waits until the guest takes commands."""
-        if not (IMAGE_DIR / "initramfs.gz").exists():
+        if not (IMAGE_DIR / self._image).exists():
             raise GuestError(f"no guest image in {IMAGE_DIR}: run scripts/guest-image")
         for path in (self.console_path, self._path("serial"), self._path("qmp")):
             path.unlink(missing_ok=True)
@@ -220,7 +223,7 @@ class Guest:
             "qemu-system-x86_64", "-name", self.name, "-machine", "pc,accel=tcg,memory-backend=mem",
             "-cpu", "max", "-smp", str(self._cpus), "-m", str(self._memory_mb), "-nodefaults", "-nographic",
             "-object", f"memory-backend-memfd,id=mem,size={self._memory_mb}M,share=on",
-            "-kernel", str(IMAGE_DIR / "vmlinuz"), "-initrd", str(IMAGE_DIR / "initramfs.gz"),
+            "-kernel", str(IMAGE_DIR / "vmlinuz"), "-initrd", str(IMAGE_DIR / self._image),
             "-append", " ".join(words),
             "-chardev", f"file,id=console,path={self.console_path}", "-serial", "chardev:console",
             "-chardev", f"socket,id=agent,path={self._path('serial')},server=on,wait=off", "-serial", "chardev:agent",
@@ -241,7 +244,12 @@ class Guest:
             device += f",host_mtu={self._host_mtu}"
         if not self._offloads:
             device += ",csum=off,guest_csum=off,host_tso4=off,host_tso6=off,guest_tso4=off,guest_tso6=off"
-        return arguments + ["-netdev", netdev, "-device", device]
+        arguments += ["-netdev", netdev, "-device", device]
+        for number, (mac, socket_path) in enumerate(self._more_nics, 1):
+            arguments += ["-chardev", f"socket,id=vhost{number},path={socket_path},server=on,wait=off",
+                          "-netdev", f"vhost-user,id=net{number},chardev=vhost{number}",
+                          "-device", f"virtio-net-pci,netdev=net{number},mac={mac},vectors=0,mrg_rxbuf=on,romfile="]
+        return arguments
 
     def _send(self, command, seconds):
         if self._serial is None or not self.alive():

@@ -25,6 +25,8 @@ inline constexpr std::size_t kPortTagMax = 64;        ///< Tags of one port or g
 inline constexpr std::size_t kAddressSetMax = 65536;
 inline constexpr std::size_t kAddressSetMemberMax = 1000000;  ///< Of one set.
 inline constexpr std::size_t kGroupMax = 65536;
+inline constexpr std::size_t kGroupAddressMax =
+    1000000;  ///< Addresses of members elsewhere, of one group or port group.
 inline constexpr std::size_t kAclMax = 4096;
 inline constexpr std::size_t kSectionMax = 4096;
 inline constexpr std::size_t kRuleMax = 100000;  ///< Firewall and ACL rules of the host together.
@@ -48,6 +50,20 @@ inline constexpr std::uint32_t kBindingLimitMax =
 inline constexpr std::uint32_t kBindingPerPortMax =
     4096;  ///< The same where there is no limit, and leases: what is remembered of a vNIC.
 inline constexpr std::size_t kStaticBindingMax = 1000000;  ///< `bindings` of the document.
+inline constexpr std::uint32_t kVniMax = 16777215;         ///< RFC 7348 §5; 0 is no network.
+inline constexpr std::size_t kVtepMax = 16;                ///< VTEPs of the host.
+inline constexpr std::size_t kRemoteVtepMax = 8192;        ///< VTEPs of other hosts.
+inline constexpr std::uint16_t kVtepMtuMax = 9216;         ///< Bytes of layer 3 of the underlay.
+inline constexpr std::uint32_t kBfdIntervalMinMs = 10;
+inline constexpr std::uint32_t kBfdIntervalMaxMs = 60000;
+inline constexpr std::uint8_t kBfdMultiplierMax = 50;
+inline constexpr std::size_t kRouterMax = 256;
+inline constexpr std::size_t kRouterInterfaceMax = 1000;  ///< Of one router.
+inline constexpr std::size_t kInterfaceAddressMax = 16;   ///< Of one router interface.
+inline constexpr std::size_t kRouteMax = 100000;          ///< Static routes of the host.
+inline constexpr std::size_t kNextHopMax = 8;             ///< Of one route (ECMP).
+inline constexpr std::size_t kDhcpRelayMax = 4;           ///< Servers of one interface.
+inline constexpr std::uint32_t kFailbackHoldMaxS = 86400;
 inline constexpr std::uint32_t kBindingAgeMaxS = 30U * 86400U;
 inline constexpr std::uint32_t kMacLearningMax = 65536;
 inline constexpr std::uint32_t kQuerierIntervalMaxS = 18000;  ///< Seconds between general queries.
@@ -117,6 +133,108 @@ inline constexpr std::uint16_t kTsoPayloadMin =
     64;  ///< Bytes of TCP payload a segment that a guest may ask for; fewer only make work.
 inline constexpr std::size_t kTsoSegmentMax =
     65535 / kTsoPayloadMin + 1;  ///< Segments of one frame.
+
+// Tunnels and routing.
+inline constexpr std::size_t kNeighbourWaitMax =
+    256;  ///< Addresses that a worker is resolving at once.
+inline constexpr std::size_t kNeighbourWaitReserve =
+    64;  ///< Of them, kept for VTEPs: what guests ask for can't use them up.
+inline constexpr std::uint8_t kNeighbourWaitPerPortMax = 64;  ///< Of them, for frames of one vNIC.
+inline constexpr std::size_t kNeighbourHeldMax = 8;           ///< Frames that wait for one of them.
+inline constexpr std::uint32_t kNeighbourHeldPoolShare =
+    8;  ///< One buffer of so many of a worker's share of the pool may wait.
+inline constexpr std::size_t kNeighbourKeptMax =
+    4096;  ///< Resolved addresses that a worker keeps fresh; others are asked for anew.
+inline constexpr std::uint32_t kNeighbourUnreachableMs =
+    3000;  ///< So long nobody asks again for an address that did not answer.
+inline constexpr std::uint32_t kNeighbourProbeMs = 250;   ///< Between questions for one address.
+inline constexpr std::uint32_t kNeighbourProbeCount = 4;  ///< Questions, then it is unreachable.
+inline constexpr std::uint32_t kNeighbourAgeS =
+    60;  ///< A resolved address is asked for again while it is used, and forgotten if not.
+inline constexpr std::uint32_t kUnderlayAnswersPps =
+    1000;  ///< ARP, ND and echo that one VTEP answers for its address.
+inline constexpr std::uint32_t kBfdNewPerVtepPps =
+    1000;  ///< BFD packets without a discriminator of ours that one VTEP looks at.
+inline constexpr std::uint32_t kRewriteMax =
+    65535;  ///< Pairs of MACs that a worker's routed flows are rewritten to at once.
+inline constexpr std::uint32_t kMembershipReportMs =
+    60000;  ///< Between reports of what VTEPs are members of, without a query.
+inline constexpr std::uint32_t kMembershipRepeatMs = 1000;  ///< A change is told twice.
+inline constexpr std::size_t kMembershipReportBurst = 16;   ///< Reports of one poll.
+inline constexpr std::uint32_t kAnnouncementsPerS =
+    500;  ///< Frames by which vNICs that moved are announced to the fabric.
+inline constexpr std::size_t kAnnouncedVlanMax = 64;  ///< VLANs of a trunk that it is announced in.
+inline constexpr std::uint32_t kIcmpErrorPerPortPps =
+    500;  ///< Errors of router and VTEPs to one vNIC; those above it are dropped in silence.
+inline constexpr std::uint32_t kRouterAnswerPerPortPps =
+    1000;  ///< Answers of a router to one vNIC's pings, and DHCP messages that it relays.
+
+// Services and encryption.
+inline constexpr std::size_t kServiceChainMax = 256;
+inline constexpr std::size_t kServiceRuleMax = 4096;      ///< Of all chains of the host.
+inline constexpr std::size_t kServiceInstanceMax = 1024;  ///< Of the host, by name.
+inline constexpr std::uint32_t kServiceWeightMax = 1000;
+inline constexpr std::uint32_t kServicePathMax = 0xffffff;  ///< RFC 8300 §2.3.
+inline constexpr std::uint8_t kServiceSlotMin = 4;
+inline constexpr std::uint8_t kServiceSlotMax = 12;
+inline constexpr std::size_t kServiceHopMax = 18;  ///< Services of one connection: nine a vNIC.
+inline constexpr std::uint32_t kServiceHeartbeatMs = 100;  ///< Between heartbeats of an instance.
+inline constexpr std::uint32_t kServiceHeartbeatMisses = 3;
+inline constexpr std::uint32_t kServiceRampMs =
+    10000;  ///< In which an instance that came back gets its whole share of new connections.
+inline constexpr std::uint32_t kServiceNetworkIdleS =
+    600;  ///< So long unused, the tag of another host's network may be given to another one.
+inline constexpr std::size_t kServiceModuleMax = 32;  ///< In-process services.
+inline constexpr std::uint32_t kServiceStateMax =
+    1U << 20U;  ///< Connections of which in-process services keep something.
+inline constexpr std::uint8_t kKeyPolicyMax = 63;
+inline constexpr std::size_t kKeyHostMax = 5000;   ///< Hosts that one group key is sealed to.
+inline constexpr std::size_t kSealedKeyMax = 8;    ///< Group keys of one policy.
+inline constexpr std::size_t kKeyFileMax = 65536;  ///< Bytes.
+inline constexpr std::size_t kEncryptionRuleMax = 4096;
+inline constexpr std::uint32_t kKeyRotateMaxS = 365U * 86400U;
+inline constexpr std::uint64_t kSealedPacketsMax = std::uint64_t{1} << 36U;  ///< A key stops there.
+inline constexpr std::uint32_t kReplayWindow = 1024;                         ///< Packets.
+inline constexpr std::uint32_t kReceivingSaMax =
+    65536;                                         ///< Keys of other hosts that this one holds.
+inline constexpr std::uint32_t kSaEventMax = 256;  ///< That wait for control, a worker.
+inline constexpr std::uint64_t kSaWantedAgainNs =
+    100'000'000;  ///< Until a worker asks for the same key once more.
+inline constexpr std::uint64_t kSealedPacketsMargin =
+    std::uint64_t{1} << 32U;  ///< A sender is told so many packets before a key's end.
+inline constexpr std::uint32_t kEspOverheadMax =
+    37;  ///< Bytes by which a packet grows: header 8, IV 8, trailer 2 to 5, tag 16.
+
+// A fleet's databases.
+inline constexpr std::size_t kOvsdbMessageMax = 512U * 1024U * 1024U;  ///< One message of a server.
+inline constexpr std::size_t kOvsdbDepthMax = 64;      ///< Nested arrays and objects of it.
+inline constexpr std::size_t kOvsdbInFlightMax = 4;    ///< Transactions sent and not answered.
+inline constexpr std::size_t kOvsdbQueueMax = 1024;    ///< Transactions that wait to be sent.
+inline constexpr std::size_t kOvsdbRemoteMax = 16;     ///< Servers of one database.
+inline constexpr std::size_t kFleetChunkItems = 1000;  ///< About so many objects a packed row.
+inline constexpr std::uint32_t kFleetRowMax =
+    1U << 22U;  ///< MACs and addresses elsewhere that hosts or controllers told of.
+inline constexpr std::size_t kFleetBindingSlice =
+    4096;  ///< Bindings that control puts in force between two looks at everything else.
+inline constexpr std::size_t kFleetProblemMax = 1000;  ///< Objects that a host reports as refused.
+inline constexpr std::size_t kFleetClaimMax = 8;       ///< Claims of one MAC that are kept.
+inline constexpr std::uint32_t kFleetHeadlessMs =
+    10000;  ///< After so long without its database a host is headless.
+inline constexpr std::uint32_t kFleetHeartbeatMs = 5000;  ///< Between a host's signs of life.
+inline constexpr std::uint32_t kFleetSilentMs =
+    20000;  ///< A host without one for so long is not reachable.
+inline constexpr std::size_t kFleetGuardRows = 100;  ///< More than so many, and more than half, of
+                                                     ///< the objects gone in one epoch are held.
+
+inline constexpr std::uint32_t kFleetCalmMs =
+    60000;  ///< So long without removals, and the guard forgets those before.
+inline constexpr std::uint32_t kFleetBehindMs =
+    40000;  ///< A server with an older generation is waited for; longer than a relay that lost its
+            ///< cluster (30 s) says that it has it.
+inline constexpr std::uint32_t kFleetGraceMs = 3000;  ///< What other hosts no longer say counts on.
+inline constexpr std::uint32_t kFleetReportMs = 100;  ///< Between looks at what to report.
+inline constexpr std::uint32_t kFleetSaveMs = 5000;   ///< Between two writes of bindings to disk.
+inline constexpr std::uint32_t kFleetRetryMs = 30000;  ///< Refused documents are tried again.
 
 // Learned state.
 inline constexpr std::uint32_t kLearnedMax = 1U << 24U;  ///< Rows of the host's learned table.

@@ -27,6 +27,15 @@ public:
     /// What is there now is the source vNIC's; what comes is the destination's.
     void end_source() noexcept { from_count_ = count_; }
 
+    /// Forgets the destination's.
+    void keep_source() noexcept { count_ = from_count_; }
+    /// Forgets the source's.
+    void drop_source() noexcept {
+        std::copy(rules_.begin() + from_count_, rules_.begin() + count_, rules_.begin());
+        count_ = static_cast<std::uint8_t>(count_ - from_count_);
+        from_count_ = 0;
+    }
+
     [[nodiscard]] std::span<const RuleId> all() const noexcept { return {rules_.data(), count_}; }
     [[nodiscard]] std::span<const RuleId> of_source() const noexcept {
         return {rules_.data(), from_count_};

@@ -26,6 +26,8 @@
 
 namespace sluice {
 
+struct ServiceChoices;  // redirect.h
+
 /// Seen from the VM: kFromVm leaves it (slots 0..15), kToVm goes to it (slots 15..0).
 enum class Direction : std::uint8_t { kFromVm = 0, kToVm = 1 };
 
@@ -62,6 +64,8 @@ struct ChainState {
     TokenBucket arp, nd, dhcp, broadcast, multicast;
     TokenBucket membership;  ///< IGMP and MLD messages that teach (kMembershipPerPortPps).
     TokenBucket reject;      ///< Answers to this vNIC's rejected packets (kRejectPerPortPps).
+    TokenBucket icmp_error;  ///< Errors that routers and VTEPs tell it (kIcmpErrorPerPortPps).
+    TokenBucket router;      ///< Other answers of a router to it (kRouterAnswerPerPortPps).
 };
 
 /// What slot 2 sees of an existing connection.
@@ -125,6 +129,11 @@ struct DecideInput {
     Judgement* judgement = nullptr;  ///< Of `key` under the running snapshot; nullptr: not kept.
     std::uint8_t tcp_flags = 0;      ///< Of this packet; of a fragment, its head's.
     AclTrail* acl = nullptr;  ///< Gets the rules of slot 0 that matched; nullptr: nobody asks.
+    ServiceChoices* services =
+        nullptr;  ///< Of a packet that may open a connection: gets the rules of slots 4 to 12 that
+                  ///< redirect it. nullptr: they are not asked.
+    bool is_from_fabric = false;   ///< It came from another host.
+    std::uint8_t sealed_with = 0;  ///< Key policy under which it came sealed; 0: in the clear.
 };
 
 inline constexpr std::uint8_t kNoDscp = 0xff;
@@ -142,6 +151,9 @@ struct Decision {
     model::Alg alg = model::Alg::kNone;  ///< Of the firewall rule.
     bool by_flags = false;            ///< A packet with other TCP flags may be decided otherwise.
     std::uint8_t set_dscp = kNoDscp;  ///< With kPass: the DSCP that an IP frame leaves with.
+    std::uint8_t key_policy = 0;  ///< From the VM: what leaves the host is sealed under it; 0: is
+                                  ///< clear.
+    bool seal_required = false;   ///< It must not leave the host in any other way.
 };
 
 /// Runs the chain over a key. Pure: equal input, equal output. Thread: any worker; the program is

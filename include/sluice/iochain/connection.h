@@ -154,10 +154,11 @@ struct alignas(128) Connection {
     std::uint64_t expires_ns = 0;  // Monotonic; the connection is dead from then on, whoever looks.
     TcpPeer peer[2];               // [0] opener, [1] responder.
     std::uint64_t packets = 0;     // Folded lazily from the flow entries that carried it.
-    std::uint64_t bytes : 63 = 0;
-    std::uint64_t logged : 1 = 0;  // worker: rw under lock. Its end is to be reported, once.
+    std::uint64_t bytes : 62 = 0;
+    std::uint64_t redirected : 1 = 0;  // worker: rw under lock. Its row of ServicePins counts.
+    std::uint64_t logged : 1 = 0;      // worker: rw under lock. Its end is to be reported, once.
 };
-inline constexpr std::uint64_t kConnectionBytesMask = ~std::uint64_t{0} >> 1U;  ///< Of its width.
+inline constexpr std::uint64_t kConnectionBytesMask = ~std::uint64_t{0} >> 2U;  ///< Of its width.
 static_assert(sizeof(Connection) == 128 && std::is_trivially_copyable_v<Connection>);
 
 }  // namespace sluice

@@ -154,6 +154,13 @@ public:
     /// returned.
     [[nodiscard]] ConnectionHandle rejudge(ConnectionHandle handle,
                                            const RejudgeRequest& request) noexcept;
+    /// Says that the connection's row of ServicePins counts from now on. All handles but the
+    /// returned one are stale then: nobody goes on who found it before. A stale handle is ignored,
+    /// and returned.
+    [[nodiscard]] ConnectionHandle redirect(ConnectionHandle handle) noexcept;
+    /// Runs change(argument) under the record's lock. False: the handle is stale, nothing was run.
+    bool run_locked(ConnectionHandle handle, void (*change)(void* argument),
+                    void* argument) noexcept;
     /// Adds carried packets to the record, if it still lives.
     void account(ConnectionHandle handle, std::uint64_t packets, std::uint64_t bytes) noexcept;
 

@@ -42,6 +42,24 @@ namespace sluice {
     X(SamePort,            same_port,             "destination is the port where the frame came from") \
     X(ReservedMac,         reserved_mac,          "link-local group address that a bridge never forwards") \
     X(Reflected,           reflected,             "came back from the fabric: its source MAC lives on this host") \
+    X(OtherUplink,         other_uplink,          "for all, and came by an uplink or VTEP that none of them uses: another copy comes by theirs") \
+    X(NoRoute,             no_route,              "the router has no route to the destination") \
+    X(RouteBlackhole,      route_blackhole,       "the route to the destination is a blackhole") \
+    X(TtlExpired,          ttl_expired,           "TTL or hop limit ran out at the router, and the sender is told") \
+    X(NeighbourUnreachable, neighbour_unreachable, "nobody answers for the address that it must be handed to") \
+    X(NeighbourQueueFull,  neighbour_queue_full,  "too many frames wait for addresses that are being resolved") \
+    X(NotForRouter,        not_for_router,        "addressed to the router itself, which has no such service") \
+    X(TooBig,              too_big,               "longer than the way to its destination carries, and the sender is told") \
+    X(NoUplink,            no_uplink,             "no uplink or VTEP works that it could leave by") \
+    X(TunnelDown,          tunnel_down,           "the remote VTEP does not answer") \
+    X(UnderlayNotForUs,    underlay_not_for_us,   "sent to the VTEP, which takes tunnels, ARP, ND, echo and BFD only") \
+    X(UnknownVtep,         unknown_vtep,          "tunnelled by a VTEP that is not known") \
+    X(UnknownVni,          unknown_vni,           "tunnelled for a VNI that this host does not have") \
+    X(BadVxlan,            bad_vxlan,             "VXLAN header or the outer headers are malformed") \
+    X(InnerVlan,           inner_vlan,            "tunnelled with a VLAN tag inside (RFC 7348)") \
+    X(TunnelSpoofedMac,    tunnel_spoofed_mac,    "tunnelled with the source MAC of a vNIC or router of this host") \
+    X(BadBfd,              bad_bfd,               "malformed BFD, or of no session") \
+    X(UnderlayRate,        underlay_rate,         "more ARP, ND and echo than the VTEP answers") \
     /* Slot 0, dvfilter */ \
     X(AclDeny,             acl_deny,              "an ACL rule denies it") \
     /* Slot 1, swsec */ \
@@ -73,6 +91,20 @@ namespace sluice {
     X(ConnectionLimit,     connection_limit,      "the vNIC or the host has too many connections") \
     X(HalfOpenLimit,       half_open_limit,       "the vNIC has too many half-open connections") \
     X(DfwReject,           dfw_reject,            "a firewall rule or the default rejects it, and its sender is told") \
+    /* Slots 4 to 12, redirect */ \
+    X(ServiceDown,         service_down,          "no instance of the service works, and its rule fails closed") \
+    X(ServiceDeny,         service_deny,          "an in-process service refused it") \
+    X(ServiceReturn,       service_return,        "came out of a service's leg by which nothing of its connection can come") \
+    X(ServiceLegOnly,      service_leg_only,      "service legs take what rules redirect, nothing is switched to them") \
+    X(BadNsh,              bad_nsh,               "malformed network service header, or of a path that this host does not know") \
+    X(ServiceProxyFull,    service_proxy_full,    "too many networks of other hosts pass plain services of this one: there is no tag for it") \
+    /* Slot 15, encrypt */ \
+    X(NoKey,               no_key,                "there is no key to seal or to open it with (yet)") \
+    X(KeyExhausted,        key_exhausted,         "its key has sealed as many packets as one may") \
+    X(EspReplay,           esp_replay,            "sealed packet that came before, or is older than the replay window") \
+    X(BadEspTag,           bad_esp_tag,           "sealed packet that was changed on its way, or sealed with another key") \
+    X(BadEsp,              bad_esp,               "sealed packet that is malformed") \
+    X(PolicyClear,         policy_clear,          "in the clear, where a rule requires it sealed") \
     /* The worker */ \
     X(FirstPacketShare,    first_packet_share,    "new flows took the port's share of its worker while other ports waited") \
     /* Output */ \

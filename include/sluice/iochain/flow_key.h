@@ -38,12 +38,13 @@ struct alignas(64) FlowKey {
     Be16 source_port;                      ///< TCP, UDP, SCTP; ICMP: type << 8 | code.
     Be16 destination_port;                 ///< TCP, UDP, SCTP; ICMP query: identifier, else zero.
     Be16 ethertype;                        ///< Behind the outermost tag.
-    std::uint16_t vlan = 0;                ///< VID 0..4095 if kKeyTagged.
+    std::uint16_t vlan = 0;                ///< VID 0..4095 if kKeyTagged; of a tunnelled frame,
+                                           ///< which has no tag, the index of the remote VTEP.
     PortIndex port{0};  ///< Ingress port, on both sides: its vNIC pays for the entry.
     KeySide side = KeySide::kIngress;
     std::uint8_t flags = 0;  ///< KeyFlag bits.
     std::uint32_t tunnel =
-        0;  ///< VNI << 8 | VTEP index for frames that came through a tunnel, else zero.
+        0;  ///< VNI << 8 | bits of tunnel.h for frames out of a tunnel, else zero.
     std::uint8_t protocol = 0;    ///< IANA protocol behind IPv6 extension headers.
     std::uint8_t dscp = 0;        ///< 0..63; zero where none of the vNIC's policies reads it.
     std::uint16_t copy_port = 0;  ///< Egress port on the kEgressCopy side, else zero.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // LearnedTable: what workers learn from frames, one table a host in a mapped arena of plain data:
-// MACs behind ports, addresses that vNICs use, multicast groups and routers. Each fact is a row: a
+// MACs behind ports, addresses that vNICs use, multicast groups and routers; and, in a table of its
+// own, what controllers tell of MACs and addresses elsewhere. Each fact is a row: a
 // key of 32 bytes, compared whole, and a value. Implemented by slot 1 (iochain/swsec). Rows that
 // differ only in the port lie together, so that "who else has this address" and "which ports want
 // this group" are one lookup.
@@ -18,9 +19,10 @@
 // Expiry: whole seconds, rounded up. A row is not found from that moment on; pass_time() makes
 // epoch() grow when one may have gone, so that a cached decision notices at the same poll.
 //
-// Threads: workers call everything; control calls for_each(), counts and epochs only (for flushes
-// it sends a WorkerCommand). A byte lock a bucket, left out with one worker. No allocation, no
-// system call.
+// Threads: of what is learned workers call everything; control calls note_change(), for_each(),
+// counts and epochs only (for flushes it sends a WorkerCommand). Of what controllers tell control
+// calls everything, workers find() and size(): control counts as one worker more. A byte lock a
+// bucket, left out with one worker. No allocation, no system call.
 #pragma once
 
 #include <bitset>
@@ -45,10 +47,12 @@ enum class LearnedKind : std::uint8_t {
     kQuerier,      ///< (domain): a querier of some family was heard at value.port.
     kDhcpClient,   ///< (domain, port, client, transaction): the client waits for a DHCP server. No
                    ///< decision reads it: it changes no epoch.
+    kNeighbour,    ///< (domain, IP): a router's neighbour, or a VTEP's on the underlay, has
+                   ///< value.mac. Changes epoch(), no port's.
     kPending,      ///< (domain, port, IP): SpoofGuard refused it to the vNIC; value.detail times,
                    ///< value.flags: kPendingRejected. Changes no epoch either.
 };
-inline constexpr std::size_t kLearnedKindCount = 8;
+inline constexpr std::size_t kLearnedKindCount = 9;
 inline constexpr std::uint8_t kPendingRejected = 1;  ///< The operator does not want to see it.
 
 /// How a row became known.
@@ -60,7 +64,7 @@ struct LearnedKey {
     DomainId domain;
     PortIndex port{0};                      ///< kBinding, kGroupMember, kRouterPort, kDhcpClient.
     LearnedKind kind = LearnedKind::kNone;  //
-    IpFamily family = IpFamily::kNone;      ///< kBinding, kQuerier, kDhcpClient.
+    IpFamily family = IpFamily::kNone;      ///< kBinding, kNeighbour, kQuerier, kDhcpClient.
     std::uint8_t address[16] = {};          ///< IP as in IpAddr, or a MAC in the first six bytes.
     std::uint8_t transaction[8] = {};       ///< kDhcpClient: its number.
 
@@ -74,6 +78,11 @@ struct LearnedKey {
                                             const IpAddr& ip) noexcept {
         LearnedKey key{domain, port, LearnedKind::kBinding, ip.family};
         __builtin_memcpy(key.address, ip.bytes.data(), sizeof key.address);
+        return key;
+    }
+    [[nodiscard]] static LearnedKey neighbour(DomainId domain, const IpAddr& ip) noexcept {
+        LearnedKey key = binding(domain, PortIndex{0}, ip);
+        key.kind = LearnedKind::kNeighbour;
         return key;
     }
     [[nodiscard]] static LearnedKey group_member(DomainId domain, PortIndex port,
@@ -117,7 +126,7 @@ struct LearnedKey {
         __builtin_memcpy(mac.bytes.data(), address, mac.bytes.size());
         return mac;
     }
-    /// The address of kBinding and kPending.
+    /// The address of kBinding, kNeighbour and kPending.
     [[nodiscard]] IpAddr ip_address() const noexcept {
         IpAddr ip;
         __builtin_memcpy(ip.bytes.data(), address, sizeof address);
@@ -143,11 +152,13 @@ static_assert(sizeof(LearnedKey) == 32 && std::has_unique_object_representations
 
 /// What is known of a key.
 struct LearnedValue {
-    MacAddr mac;                                  ///< kBinding: the address's MAC.
-    PortIndex port = kNoPort;                     ///< kMac, kQuerier: where; else ignored.
+    MacAddr mac;                                  ///< kBinding, kNeighbour: the address's MAC.
+    PortIndex port = kNoPort;                     ///< kMac, kQuerier, kNeighbour: where; else
+                                                  ///< ignored.
     LearnedSource source = LearnedSource::kData;  //
     std::uint8_t flags = 0;                       ///< Meaning is the kind's; a change counts.
-    std::uint16_t reserved = 0;                   //
+    std::uint16_t remote = 0;                     ///< kMac at a VTEP's port: the remote VTEP's
+                                                  ///< index; a change counts.
     std::uint32_t detail = 0;                     ///< The kind's own; a change does not count.
     std::uint64_t first_seen_ns = 0;              ///< Set by learn() on a new row. Of bindings of
                                                   ///< one address no two are the same.
@@ -270,6 +281,9 @@ public:
         }
     }
 
+    /// Makes epoch() grow for a change of something else that decisions hang on (Reach, the fleet's
+    /// table). Any thread.
+    void note_change() noexcept;
     /// Grows with every change that could alter a decision. Any thread.
     [[nodiscard]] std::uint32_t epoch() const noexcept;
     /// epoch() right after the last change of a binding of the port. Any thread.

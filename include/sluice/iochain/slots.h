@@ -44,5 +44,6 @@ inline constexpr std::array<SlotInfo, kSlotCount> kSlots = {{
 inline constexpr std::size_t kSlotDvfilter = 0;
 inline constexpr std::size_t kSlotSwsec = 1;
 inline constexpr std::size_t kSlotDfw = 2;
+inline constexpr std::size_t kSlotEncrypt = 15;
 
 }  // namespace sluice

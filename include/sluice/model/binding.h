@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// model::Binding: the noun `bindings`, who has an address in a layer-2 domain. Plain value and pure
-// functions, any thread.
+// model::Binding: the noun `bindings`, who has an address in a layer-2 domain. Plain value, any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,9 @@ struct Binding {
     MacAddr mac;             ///< Unicast.
     IpAddr ip;               ///< Unicast; once in a domain.
     std::optional<std::uint16_t> vlan;  ///< Of a trunk group, one of its VLANs; else none.
+    std::optional<IpAddr> vtep = {};  ///< Of a group with VNI: the remote VTEP behind which it is.
 
     bool operator==(const Binding&) const = default;
 };
-
-/// VLAN of the domain that a binding of `group` is in; 0 = untagged.
-[[nodiscard]] inline std::uint16_t vlan_of(const Binding& binding,
-                                           const PortGroup& group) noexcept {
-    if (binding.vlan) { return *binding.vlan; }
-    return group.vlan.mode == VlanMode::kAccess ? group.vlan.id : std::uint16_t{0};
-}
 
 }  // namespace sluice::model

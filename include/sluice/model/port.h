@@ -55,6 +55,17 @@ struct InterfaceAddress {
     constexpr auto operator<=>(const InterfaceAddress&) const noexcept = default;
 };
 
+/// The network that an interface address is in: its host bits are zero.
+[[nodiscard]] constexpr IpPrefix subnet_of(const InterfaceAddress& address) noexcept {
+    IpPrefix prefix{address.ip, address.prefix_length};
+    const unsigned first = (address.ip.is_v4() ? 96U : 0U) + address.prefix_length;
+    for (unsigned bit = first; bit < 128U; ++bit) {
+        auto& byte = prefix.address.bytes[bit / 8U];
+        byte = static_cast<std::uint8_t>(byte & ~(0x80U >> (bit % 8U)));
+    }
+    return prefix;
+}
+
 /// One port.
 struct Port {
     std::string name;

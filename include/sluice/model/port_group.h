@@ -5,9 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "sluice/model/teaming.h"
 #include "sluice/model/vlan.h"
+#include "sluice/net/address.h"
 
 namespace sluice::model {
 
@@ -69,18 +73,43 @@ struct MacLearning {
     bool operator==(const MacLearning&) const = default;
 };
 
-/// A policy and a layer-2 domain. Groups of one switch with the same VLAN share the domain.
+/// How broadcast, unknown unicast and multicast reach other hosts of a VNI.
+enum class Replication : std::uint8_t {
+    kUnicast,      ///< A copy to each VTEP of the own subnet, one to a proxy of each other subnet.
+    kHybrid,       ///< The underlay's multicast in the own subnet, a proxy for each other one.
+    kMulticast,    ///< The underlay's multicast, routed by the fabric.
+    kHeadEnd,      ///< A copy to each of the group's own `flood_vteps`, wherever they are.
+    kServiceNode,  ///< A copy to one of them that works; it copies to the others.
+};
+
+[[nodiscard]] constexpr bool uses_multicast(Replication replication) noexcept {
+    return replication == Replication::kHybrid || replication == Replication::kMulticast;
+}
+/// By `flood_vteps` of the group in place of `remote_vteps` of the switch.
+[[nodiscard]] constexpr bool uses_flood_vteps(Replication replication) noexcept {
+    return replication == Replication::kHeadEnd || replication == Replication::kServiceNode;
+}
+
+/// A policy and a layer-2 domain. Groups of one switch with the same VLAN, or the same VNI, share
+/// the domain.
 struct PortGroup {
     std::string name;
     std::string switch_name;  ///< An existing Switch.
-    Vlan vlan;
+    Vlan vlan;                ///< Of a group without VNI.
+    std::uint32_t vni = 0;    ///< 1..16777215; 0 = VLAN-backed.
+    Replication replication = Replication::kUnicast;
+    std::optional<IpAddr> multicast_group;  ///< Needed by hybrid and multicast.
+    std::vector<IpAddr> flood_vteps = {};   ///< Of head_end and service_node; none: no flood.
+    std::optional<Teaming> teaming;         ///< In place of the switch's, whole.
     Security security;
     MacLearning mac_learning;
     SpoofGuard spoofguard = SpoofGuard::kOff;
     BindingLimits bindings;
     Guards guards;
     Limits limits;
-    bool arp_suppression = true;  ///< Known ARP and ND questions are answered by the switch.
+    bool arp_suppression = true;      ///< Known ARP and ND questions are answered by the switch.
+    std::vector<IpPrefix> addresses;  ///< Of members on other hosts, for rules that name the group.
+                                      ///< Sorted, without duplicates.
 
     bool operator==(const PortGroup&) const = default;
 };

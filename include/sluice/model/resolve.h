@@ -37,8 +37,8 @@ public:
 
     /// Addresses of one item: an address or prefix, an address set, or the own addresses of
     /// the ports behind a group, a port group or a port: their `ips` and what `bindings` gives
-    /// their MACs. `any` is any. A name that does not exist gives
-    /// nothing.
+    /// their MACs; of groups and port groups their `addresses`, too. `any` is any. A name that does
+    /// not exist gives nothing.
     [[nodiscard]] Addresses addresses(std::string_view item) const;
 
     /// Addresses of a whole list. An empty list is any.

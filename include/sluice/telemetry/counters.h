@@ -56,6 +56,7 @@ struct alignas(64) WorkerCounters {
     Counter handed_over, taken_over;  ///< Frames to and from other workers' ports.
     Counter busy_cycles, idle_cycles, slept_ns, awake_ns;
     Counter flow_misses, flow_hits;
+    Counter unsealed_local;  ///< Packets that a rule would have sealed, and that stayed here.
 };
 
 /// Books of the whole host as `show drops --audit` prints them.

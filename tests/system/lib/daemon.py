@@ -8,7 +8,6 @@
 Leaving the block stops it with SIGTERM and asserts: exit code 0, admin socket gone, no process of it left.
 """
 
-import ctypes
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ import subprocess
 import tempfile
 import time
 
+import processes
 from conditions import eventually
 from frontend import program
 
@@ -25,7 +25,6 @@ START_TIMEOUT = 15.0
 STOP_TIMEOUT = 15.0
 HELPER_GRACE = 2.0  # Its helper process notices the end and follows.
 CLI_TIMEOUT = 60.0
-PR_SET_PDEATHSIG = 1
 
 
 class CliError(RuntimeError):
@@ -43,10 +42,6 @@ def worker_cores(count=1):
     cores = sorted(os.sched_getaffinity(0))
     chosen = cores[1:2] or cores if count == 1 else cores[-count:]
     return ",".join(str(core) for core in chosen)
-
-
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _processes_of_session(session):
@@ -126,9 +121,7 @@ class Daemon:
     def start(self, timeout=START_TIMEOUT):
         """Starts (again) on the same folders and returns when the admin socket accepts connections."""
         assert self._process is None, "sluiced is running already"
-        with open(self.log_path, "ab") as log:
-            self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                             start_new_session=True, preexec_fn=_die_with_parent)
+        self._process = processes.launch(self.command(), self.log_path)
         eventually(self._serves, "admin socket of sluiced", timeout)
 
     def _serves(self):
@@ -150,13 +143,9 @@ class Daemon:
         process, self._process = self._process, None
         code = process.poll()
         assert code is None, f"sluiced had ended by itself with code {code}:\n{self.log_tail()}"
-        process.send_signal(signal.SIGTERM)
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise AssertionError(f"sluiced did not stop within {timeout} s:\n{self.log_tail()}") from None
+        in_time = processes.end(process, timeout)
+        assert in_time, f"sluiced did not stop within {timeout} s:\n{self.log_tail()}"
+        code = process.returncode
         deadline = time.monotonic() + HELPER_GRACE
         while _processes_of_session(process.pid) and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -192,11 +181,7 @@ class Daemon:
 
     def log_tail(self, lines=40):
         """The last lines that it logged."""
-        try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                return "".join(log.readlines()[-lines:])
-        except OSError:
-            return ""
+        return processes.log_tail(self.log_path, lines)
 
     # Commands
 

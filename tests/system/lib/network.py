@@ -229,12 +229,17 @@ class Machine:
                         os.write(self._tap, data[:12] + data[16:])
 
 
+def family_of(address):
+    """Of an address as text."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 class TcpEcho:
     """A host service: for each connection it reads `size` bytes and sends them back. Runs in a thread."""
 
     def __init__(self, namespace, address, port=8080):
         with namespace.inside():
-            self._server = socket.create_server((address, port))
+            self._server = socket.create_server((address, port), family=family_of(address))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 

@@ -5,10 +5,10 @@
 #include <cstring>
 #include <sstream>
 
-#include "admin/base64.h"
 #include "cli/bpf.h"
 #include "cli/frame_text.h"
 #include "cli/pcapng.h"
+#include "sluice/base/base64.h"
 
 namespace sluice::cli {
 namespace {
@@ -101,14 +101,14 @@ TEST(Bpf, SaysWhatIsWrongWithTheText) {
 TEST(Base64, GoesThereAndBack) {
     Bytes bytes;
     for (unsigned size = 0; size < 70; ++size) {
-        const std::string text = admin::base64_encode(bytes);
+        const std::string text = base64_encode(bytes);
         EXPECT_EQ(text.size(), (bytes.size() + 2) / 3 * 4);
-        EXPECT_EQ(admin::base64_decode(text), bytes);
+        EXPECT_EQ(base64_decode(text), bytes);
         bytes.push_back(static_cast<std::uint8_t>(size * 37));
     }
-    EXPECT_EQ(admin::base64_encode(Bytes{'f', 'o', 'o', 'b'}), "Zm9vYg==");
+    EXPECT_EQ(base64_encode(Bytes{'f', 'o', 'o', 'b'}), "Zm9vYg==");
     for (const char* bad : {"a", "ab!=", "abc", "====", "ab=c"}) {
-        EXPECT_FALSE(admin::base64_decode(bad).has_value()) << bad;
+        EXPECT_FALSE(base64_decode(bad).has_value()) << bad;
     }
 }
 

@@ -19,7 +19,7 @@ const char* const kPorts =
     R"([{"name":"vm1","port_group":"web"},{"name":"vm2","port_group":"web"},{"name":"db","port_group":"back"}])";
 
 TEST(Completion, OffersCommandsWordByWord) {
-    EXPECT_EQ(complete({"fl"}), Words({"flush"}));
+    EXPECT_EQ(complete({"fl"}), Words({"flush", "fleet"}));
     EXPECT_EQ(complete({"flush", ""}), Words({"conns", "macs", "bindings", "flows"}));
     EXPECT_EQ(complete({"-o", "json", "show", "po"}), Words({"ports", "port"}));
     EXPECT_EQ(complete({"nonsense", ""}), Words());

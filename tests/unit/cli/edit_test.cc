@@ -61,6 +61,30 @@ TEST_F(EditCommand, RulesHaveTwoNamesAndAPlace) {
               json::parse(R"({"op":"del","kind":"acl_rule","name":"hard/telnet"})"));
 }
 
+TEST_F(EditCommand, RoutersHaveInterfacesAndRoutes) {
+    EXPECT_EQ(asked({"route", "add", "ldr1", "0.0.0.0/0", "--next-hop", "10.0.9.253,10.0.9.252"}),
+              json::parse(R"({"op":"add","kind":"route","name":"ldr1/0.0.0.0/0",
+                  "patch":{"next_hops":["10.0.9.253","10.0.9.252"]}})"));
+    EXPECT_EQ(asked({"route", "set", "ldr1/0.0.0.0/0", "next_hops=10.0.9.1"}),
+              json::parse(R"({"op":"set","kind":"route","name":"ldr1/0.0.0.0/0",
+                  "patch":{"next_hops":["10.0.9.1"]}})"));
+    EXPECT_EQ(asked({"router", "interface", "add", "ldr1", "gw", "--address", "10.0.0.254/24"}),
+              json::parse(R"({"op":"add","kind":"router_interface","name":"ldr1/gw",
+                  "patch":{"addresses":["10.0.0.254/24"]}})"));
+    EXPECT_EQ(asked({"router", "del", "ldr1"}),
+              json::parse(R"({"op":"del","kind":"router","name":"ldr1"})"));
+}
+
+TEST_F(EditCommand, VtepsAndVnis) {
+    EXPECT_EQ(asked({"vtep", "add", "tep0", "--ip", "172.16.0.1/24", "--underlay-vlan", "7"}),
+              json::parse(R"({"op":"add","kind":"vtep","name":"tep0",
+                  "patch":{"ip":"172.16.0.1/24","vlan":7}})"));
+    EXPECT_EQ(asked({"port-group", "set", "web", "--vni", "5001"}),
+              json::parse(R"({"op":"set","kind":"port_group","name":"web","patch":{"vni":5001}})"));
+    EXPECT_EQ(asked({"switch", "set", "s", "remote_vteps=172.16.0.2,172.16.0.3"})["patch"],
+              json::parse(R"({"remote_vteps":["172.16.0.2","172.16.0.3"]})"));
+}
+
 TEST_F(EditCommand, MembersAndTheFirewall) {
     EXPECT_EQ(asked({"address-set", "add-member", "dbs", "10.0.0.1,10.0.0.2", "10.0.0.3"}),
               json::parse(R"({"op":"add_member","kind":"address_set","name":"dbs",

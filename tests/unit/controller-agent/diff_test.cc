@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controller-agent/document_json.h"
+#include "sluice/net/address_text.h"
 
 namespace sluice::agent {
 namespace {
@@ -193,17 +194,58 @@ TEST(Diff, EveryDifferenceIsAChange) {
 TEST(Diff, BindingsAreKnownByTheirPlace) {
     model::Document actual = base();
     const MacAddr mac{{2, 0, 0, 0, 0, 9}};
-    actual.bindings = {{"web/10.0.0.9", "web", mac, IpAddr::v4(0x0a000009), {}},
-                       {"web/10.0.0.8", "web", mac, IpAddr::v4(0x0a000008), {}}};
+    actual.bindings = {{"web/10.0.0.9", "web", mac, IpAddr::v4(0x0a000009), {}, {}},
+                       {"web/10.0.0.8", "web", mac, IpAddr::v4(0x0a000008), {}, {}}};
     model::Document desired = actual;
     desired.bindings[0].mac.bytes[5] = 7;
-    desired.bindings[1] = {"web.5/10.0.0.8", "web", mac, IpAddr::v4(0x0a000008), 5};
+    desired.bindings[1] = {"web.5/10.0.0.8", "web", mac, IpAddr::v4(0x0a000008), 5, {}};
     EXPECT_EQ(diff(desired, actual), (Changes{{ChangeOp::kRemove, "binding", "web/10.0.0.8", {}},
                                               {ChangeOp::kModify,
                                                "binding",
                                                "web/10.0.0.9",
                                                {"mac: 02:00:00:00:00:09 -> 02:00:00:00:00:07"}},
                                               {ChangeOp::kAdd, "binding", "web.5/10.0.0.8", {}}}));
+}
+
+TEST(Diff, RoutersAreComparedInterfaceByInterfaceAndRouteByRoute) {
+    model::Document actual = base();
+    const auto route = [](const char* prefix) {
+        model::Route item;
+        item.name = prefix;
+        item.prefix = *parse_prefix(prefix);
+        item.blackhole = true;
+        return item;
+    };
+    actual.routers = {{"r", model::kRouterMac, {{"a", "g", {}, {}}}, {route("10.0.0.0/8")}}};
+    model::Document desired = actual;
+    desired.routers[0].mac.bytes[5] = 7;
+    desired.routers[0].interfaces.push_back({"b", "g", {}, {}});
+    desired.routers[0].routes = {route("10.1.0.0/16")};
+    EXPECT_EQ(
+        diff(desired, actual),
+        (Changes{
+            {ChangeOp::kModify, "router", "r", {"mac: 02:00:5e:53:4c:01 -> 02:00:5e:53:4c:07"}},
+            {ChangeOp::kAdd, "router_interface", "r/b", {}},
+            {ChangeOp::kRemove, "route", "r/10.0.0.0/8", {}},
+            {ChangeOp::kAdd, "route", "r/10.1.0.0/16", {}}}));
+    EXPECT_EQ(diff(base(), actual), (Changes{{ChangeOp::kRemove, "router", "r", {}},
+                                             {ChangeOp::kRemove, "router_interface", "r/a", {}},
+                                             {ChangeOp::kRemove, "route", "r/10.0.0.0/8", {}}}));
+}
+
+TEST(Diff, VtepsAndTeamingAreNamedKeyByKey) {
+    model::Document actual = base();
+    actual.vteps = {{"tep0", {IpAddr::v4(0xac100001), 24}, {}, {}, "up0", 0, 1600, 4789}};
+    model::Document desired = actual;
+    desired.vteps[0].mtu = 9000;
+    desired.switches[0].teaming.policy = model::TeamingPolicy::kLoad;
+    desired.switches[0].bfd.enabled = false;
+    EXPECT_EQ(diff(desired, actual),
+              (Changes{{ChangeOp::kModify, "vtep", "tep0", {"mtu: 1600 -> 9000"}},
+                       {ChangeOp::kModify,
+                        "switch",
+                        "s",
+                        {"bfd.enabled: true -> false", "teaming.policy: port_id -> load"}}}));
 }
 
 TEST(Diff, LongListsAreCounted) {

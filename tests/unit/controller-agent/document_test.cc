@@ -158,14 +158,14 @@ TEST(Document, BindingsAreReadAndWritten) {
     const MacAddr mac{{2, 0, 0, 0, 0, 9}};
     ASSERT_EQ(d.bindings.size(), 2u);
     EXPECT_EQ(d.bindings[0],
-              (model::Binding{"web/10.0.0.9", "web", mac, IpAddr::v4(0x0a000009), {}}));
+              (model::Binding{"web/10.0.0.9", "web", mac, IpAddr::v4(0x0a000009), {}, {}}));
     EXPECT_EQ(d.bindings[1].name, "all.7/2001:db8::9");
     EXPECT_EQ(d.bindings[1].vlan, 7);
     EXPECT_EQ(parsed(export_document(d)), d);
     EXPECT_TRUE(parsed(R"({"bindings":[]})").bindings.empty());
 }
 
-TEST(Document, KeysOfLaterVersionsAreLegalWhileTheyChangeNothing) {
+TEST(Document, KeysThatChangeNothingAreLegal) {
     const char* text = R"({
       "uplinks": [], "vteps": [], "service_chains": [], "routers": [],
       "encryption": {"key_policies": [], "rules": []},
@@ -244,6 +244,66 @@ TEST(Export, OverrideToModeNoneSurvives) {
       "ports":[{"name":"p","overrides":{"vlan":{"mode":"none"}}}]})");
     EXPECT_EQ(parsed(export_document(d)), d);
     EXPECT_EQ(model::effective_vlan(d.ports[0], d.port_groups[0]).mode, model::VlanMode::kNone);
+}
+
+TEST(Document, ReadsVtepsAndWhatUsesThem) {
+    const auto d = parsed(R"({
+      "host": {"name": "a"}, "uplinks": [{"name": "up0", "device": "net_null0"}],
+      "vteps": [{"name": "tep0", "ip": "172.16.0.1/24", "gateway": "172.16.0.254", "vlan": 7, "mtu": 9000, "udp_port": 8472},
+                {"name": "tep1", "ip": "2001:db8::1/64"}],
+      "switches": [{"name": "s", "uplinks": ["up0"], "remote_vteps": ["172.16.0.2", "2001:db8::2"],
+                    "bfd": {"enabled": false, "interval_ms": 50, "multiplier": 5}}],
+      "port_groups": [{"name": "web", "vni": 5001, "replication": "hybrid", "multicast_group": "239.1.1.1"},
+                      {"name": "db", "vni": 5002, "replication": "head_end", "flood_vteps": ["172.16.0.9"]}],
+      "bindings": [{"port_group": "web", "mac": "02:00:00:00:00:09", "ip": "10.0.0.9", "vtep": "172.16.0.2"}]})");
+    ASSERT_EQ(d.vteps.size(), 2u);
+    const model::Vtep& vtep = d.vteps[0];
+    EXPECT_EQ(to_string(vtep.address.ip), "172.16.0.1");
+    EXPECT_EQ(vtep.address.prefix_length, 24);
+    EXPECT_EQ(vtep.mac, model::default_mac("a/tep0"));
+    EXPECT_EQ(vtep.gateway, parse_ip("172.16.0.254"));
+    EXPECT_EQ(vtep.uplink, "up0");
+    EXPECT_EQ(vtep.vlan, 7);
+    EXPECT_EQ(vtep.mtu, 9000);
+    EXPECT_EQ(vtep.udp_port, 8472);
+    EXPECT_EQ(d.switches[0].remote_vteps.size(), 2u);
+    EXPECT_EQ(d.switches[0].bfd, (model::Bfd{false, 50, 5}));
+    EXPECT_EQ(d.port_groups[0].vni, 5001u);
+    EXPECT_EQ(d.port_groups[0].replication, model::Replication::kHybrid);
+    EXPECT_EQ(d.port_groups[0].multicast_group, parse_ip("239.1.1.1"));
+    EXPECT_EQ(d.port_groups[1].replication, model::Replication::kHeadEnd);
+    EXPECT_EQ(d.port_groups[1].flood_vteps, std::vector{*parse_ip("172.16.0.9")});
+    EXPECT_EQ(d.bindings[0].vtep, parse_ip("172.16.0.2"));
+    EXPECT_EQ(parsed(export_document(d)), d);
+}
+
+TEST(Document, ReadsTeamingOfSwitchesAndGroups) {
+    const auto d = parsed(R"({
+      "uplinks": [{"name": "a", "device": "net_null0"}, {"name": "b", "device": "net_null1"}],
+      "switches": [{"name": "s", "uplinks": ["a", "b"], "teaming": {"policy": "ip_hash", "lacp": "passive"}},
+                   {"name": "t"}],
+      "port_groups": [{"name": "own", "switch": "t", "teaming": {"policy": "load"}},
+                      {"name": "same", "switch": "s", "teaming": {}}]})");
+    EXPECT_EQ(d.switches[0].teaming.policy, model::TeamingPolicy::kIpHash);
+    EXPECT_EQ(d.switches[0].teaming.lacp, model::Lacp::kPassive);
+    ASSERT_TRUE(d.port_groups[0].teaming.has_value());
+    EXPECT_EQ(d.port_groups[0].teaming->policy, model::TeamingPolicy::kLoad);
+    EXPECT_FALSE(d.port_groups[1].teaming.has_value()) << "an empty object is the switch's";
+}
+
+TEST(Document, ReadsRouters) {
+    const auto d = parsed(R"({
+      "switches": [{"name": "s"}],
+      "port_groups": [{"name": "web", "vni": 5001}],
+      "routers": [{"name": "r", "interfaces": [{"name": "gw", "addresses": ["10.0.0.254/24"], "dhcp_relay": ["10.0.0.5"]}],
+                   "routes": [{"prefix": "0.0.0.0/0", "next_hops": ["10.0.0.1", "10.0.0.2"]}]}]})");
+    ASSERT_EQ(d.routers.size(), 1u);
+    const model::Router& router = d.routers[0];
+    EXPECT_EQ(router.mac, model::kRouterMac);
+    EXPECT_EQ(router.interfaces[0].port_group, "web");
+    EXPECT_EQ(to_string(model::subnet_of(router.interfaces[0].addresses[0])), "10.0.0.0/24");
+    EXPECT_EQ(router.routes[0].name, "0.0.0.0/0");
+    EXPECT_EQ(router.routes[0].next_hops.size(), 2u);
 }
 
 }  // namespace

@@ -135,5 +135,37 @@ TEST(Edit, RefusesWithASentence) {
     for (const auto& [params, sentence] : cases) { EXPECT_EQ(refusal(params), sentence) << params; }
 }
 
+TEST(Edit, RoutesAreKnownByTheirPrefix) {
+    json document = json::parse(
+        R"({"routers": [{"name": "r", "routes": [{"prefix": "10.0.0.0/8", "blackhole": true}]}]})");
+    const json before = document;
+    const auto add = make_edit(
+        document,
+        edit(
+            R"({"op":"add","kind":"route","name":"r/0.0.0.0/0","object":{"next_hops":["10.0.0.1"]}})"));
+    ASSERT_TRUE(add.ok()) << add.error().message;
+    EXPECT_EQ(document["routers"][0]["routes"][1],
+              json::parse(R"({"prefix": "0.0.0.0/0", "next_hops": ["10.0.0.1"]})"));
+    take_back(document, add.value());
+    EXPECT_EQ(document, before);
+    const auto set = make_edit(
+        document,
+        edit(R"({"op":"set","kind":"route","name":"r/10.0.0.0/8","patch":{"blackhole":false}})"));
+    ASSERT_TRUE(set.ok()) << set.error().message;
+    EXPECT_EQ(document["routers"][0]["routes"][0]["blackhole"], false);
+    const auto renamed = make_edit(
+        document,
+        edit(R"({"op":"set","kind":"route","name":"r/10.0.0.0/8","patch":{"prefix":"::/0"}})"));
+    ASSERT_FALSE(renamed.ok());
+    EXPECT_EQ(renamed.error().message,
+              "route r/10.0.0.0/8: prefix can't be changed, delete it and add another");
+    const auto missing =
+        make_edit(document, edit(R"({"op":"del","kind":"route","name":"r/11.0.0.0/8"})"));
+    ASSERT_FALSE(missing.ok());
+    EXPECT_EQ(missing.error().message, "route r/11.0.0.0/8 does not exist");
+    EXPECT_EQ(read_edit(json::parse(R"({"op":"del","kind":"route","name":"r"})")).error().message,
+              "route r: expected router and prefix as ROUTER/PREFIX");
+}
+
 }  // namespace
 }  // namespace sluice::agent

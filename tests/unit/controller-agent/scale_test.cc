@@ -58,6 +58,29 @@ TEST(Scale, MillionAddressesInASet) {
     EXPECT_EQ(over.error().object, "address_set big");
 }
 
+TEST(Scale, RoutesUpToTheLimit) {
+    const auto routes = [](std::size_t count) {
+        std::string text = R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g","vni":1}],)"
+                           R"("routers":[{"name":"r","interfaces":[{"name":"i","addresses":)"
+                           R"(["10.0.0.1/24"]}],"routes":[)";
+        for (std::size_t i = 0; i < count; ++i) {
+            text += (i > 0 ? ",{\"prefix\":\"" : "{\"prefix\":\"") +
+                    std::to_string(20 + i / 65536) + "." + std::to_string(i / 256 % 256) + "." +
+                    std::to_string(i % 256) + R"(.0/24","next_hops":["10.0.0.2"]})";
+        }
+        return text + "]}]}";
+    };
+    const auto document = parse_document(routes(kRouteMax));
+    ASSERT_TRUE(document.ok()) << document.error().message;
+    model::Document changed = document.value();
+    changed.routers[0].routes[kRouteMax / 2].next_hops[0] = IpAddr::v4(0x0a000003);
+    EXPECT_EQ(diff(changed, document.value()).size(), 1u);
+    const auto again = parse_document(export_document(document.value()));
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again.value(), document.value());
+    EXPECT_EQ(parse_document(routes(kRouteMax + 1)).error().code, Errc::kLimit);
+}
+
 TEST(Scale, PortsUpToTheLimit) {
     const auto ports = [](std::size_t count) {
         std::string text = R"({"switches":[{"name":"s"}],"port_groups":[{"name":"g"}],"ports":[)";

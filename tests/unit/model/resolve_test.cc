@@ -98,7 +98,7 @@ TEST(Resolver, ABindingOfAPortsMacIsOneOfItsAddressesInItsVlan) {
     d.port_groups[1].vlan = {VlanMode::kTrunk, 0, {{5, 9}}};
     const auto bind = [&d](const char* group, const char* port, const char* ip,
                            std::optional<std::uint16_t> vlan = {}) {
-        d.bindings.push_back({ip, group, default_mac(port), *parse_ip(ip), vlan});
+        d.bindings.push_back({ip, group, default_mac(port), *parse_ip(ip), vlan, {}});
     };
     bind("front", "web2", "10.0.0.7");
     bind("front", "elsewhere", "10.0.0.8");
@@ -109,6 +109,19 @@ TEST(Resolver, ABindingOfAPortsMacIsOneOfItsAddressesInItsVlan) {
     EXPECT_EQ(texts(resolver.addresses("db1")), Texts{"10.0.5.1/32"}) << "it is not untagged";
     EXPECT_EQ(texts(resolver.addresses("front")),
               (Texts{"10.0.0.1/32", "10.0.0.2/32", "10.0.0.7/32", "2001:db8::2/128"}));
+}
+
+TEST(Resolver, AddressesOfMembersElsewhereAreTheGroupsOwn) {
+    Document d = document();
+    d.groups[0].addresses = {*parse_prefix("10.0.0.1/32"), *parse_prefix("10.9.0.0/24")};
+    d.port_groups[1].addresses = {*parse_prefix("2001:db8::9/128")};
+    const Resolver resolver(d);
+    EXPECT_EQ(texts(resolver.addresses("web")),
+              (Texts{"10.0.0.1/32", "10.0.0.2/32", "10.9.0.0/24", "2001:db8::2/128"}));
+    EXPECT_EQ(texts(resolver.addresses("back")), Texts{"2001:db8::9/128"});
+    EXPECT_EQ(resolver.ports("web"), (PortIndices{0, 1})) << "no port is theirs here";
+    EXPECT_EQ(texts(resolver.addresses("shop")),
+              (Texts{"10.0.0.1/32", "10.0.0.2/32", "2001:db8::2/128"}));
 }
 
 TEST(Resolver, NothingIsNotAny) {

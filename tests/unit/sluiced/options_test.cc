@@ -30,5 +30,30 @@ TEST(MetricsOption, RefusesEverythingElse) {
     }
 }
 
+TEST(SourceOption, TakesEachKind) {
+    const auto local = parse_source("local", {});
+    ASSERT_TRUE(local.ok());
+    EXPECT_EQ(local.value().kind, Source::Kind::kLocal);
+    const auto fleet = parse_source("ovsdb:tcp:10.0.0.1:6640,unix:/run/db.sock", {});
+    ASSERT_TRUE(fleet.ok());
+    EXPECT_EQ(fleet.value().kind, Source::Kind::kOvsdb);
+    ASSERT_EQ(fleet.value().remotes.size(), 2u);
+    EXPECT_EQ(fleet.value().remotes[1].text(), "unix:/run/db.sock");
+    EXPECT_EQ(fleet.value().text, "ovsdb:tcp:10.0.0.1:6640,unix:/run/db.sock");
+    const auto vtep = parse_source("vtep:ssl:[::1]:6640", {"key.pem", "cert.pem", "ca.pem", ""});
+    ASSERT_TRUE(vtep.ok());
+    EXPECT_EQ(vtep.value().kind, Source::Kind::kVtep);
+}
+
+TEST(SourceOption, RefusesEverythingElse) {
+    for (const char* text : {"", "ovsdb", "ovsdb:", "file:x", "ovsdb:tcp:h", "ovsdb:tcp:h:1,"}) {
+        const auto refused = parse_source(text, {});
+        ASSERT_FALSE(refused.ok()) << text;
+        EXPECT_TRUE(refused.error().message.starts_with("--source " + std::string(text) + ": "));
+    }
+    EXPECT_FALSE(parse_source("ovsdb:ssl:h:1", {}).ok());
+    EXPECT_FALSE(parse_source("ovsdb:tcp:h:1", {"key.pem", "", "", ""}).ok());
+}
+
 }  // namespace
 }  // namespace sluice::daemon

@@ -203,6 +203,9 @@ Status LocalStore::sync_folder() {
 }
 
 Status LocalStore::check_current(std::uint64_t generation) {
+    if (is_unwanted_) {
+        if (Status taken = take_back(); !taken.ok()) { return taken; }
+    }
     if (current_ == Current::kUnknown) {
         const Result<Stored> loaded = load();
         if (!loaded.ok() && current_ == Current::kUnknown) { return loaded.error(); }
@@ -216,15 +219,22 @@ Status LocalStore::check_current(std::uint64_t generation) {
     return Ok{};
 }
 
-/// The new file is in place, but its durability is not sure: makes the old one current again.
-void LocalStore::take_back() {
-    const bool had_none = current_ == Current::kAbsent;
-    current_ = Current::kUnknown;  // Looked at again before the next save.
-    if (had_none) {
-        (void)files_.unlink(path(kCurrentName));
-    } else if (files_.link(path(kPreviousName), path(kKeepName)) == 0) {
-        (void)files_.rename(path(kKeepName), path(kCurrentName));
+// The new file is in place, but its durability is not sure: makes the old one current again. On a
+// disk that fails still, the next save begins with it.
+Status LocalStore::take_back() {
+    const std::string current = path(kCurrentName);
+    const std::string keep = path(kKeepName);
+    if (had_none_) {
+        if (files_.unlink(current) != 0 && errno != ENOENT) {
+            return io_error("remove", current, errno);
+        }
+    } else if ((files_.unlink(keep) != 0 && errno != ENOENT) ||
+               files_.link(path(kPreviousName), keep) != 0 || files_.rename(keep, current) != 0) {
+        return io_error("restore", current, errno);
     }
+    is_unwanted_ = false;
+    current_ = Current::kUnknown;  // Looked at again before the next save.
+    return Ok{};
 }
 
 Status LocalStore::save(std::uint64_t generation, std::string_view document) {
@@ -262,7 +272,9 @@ Status LocalStore::commit() {
     status = sync_folder();
     if (!status.ok()) {
         prepared_ = 0;
-        take_back();
+        is_unwanted_ = true;
+        had_none_ = current_ == Current::kAbsent;
+        (void)take_back();
         return status;
     }
     current_ = Current::kWhole;

@@ -72,13 +72,15 @@ private:
     [[nodiscard]] Status keep_current();
     [[nodiscard]] Status sync_folder();
     [[nodiscard]] Status check_current(std::uint64_t generation);
-    void take_back();
+    [[nodiscard]] Status take_back();
 
     std::string folder_;
     FileSystem& files_;
     Current current_ = Current::kUnknown;
     std::uint64_t generation_ = 0;  // Of the last good file seen.
     std::uint64_t prepared_ = 0;    // Generation that waits for commit(); 0 = none.
+    bool is_unwanted_ = false;      // host.json is of a save that failed.
+    bool had_none_ = false;         // Before that save.
 };
 
 }  // namespace sluice::agent

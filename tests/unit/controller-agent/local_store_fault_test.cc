@@ -97,6 +97,27 @@ TEST_P(LocalStoreFault, SameStoreGoesOnAfterAFailedSave) {
     }
 }
 
+// A disk that fails from some call on, and is mended later.
+TEST_P(LocalStoreFault, SameStoreGoesOnWhenTheDiskIsMended) {
+    for (std::size_t at = 0; at < 12; ++at) {
+        Scene scene(GetParam());
+        LocalStore store(scene.folder.path(), scene.files);
+        ASSERT_TRUE(store.load().ok());
+        scene.files.arm(Mode::kStop, at, EIO);
+        const bool saved = store.save(3, "three").ok();
+        const Status meanwhile = store.save(saved ? 4 : 3, "four");
+        if (!saved) {
+            ASSERT_FALSE(meanwhile.ok()) << at;
+            EXPECT_NE(meanwhile.error().message.find(scene.folder.path()), std::string::npos)
+                << at << ": " << meanwhile.error().message;
+        }
+        scene.files.arm(Mode::kNone, 0, 0);
+        const Status status = store.save(saved ? 5 : 3, "five");
+        ASSERT_TRUE(status.ok()) << at << ": " << status.error().message;
+        EXPECT_EQ(store.load().value().document, "five") << at;
+    }
+}
+
 std::string name_of(const testing::TestParamInfo<Before>& scene) {
     constexpr const char* kNames[] = {"Nothing", "One", "Two", "Damaged", "Missing"};
     return kNames[static_cast<int>(scene.param)];

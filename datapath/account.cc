@@ -60,10 +60,10 @@ void account(WorkerContext& context, PortIndex ingress, const Program& program, 
 void fold(WorkerContext& context, std::uint32_t index) noexcept {
     const FlowEntry& entry = context.flows.entry(index);
     FlowCold& cold = context.flows.cold(index);
-    const std::uint64_t packets = entry.state.packets - cold.folded_packets;
+    const std::uint64_t packets = (entry.state.packets - cold.folded_packets) & kFoldedPacketsMask;
     const std::uint64_t bytes = entry.state.bytes - cold.folded_bytes;
     const bool is_returned = (entry.state.program.flags & kProgramReturned) != 0;
-    account(context, is_returned ? cold.sender : entry.key.port, entry.state.program,
+    account(context, is_returned ? cold.sender() : entry.key.port, entry.state.program,
             cold.rule_from, cold.rule_to, packets, bytes);
     if (packets > 0 && has_acl(entry.state.program)) {
         count_acl(context, context.flows.acl(index).all(), packets, bytes);
@@ -72,7 +72,7 @@ void fold(WorkerContext& context, std::uint32_t index) noexcept {
     if (packets > 0 && (entry.state.program.flags & kProgramLearnedFrom) != 0) {
         touch_source(context, entry.key, entry.state.last_used_ms);
     }
-    cold.folded_packets = entry.state.packets;
+    cold.folded_packets = entry.state.packets & kFoldedPacketsMask;
     cold.folded_bytes = entry.state.bytes;
 }
 

@@ -79,14 +79,17 @@ bool Composer::is_same_place(PortIndex a, PortIndex b) const noexcept {
 }
 
 // Whether the frame goes from one side's vNIC to the other's. Who answers an unknown unicast is not
-// recorded: it may be anybody but the owner of a MAC that the switch knows.
+// recorded: it may be anybody but the owner of a MAC that the switch knows; what a router takes on
+// was none.
 bool Composer::runs_between(const Connection& record) noexcept {
     const bool by_opener = program.side == ConnectionSide::kOpener;
     const PortIndex sender = by_opener ? record.opener_port : record.responder_port;
     const PortIndex receiver = by_opener ? record.responder_port : record.opener_port;
     const bool is_sender = sender == kNoPort ? may_answer() : is_same_place(sender, key.port);
     if (!is_sender) { return false; }
-    if (receiver == kNoPort) { return domain->macs.find(key.destination_mac) == kNoPort; }
+    if (receiver == kNoPort) {
+        return !path().is_routed && domain->macs.find(key.destination_mac) == kNoPort;
+    }
     const Destination& to = path().to;
     is_direct = to.port != kNoPort && is_same_place(to.port, receiver);
     return is_direct || (!to.is_known && is_flooded(receiver));

@@ -335,7 +335,7 @@ bool cache(WorkerContext& context, Packet& packet, const Composer& composed) noe
     context.flows.cold(packet.index).rule_from = composed.rule_from;
     context.flows.cold(packet.index).rule_to = composed.rule_to;
     if (composed.returned_by != kNoService) {
-        context.flows.cold(packet.index).sender = composed.entry_port;
+        context.flows.cold(packet.index).sender_value = composed.entry_port.value;
     }
     if (has_acl(program)) { context.flows.set_acl(packet.index, packet.aside->acl); }
     packet.flow = &state;

@@ -35,11 +35,18 @@ struct FlowCold {
     RuleId rule_to;    ///< Destination vNIC's.
     std::uint32_t previous = kNoFlow;
     std::uint32_t next = kNoFlow;
-    std::uint64_t folded_packets = 0;
+    std::uint64_t folded_packets : 48 = 0;            ///< Modulo 2^48.
+    std::uint64_t sender_value : 16 = kNoPort.value;  ///< See sender().
     std::uint64_t folded_bytes = 0;
     AclPair acl;
-    PortIndex sender = kNoPort;  ///< Of kProgramReturned: where its frames entered first.
+
+    /// Of kProgramReturned: where its frames entered first.
+    [[nodiscard]] PortIndex sender() const noexcept {
+        return PortIndex{static_cast<std::uint16_t>(sender_value)};
+    }
 };
+static_assert(sizeof(FlowCold) == 40);
+inline constexpr std::uint64_t kFoldedPacketsMask = (std::uint64_t{1} << 48U) - 1U;
 
 struct FlowEntry {
     FlowKey key;

@@ -260,7 +260,7 @@ bool lives(WorkerContext& context, ConnectionHandle handle) noexcept {
     if ((program.flags & kProgramTemplate) == 0) { return {}; }
     const FlowKey received = packet.frame.key;
     const auto entered =
-        entered_key(context, received, program.domain, context.flows.cold(packet.index).sender);
+        entered_key(context, received, program.domain, context.flows.cold(packet.index).sender());
     if (!entered) { return TrackOutcome{TrackResult::kStale}; }
     packet.frame.key = *entered;
     run_template(context, packet);

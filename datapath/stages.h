@@ -53,7 +53,7 @@ void run_returned(WorkerContext& context, rte_mbuf* frame, std::uint32_t tunnel)
     const Program& program = packet.flow->program;
     if ((program.flags & kProgramReturned) == 0) [[likely]] { return packet.frame.key.port; }
     const bool is_aside = packet.flow == &packet.aside->state;
-    return is_aside ? packet.aside->sender : context.flows.cold(packet.index).sender;
+    return is_aside ? packet.aside->sender : context.flows.cold(packet.index).sender();
 }
 
 // first_packet.cc

@@ -116,7 +116,7 @@ void run_template(WorkerContext& context, Packet& packet) noexcept {
     bool passes = true;
     if (has_acl(own)) { passes = judge(context, packet, own); }
     if (is_served(own)) { keep_own_part(context, packet, own); }
-    aside.sender = cold.sender;
+    aside.sender = cold.sender();
     aside.state = FlowState{};
     aside.state.program = own;
     aside.rule_from = passes ? cold.rule_from : RuleId{};

@@ -122,8 +122,50 @@ def ovsdb_sessions():
         yield b"".join(parts[:end])
 
 
+def bfd_packets():
+    """Down, Init, Up, one with authentication (which must be discarded), one of another version, one that is short."""
+    for flags in (0x40, 0x80, 0xC0, 0xC4):
+        yield bytes.fromhex(f"20{flags:02x}0318" "00000007" "00000008" "000f4240" "000186a0" "00000000")
+    yield bytes.fromhex("40c00318" "00000007" "00000008" "000f4240" "000186a0" "00000000")
+    yield bytes.fromhex("20c00317" "00000007")
+
+
+def esp_scripts():
+    """Seal and deliver, twice, changed, out of order; both families and kinds of keys; nobody's frame."""
+    for kind in (0, 1):
+        for what in (0, 1, 2, 3):
+            seal = bytes([0, what, 40]) + bytes(range(40))
+            deliver = bytes([3, 0, 0, 0, 0, 0])
+            yield bytes([kind]) + seal + deliver + deliver
+            yield bytes([kind]) + seal + bytes([3, 0, 0, 60, 1, 0]) + deliver
+            yield bytes([kind]) + seal * 3 + bytes([3, 2, 0, 0, 0, 0]) + deliver + bytes([3, 1, 0, 0, 0, 0, 3, 0, 0, 0, 0, 130])
+        yield bytes([kind, 7, 0, 40]) + bytes.fromhex("83010010" "00000001" "0000000000000001") + bytes(24)
+
+
+def rpc_lines():
+    """Calls, a notification, and what is refused."""
+    for text in ('{"jsonrpc":"2.0","id":1,"method":"status","params":{}}', '{"jsonrpc":"2.0","method":"status"}',
+                 '{"jsonrpc":"2.0","id":"x","method":"apply","params":{"document":{"ports":[]}}}', "[]", "{}", '{"id":1,"id":2}',
+                 '{"jsonrpc":"2.0","id":null,"method":"show.ports","params":[1]}', '{"a":' * 40 + "1" + "}" * 40, r'"\ud800"', ""):
+        yield text.encode()
+
+
+def documents():
+    """The documents that the product ships."""
+    folder = os.path.join(HERE, "..", "..", "docs", "examples")
+    yield b"{}"
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".json"):
+            with open(os.path.join(folder, name), "rb") as file:
+                yield json.dumps(json.loads(file.read()), separators=(",", ":")).encode()
+
+
 SEEDS = {"fuzz_parse": parse_seeds, "fuzz_dhcp": dhcp_seeds, "fuzz_nd": nd_seeds, "fuzz_fragments": fragment_seeds,
          "fuzz_vxlan": vxlan_seeds, "fuzz_underlay": underlay_seeds}
+
+# Not made of cases.
+OWN_SEEDS = {"fuzz_ovsdb": ovsdb_sessions, "fuzz_bfd": bfd_packets, "fuzz_esp": esp_scripts, "fuzz_rpc": rpc_lines,
+             "fuzz_document": documents}
 
 
 def write(folder, seed):
@@ -142,9 +184,10 @@ def main():
                 write(folder, seed)
     for seed in fragment_orders():
         write(os.path.join(sys.argv[1], "fuzz_fragments"), seed)
-    os.makedirs(os.path.join(sys.argv[1], "fuzz_ovsdb"), exist_ok=True)
-    for seed in ovsdb_sessions():
-        write(os.path.join(sys.argv[1], "fuzz_ovsdb"), seed)
+    for target, seeds in OWN_SEEDS.items():
+        os.makedirs(os.path.join(sys.argv[1], target), exist_ok=True)
+        for seed in seeds():
+            write(os.path.join(sys.argv[1], target), seed)
     for seed in underlay_talk():
         write(os.path.join(sys.argv[1], "fuzz_underlay"), seed)
 

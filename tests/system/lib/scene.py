@@ -31,19 +31,21 @@ def ip6_of(name):
 
 class Scene:
     """Arguments: names of the VMs, port_groups (list of the document; the first is the VMs'), ports ({name: fields}
-    that differ), guests ({name: options of FrontendProcess.open}), the rest goes to Daemon."""
+    that differ), guests ({name: options of FrontendProcess.open}), daemon_type (Daemon), the rest goes to that."""
 
-    def __init__(self, vms=("vm1", "vm2"), port_groups=None, switches=None, ports=None, guests=None, **daemon):
+    def __init__(self, vms=("vm1", "vm2"), port_groups=None, switches=None, ports=None, guests=None, daemon_type=Daemon,
+                 **daemon):
         self._names = tuple(vms)
         self._groups = port_groups or [{"name": "net", "switch": "dvs0"}]
         self._switches = switches or [{"name": "dvs0"}]
         self._fields = ports or {}
         self._options = guests or {}
+        self._daemon_type = daemon_type
         self._daemon_options = daemon
         self.vms = {}
 
     def __enter__(self):
-        self.daemon = Daemon(**self._daemon_options)
+        self.daemon = self._daemon_type(**self._daemon_options)
         self.guests = FrontendProcess()
         try:
             self.apply()

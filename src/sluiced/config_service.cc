@@ -538,6 +538,10 @@ void ConfigService::forget_gone_before(const datapath::Snapshot& before,
         registries_.ports.release(name);
     }
     registries_.rules.keep_only(rules);
+    for (const std::uint32_t slot : registries_.rules.take_freed_slots()) {
+        RuleCounters& figures = dataplane_.worker(0).context().rules[slot];
+        for (Counter* each : {&figures.hits, &figures.packets, &figures.bytes}) { each->reset(); }
+    }
     if (std::vector<bool> gone = gone_remotes(before, dataplane_.snapshot()); !gone.empty()) {
         datapath::ForgetRemotes forget(std::move(gone));
         while (!forget.step(dataplane_.worker(0).context())) {}

@@ -236,6 +236,7 @@ private:
         while (!dataplane_.is_settled(token)) { std::this_thread::yield(); }
         dataplane_.reclaim();
         threads_.clear();
+        survival_.finish();
         firewall_log_.stop();
         kernel_ports_.stop();
         uplinks_.stop();

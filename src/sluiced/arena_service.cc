@@ -37,6 +37,8 @@ Status ArenaService::adopt() {
     if (!dataplane_.arena().is_kept()) { return Ok{}; }
     const std::string figures = dataplane_.arena().folder() + "/" + datapath::kArenaCountersFile;
     if (Status loaded = counters_.load(figures, dataplane_); !loaded) { return loaded; }
+    const std::string guests = dataplane_.arena().folder() + "/" + datapath::kArenaGuestsFile;
+    if (Status loaded = guests_.load(guests); !loaded) { return loaded; }
     if (!dataplane_.arena().is_found()) { return Ok{}; }
     spdlog::info("arena: {}: {} connections, {} learned rows in {} ms; {} expired, {} damaged",
                  dataplane_.arena().folder(), report_.connections.adopted, report_.learned.adopted,

@@ -171,7 +171,7 @@ TEST(ArenaTwin, LearnedBindingsHoldAfterADeath) {
     for (auto& port : document["ports"]) { port.erase("ips"); }
     const ArenaFolder folder;
     Pipeline p(document, with_arena(folder, 1));
-    p.send("vm1", udp(v4(kVm1, kVm2), 1, 2)).step();
+    p.send("vm1", arp(kVm1.mac, kBroadcast, {1, kVm1.mac, kVm1.ip4, {}, kVm2.ip4})).step();
     const LearnedKey key = [&] {
         LearnedKey found;
         p.dataplane().learned().for_each(0, 1U << 14U, p.now_ns(), [&](const LearnedRow& row) {

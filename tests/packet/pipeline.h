@@ -34,7 +34,7 @@ struct PipelineOptions {
     std::uint64_t seed = 1;
     std::uint64_t share_cycles =
         0;  ///< First packets are not bounded: verdicts must not hang on time.
-    std::shared_ptr<datapath::Arena> arena;  ///< It says the capacities then.
+    std::shared_ptr<datapath::Arena> arena = {};  ///< It says the capacities then.
 };
 
 /// Figures of one slot of one vNIC in one direction, or of one rule.

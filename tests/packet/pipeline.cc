@@ -54,6 +54,7 @@ Pipeline::Pipeline(const nlohmann::json& document, const PipelineOptions& option
     : options_(options),
       pool_(make_pool(options.buffer_count)),
       dataplane_(std::make_unique<datapath::Dataplane>(dataplane_options(options, pool_.get()))) {
+    SLUICE_ASSERT(dataplane_->tend_arena());
     for (unsigned i = 0; i < options.worker_count; ++i) { dataplane_->set_online(i, true); }
     apply(document);
 }

@@ -165,7 +165,7 @@ private:
     void list_free(std::uint32_t used) noexcept {
         for (std::uint32_t i = used; i-- > 0;) {
             if (hashes_[i] != 0) { continue; }
-            table_.links_[i].next = table_.arena_->free_head;
+            next_of(table_.links_, table_.capacity_, i) = table_.arena_->free_head;
             table_.arena_->free_head = i + 1U;
         }
     }
@@ -190,7 +190,10 @@ private:
 void ConnectionTable::clear_index() noexcept {
     const std::uint32_t used = used_count();
     std::memset(static_cast<void*>(buckets_), 0, sizeof(ConnectionBucket) * bucket_count_in_use());
-    if (used > 0) { std::memset(static_cast<void*>(links_), 0, sizeof(RecordLinks) * used); }
+    if (used > 0) {
+        std::memset(static_cast<void*>(links_), 0, sizeof(RecordLinks) * used);
+        std::memset(&next_of(links_, capacity_, 0), 0, sizeof(std::uint32_t) * used);
+    }
     std::memset(static_cast<void*>(arena_), 0, sizeof(ConnectionArena));
     for (unsigned i = 0; i < worker_count_; ++i) { closed_[i].first = closed_[i].count = 0; }
 }
@@ -211,7 +214,7 @@ void ConnectionTable::prepare(std::uint32_t record_count) noexcept {
     };
     const std::uint32_t count = std::min(record_count, capacity_);
     touch(buckets_, sizeof(ConnectionBucket) * std::min(bucket_count_of(count), bucket_count_));
-    touch(links_, sizeof(RecordLinks) * count);
+    touch(&next_of(links_, capacity_, 0), sizeof(std::uint32_t) * count);
 }
 
 void ConnectionTable::set_ready(std::uint32_t count) noexcept {

@@ -3,7 +3,8 @@
 //
 //   records: capacity * 128 bytes, which outlive the process
 //   index:   [ConnectionArena header][buckets: capacity / 5 + 1 cache lines]
-//            [links of records: capacity * 12 bytes], which the next process makes anew (adopt())
+//            [links of half-open records: capacity * 8 bytes][next ones: capacity * 4 bytes],
+//            which the next process makes anew (adopt())
 //
 // Indexes only, no pointers: the records may be mapped elsewhere by the next process. All zero is a
 // valid empty table, so that untouched pages stay untouched; references are therefore index + 1. Of
@@ -28,7 +29,7 @@ inline constexpr std::uint32_t kBucketsMin = 1024;  // In use from the start.
 inline constexpr std::uint32_t kFreeCacheMax = 60;  // Free records that a worker may keep.
 
 /// One cache line of the index. Slots fill from any place; more than kBucketSlots connections are
-/// chained from `overflow` through RecordLinks::next.
+/// chained from `overflow` through next_of().
 struct alignas(64) ConnectionBucket {
     std::uint8_t lock;                // worker: rw, atomic
     std::uint8_t tag[kBucketSlots];   // worker: rw under lock. Low byte of the hash.
@@ -48,12 +49,20 @@ struct PortCount {
     std::uint8_t lock;        // workers: rw, atomic. The last one that is taken.
 };
 
-/// Places of a record in lists: index + 1, 0 = none.
+/// Place of a half-open record in its vNIC's list: index + 1, 0 = none; of others it means nothing.
+/// workers: rw under the vNIC's lock.
 struct RecordLinks {
-    std::uint32_t older;  // workers: rw under the vNIC's lock. Half-open ones; of others nothing.
-    std::uint32_t newer;  // The same.
-    std::uint32_t next;   // worker: rw under the bucket's or the free list's lock.
+    std::uint32_t older;
+    std::uint32_t newer;
 };
+
+/// The record behind `index` in its bucket's chain or the free list: index + 1, 0 = none. In an
+/// array of its own behind the links, so that the few chains touch little memory. worker: rw under
+/// the bucket's or the free list's lock.
+[[nodiscard]] inline std::uint32_t& next_of(RecordLinks* links, std::uint32_t capacity,
+                                            std::uint32_t index) noexcept {
+    return reinterpret_cast<std::uint32_t*>(links + capacity)[index];
+}
 
 /// What a worker keeps for itself.
 struct alignas(64) ConnectionWorker {

@@ -69,7 +69,7 @@ void ConnectionTable::split(std::uint32_t from, std::uint32_t to) noexcept {
     }
     while (chained != 0) {
         const std::uint32_t ref = chained;
-        chained = links_[ref - 1U].next;
+        chained = next_of(links_, capacity_, ref - 1U);
         put(ref);
     }
     store_relaxed(arena_->grown, arena_->grown + 1U);

@@ -64,7 +64,9 @@ std::uint32_t ConnectionTable::lookup(const ConnectionBucket& bucket, const Conn
         }
     }
     std::uint32_t ref = bucket.overflow;
-    while (ref != 0 && !(records_[ref - 1U].tuple == tuple)) { ref = links_[ref - 1U].next; }
+    while (ref != 0 && !(records_[ref - 1U].tuple == tuple)) {
+        ref = next_of(links_, capacity_, ref - 1U);
+    }
     return ref;
 }
 
@@ -77,7 +79,7 @@ void ConnectionTable::link(ConnectionBucket& bucket, std::uint32_t index,
             return;
         }
     }
-    links_[index].next = bucket.overflow;
+    next_of(links_, capacity_, index) = bucket.overflow;
     bucket.overflow = index + 1U;
 }
 
@@ -88,13 +90,13 @@ void ConnectionTable::unlink(ConnectionBucket& bucket, std::uint32_t index) noex
         bucket.ref[slot] = moved;
         if (moved == 0) { return; }
         bucket.tag[slot] = tag_of(hash_of(records_[moved - 1U].tuple));
-        bucket.overflow = links_[moved - 1U].next;
+        bucket.overflow = next_of(links_, capacity_, moved - 1U);
         return;
     }
     std::uint32_t* ref = &bucket.overflow;
-    while (*ref != 0 && *ref != index + 1U) { ref = &links_[*ref - 1U].next; }
+    while (*ref != 0 && *ref != index + 1U) { ref = &next_of(links_, capacity_, *ref - 1U); }
     SLUICE_ASSERT(*ref != 0);
-    *ref = links_[index].next;
+    *ref = next_of(links_, capacity_, index);
 }
 
 }  // namespace sluice

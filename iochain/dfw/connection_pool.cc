@@ -13,7 +13,7 @@ void ConnectionTable::refill(unsigned worker) noexcept {
     const ByteLock lock(arena_->free_lock, shared_);
     while (own.free_count < batch_count_ && arena_->free_head != 0) {
         const std::uint32_t index = arena_->free_head - 1U;
-        arena_->free_head = links_[index].next;
+        arena_->free_head = next_of(links_, capacity_, index);
         own.free[own.free_count++] = index;
     }
     if (own.free_count != 0) { return; }
@@ -30,7 +30,7 @@ void ConnectionTable::spill(unsigned worker) noexcept {
     const ByteLock lock(arena_->free_lock, shared_);
     for (std::uint32_t i = 0; i < batch_count_; ++i) {
         const std::uint32_t index = own.free[--own.free_count];
-        links_[index].next = arena_->free_head;
+        next_of(links_, capacity_, index) = arena_->free_head;
         arena_->free_head = index + 1U;
     }
 }

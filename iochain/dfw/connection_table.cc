@@ -75,7 +75,8 @@ bool is_counted(PortIndex port) noexcept { return port.value < kPortMax; }
 }  // namespace
 
 std::size_t ConnectionTable::index_bytes(std::uint32_t capacity) noexcept {
-    return page_aligned(links_offset(capacity) + sizeof(RecordLinks) * capacity);
+    return page_aligned(links_offset(capacity) +
+                        (sizeof(RecordLinks) + sizeof(std::uint32_t)) * capacity);
 }
 
 ConnectionTable::ConnectionTable(const ConnectionMemory& memory, std::uint32_t capacity,

@@ -48,6 +48,8 @@ private:
     asio::awaitable<bool> relay_request(Message& message);
     asio::awaitable<void> pump_replies();
     asio::awaitable<bool> relay_reply(Message& message);
+    /// Offers a guest that was here before what it was offered then.
+    void offer_again(Message& message);
     asio::awaitable<bool> replay();
     bool connect_library();
     bool may_replay();

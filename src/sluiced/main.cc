@@ -18,6 +18,8 @@
 
 #include "datapath/thread.h"
 #include "privileged/helper.h"
+#include "src/sluiced/arena_place.h"
+#include "src/sluiced/arena_service.h"
 #include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
@@ -68,12 +70,14 @@ std::uint64_t random_seed() {
     return seed;
 }
 
-datapath::DataplaneOptions dataplane_options(const Options& options, rte_mempool* pool) {
+datapath::DataplaneOptions dataplane_options(const Options& options, rte_mempool* pool,
+                                             std::shared_ptr<datapath::Arena> arena) {
     datapath::DataplaneOptions out;
     out.worker_count = static_cast<unsigned>(options.cores.size());
     out.pool = pool;
     out.flow_cache = options.flow_cache;
     out.seed = random_seed();
+    out.arena = std::move(arena);
     out.share_cycles = rte_get_tsc_hz() / 1000U * kShareWindowMs;
     return out;
 }
@@ -111,7 +115,9 @@ class Daemon {
 public:
     Daemon(const Options& options, Eal& eal, relay::Fd helper)
         : options_(options),
-          dataplane_(dataplane_options(options, eal.pool())),
+          arena_(open_arena(options, random_seed())),
+          dataplane_(dataplane_options(options, eal.pool(), arena_.arena)),
+          survival_(io_, dataplane_),
           store_(options.state_dir),
           devices_(io_, dataplane_, eal.pool(), eal.runtime_dir()),
           helper_(io_, std::move(helper)),
@@ -142,6 +148,10 @@ public:
         }
         host::ModuleSource modules = [this](const std::string& name) { return modules_.get(name); };
         config_.load_modules_from(std::move(modules));
+        if (Status adopted = survival_.adopt(); !adopted) { return adopted; }
+        if (arena_.names) { config_.keep_names(*arena_.names); }
+        devices_.keep_offers(survival_.guests());
+        show_.set_arena([this] { return survival_.status(); });
         config_.on_logged_rules(
             [this](host::LoggedRules rules) { firewall_log_.set_rules(std::move(rules)); });
         if (Status loaded = config_.load(options_.config); !loaded) { return loaded; }
@@ -164,6 +174,7 @@ public:
         add_key_methods(admin_, keys_);
         Status served = admin_.start();
         if (served) {
+            survival_.start();
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
                 if (!error) { stop(number); }
             });
@@ -196,6 +207,7 @@ private:
         admin_.stop();
         watchdog_.stop();
         sizes_.stop();
+        survival_.stop();
         captures_.stop();
         metrics_server_.stop();
         querier_.stop();
@@ -225,6 +237,7 @@ private:
         while (!dataplane_.is_settled(token)) { std::this_thread::yield(); }
         dataplane_.reclaim();
         threads_.clear();
+        survival_.finish();
         firewall_log_.stop();
         kernel_ports_.stop();
         uplinks_.stop();
@@ -241,7 +254,9 @@ private:
 
     const Options& options_;
     boost::asio::io_context io_{1};
+    OpenedArena arena_;
     datapath::Dataplane dataplane_;
+    ArenaService survival_;
     agent::LocalStore store_;
     VhostDevices devices_;
     privileged::HelperClient helper_;

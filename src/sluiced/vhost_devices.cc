@@ -147,8 +147,9 @@ void VhostDevices::commit(const model::Document& document) {
         at = devices_.erase(at);  // The last snapshot that holds it frees it.
     }
     for (auto& [name, device] : prepared_) {
-        relay::RelayPort port{name, device.socket, relay_mode(device.mode), device.port->path(),
-                              kVhostQueuePairMax};
+        relay::RelayPort port{
+            name,   device.socket, relay_mode(device.mode), device.port->path(), kVhostQueuePairMax,
+            offers_};
         if (const Status added = relay_.add(std::move(port)); !added) {
             spdlog::error("port {}: {}", name, added.error().message);
         }

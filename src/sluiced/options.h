@@ -41,6 +41,7 @@ struct Options {
     std::string service_dir = "/usr/lib/sluice/services";  ///< In-process services.
     std::string firewall_log;  ///< Empty: firewall.log in the state folder.
     Source source;
+    std::optional<int> takeover_fd;  ///< Started by a running daemon, to go on in its place.
 };
 
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.

@@ -69,7 +69,9 @@ void Composer::redirect() noexcept {
     if (has_opened) {
         is_redirected = pin_services(context, program.connection, choices);
         if (is_redirected) {
-            context.pins.of(program.connection).is_sealed = is_covered(key, program);
+            ServicePins& pins = context.pins.of(program.connection);
+            pins.is_sealed = is_covered(key, program);
+            pins.seal();
         }
     } else if (!has_connection) {  // Another worker's packet was first.
         const Connection* record = context.connections.get(program.connection);

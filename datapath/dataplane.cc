@@ -30,20 +30,30 @@ std::unique_ptr<const Snapshot> empty_snapshot(unsigned worker_count) {
     return snapshot;
 }
 
+std::shared_ptr<Arena> own_arena(const DataplaneOptions& options) {
+    ArenaOptions of_process;
+    of_process.connection_capacity = options.connection_capacity;
+    of_process.learned_capacity = options.learned_capacity;
+    of_process.seed = options.seed;
+    return std::make_shared<Arena>(of_process);
+}
+
 }  // namespace
 
 Dataplane::Dataplane(const DataplaneOptions& options)
-    : arena_(ConnectionTable::arena_bytes(options.connection_capacity)),
-      connections_(std::make_unique<ConnectionTable>(arena_.get(), options.connection_capacity,
-                                                     options.worker_count, options.seed)),
-      learned_arena_(LearnedTable::arena_bytes(options.learned_capacity)),
-      learned_(std::make_unique<LearnedTable>(learned_arena_.get(), options.learned_capacity,
-                                              options.worker_count, options.seed)),
+    : arena_(options.arena ? options.arena : own_arena(options)),
+      connection_index_(ConnectionTable::index_bytes(arena_->options().connection_capacity)),
+      connections_(std::make_unique<ConnectionTable>(
+          ConnectionMemory{connection_index_.get(), arena_->connections().get()},
+          arena_->options().connection_capacity, options.worker_count, arena_->seed())),
+      learned_index_(LearnedTable::index_bytes(arena_->options().learned_capacity)),
+      learned_(std::make_unique<LearnedTable>(
+          LearnedMemory{learned_index_.get(), arena_->learned().get()},
+          arena_->options().learned_capacity, options.worker_count, arena_->seed())),
       fleet_arena_(LearnedTable::arena_bytes(options.fleet_capacity)),
       fleet_(std::make_unique<LearnedTable>(fleet_arena_.get(), options.fleet_capacity,
                                             options.worker_count + 1U, options.seed)),
-      pins_memory_(ServicePinTable::bytes(options.connection_capacity)),
-      pins_(pins_memory_.get(), options.connection_capacity),
+      pins_(arena_->pins().get(), arena_->options().connection_capacity),
       associations_(options.worker_count),
       current_(empty_snapshot(options.worker_count)),
       published_(current_.get()),
@@ -98,6 +108,7 @@ Dataplane::~Dataplane() {
 std::uint64_t Dataplane::publish(std::unique_ptr<const Snapshot> next) {
     SLUICE_ASSERT(next->worker_ports.size() == workers_.size());
     connections_->configure(next->timeouts, next->limits);
+    keep_pins(*next);
     published_.store(next.get(), std::memory_order_release);
     const std::uint64_t token = rte_rcu_qsbr_start(rcu_);
     retired_.push_back(Retired{std::move(current_), nullptr, token});

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/arena.h"
 #include "datapath/security_associations.h"
 #include "datapath/worker.h"
 #include "sluice/base/result.h"
@@ -27,10 +28,19 @@ struct DataplaneOptions {
     std::uint32_t flow_capacity = kFlowTableDefault;
     std::uint32_t connection_capacity = kConnectionCapacityDefault;
     std::uint32_t learned_capacity = kLearnedCapacityDefault;
+    /// What outlives the process; it says the two capacities then. Null: nothing does.
+    std::shared_ptr<Arena> arena;
     std::uint32_t fleet_capacity = kFleetRowMax;  ///< Memory is taken as rows come.
     bool flow_cache = true;
     std::uint64_t seed = 0;
     std::uint64_t share_cycles = 0;  ///< WorkerOptions::share_cycles.
+};
+
+/// What adopt() found.
+struct AdoptReport {
+    ConnectionAdoption connections;
+    LearnedAdoption learned;
+    std::uint64_t took_ns = 0;
 };
 
 class Dataplane {
@@ -39,6 +49,20 @@ public:
     ~Dataplane();
     Dataplane(const Dataplane&) = delete;
     Dataplane& operator=(const Dataplane&) = delete;
+
+    /// Workers not running: makes all tables anew from the records in the arena, whichever process
+    /// wrote them last: at the start, and again when another process had the arena meanwhile. What
+    /// does not check out is dropped. Ports, domains and rules in records mean what they meant: the
+    /// names are the caller's (src/host/name_log.h).
+    [[nodiscard]] Result<AdoptReport> adopt(std::uint64_t now_ns);
+    /// The same, while the arena's owner still runs: takes memory and maps pages, so that adopt()
+    /// need not. Changes nothing.
+    void prepare_adoption();
+    /// Gives the tables room in the arena ahead of use: each kArenaTendMs. An error, once: there is
+    /// no more; what is beyond lives as long as the process.
+    [[nodiscard]] Status tend_arena();
+    [[nodiscard]] Arena& arena() noexcept { return *arena_; }
+    [[nodiscard]] const Arena& arena() const noexcept { return *arena_; }
 
     /// Makes `next` what workers see from their next poll on. Returns a token for is_settled().
     [[nodiscard]] std::uint64_t publish(std::unique_ptr<const Snapshot> next);
@@ -110,15 +134,24 @@ private:
     };
     void make_rings(unsigned count);
 
-    LazyMemory arena_;
+    [[nodiscard]] std::uint32_t connection_records() noexcept;
+    [[nodiscard]] std::uint32_t learned_records() noexcept;
+    [[nodiscard]] Status tend_connections();
+    [[nodiscard]] Status tend_learned();
+    void keep_pins(const Snapshot& next);
+
+    std::shared_ptr<Arena> arena_;
+    LazyMemory connection_index_;
     std::unique_ptr<ConnectionTable> connections_;
-    LazyMemory learned_arena_;
+    LazyMemory learned_index_;
     std::unique_ptr<LearnedTable> learned_;
     LazyMemory fleet_arena_;
     std::unique_ptr<LearnedTable> fleet_;
     Reach reach_;
-    LazyMemory pins_memory_;
     ServicePinTable pins_;
+    bool keeps_pins_ = false;            // control. Some rule redirects, or did.
+    bool has_more_connections_ = false;  // control. Than there is room for in the arena.
+    bool has_more_learned_ = false;      // control. The same.
     ServiceStates services_;
     ServiceNetworks service_networks_;
     SecurityAssociations associations_;

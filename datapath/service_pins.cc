@@ -56,7 +56,7 @@ void write_hop(void* argument) noexcept {
     ServiceHop& hop = change.pins.hops[change.index];
     hop.instance = change.instance;
     hop.state = 0;
-    ++change.pins.generation;
+    change.pins.seal();
 }
 
 // The instance for a hop whose own does not work; kNoService: none takes it.
@@ -124,7 +124,6 @@ bool pin_services(WorkerContext& context, ConnectionHandle& handle,
     pins.count = 0;
     pins.is_bypassed = false;
     pins.responder = record->responder_port;
-    ++pins.generation;
     for (std::uint8_t i = 0; i < choices.count; ++i) {
         const ServiceChoice& choice = choices.items[i];
         const ServiceRuleConfig* rule = rule_of(context, choice.rule);
@@ -136,6 +135,7 @@ bool pin_services(WorkerContext& context, ConnectionHandle& handle,
         pins.hops[pins.count++] = {instance, choice.rule, choice.slot, choice.of_receiver, 0, 0};
     }
     if (pins.count == 0) { return false; }
+    pins.seal();
     handle = context.connections.redirect(handle);
     return true;
 }
@@ -144,7 +144,7 @@ void bypass_services(WorkerContext& context, ConnectionHandle handle) noexcept {
     const auto set = [](void* row) {
         auto& pins = *static_cast<ServicePins*>(row);
         pins.is_bypassed = true;
-        ++pins.generation;
+        pins.seal();
     };
     context.connections.run_locked(handle, set, &context.pins.of(handle));
 }

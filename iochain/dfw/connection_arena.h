@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layout of the connection table's arena, and the byte locks in it. Private to slot 2.
+// Layout of the connection table's memory, and the byte locks in it. Private to slot 2.
 //
-//   [ConnectionArena header][buckets: capacity / 5 + 1 cache lines][records: capacity * 128 bytes]
-//   [links of half-open records: capacity * 8 bytes]
+//   records: capacity * 128 bytes, which outlive the process
+//   index:   [ConnectionArena header][buckets: capacity / 5 + 1 cache lines]
+//            [links of records: capacity * 12 bytes], which the next process makes anew (adopt())
 //
-// Indexes only, no pointers: the arena may be mapped elsewhere by the next process. All zero is a
+// Indexes only, no pointers: the records may be mapped elsewhere by the next process. All zero is a
 // valid empty table, so that untouched pages stay untouched; references are therefore index + 1. Of
 // the buckets only as many are in use as the records need (linear hashing): see
 // connection_growth.cc. Threads: workers; lock order is bucket, then record, then free list.
@@ -21,15 +22,13 @@
 
 namespace sluice {
 
-inline constexpr std::uint64_t kConnectionMagic = 0x534c43434f4e4e31ULL;  // "SLCCONN1"
-inline constexpr std::uint32_t kConnectionVersion = 3;
 inline constexpr std::uint32_t kBucketLoad = 5;     // Mean connections of a bucket in a full table.
 inline constexpr unsigned kBucketSlots = 11;        // Of which a full table overfills 0.6 %.
 inline constexpr std::uint32_t kBucketsMin = 1024;  // In use from the start.
 inline constexpr std::uint32_t kFreeCacheMax = 60;  // Free records that a worker may keep.
 
 /// One cache line of the index. Slots fill from any place; more than kBucketSlots connections are
-/// chained from `overflow` through Connection::next.
+/// chained from `overflow` through RecordLinks::next.
 struct alignas(64) ConnectionBucket {
     std::uint8_t lock;                // worker: rw, atomic
     std::uint8_t tag[kBucketSlots];   // worker: rw under lock. Low byte of the hash.
@@ -49,11 +48,11 @@ struct PortCount {
     std::uint8_t lock;        // workers: rw, atomic. The last one that is taken.
 };
 
-/// Place of a half-open record in its vNIC's list; of others it means nothing. workers: rw under
-/// the vNIC's lock.
-struct HalfOpenLink {
-    std::uint32_t older;
-    std::uint32_t newer;
+/// Places of a record in lists: index + 1, 0 = none.
+struct RecordLinks {
+    std::uint32_t older;  // workers: rw under the vNIC's lock. Half-open ones; of others nothing.
+    std::uint32_t newer;  // The same.
+    std::uint32_t next;   // worker: rw under the bucket's or the free list's lock.
 };
 
 /// What a worker keeps for itself.
@@ -65,15 +64,9 @@ struct alignas(64) ConnectionWorker {
 };
 static_assert(sizeof(ConnectionWorker) == 256);
 
-/// Head of the arena.
+/// Head of the index.
 struct alignas(64) ConnectionArena {
-    std::uint64_t magic;  // Written by the constructor, ro after.
-    std::uint32_t version;
-    std::uint32_t record_size;
-    std::uint32_t capacity;
-    std::uint32_t bucket_count;
-    std::uint64_t hash_seed;
-    alignas(64) std::uint32_t used;   // workers: rw under free_lock, ro relaxed. Records ever used.
+    std::uint32_t used;               // workers: rw under free_lock, ro relaxed. Records ever used.
     std::uint32_t free_head;          // workers: rw under free_lock. Record index + 1.
     std::uint32_t sweep_cursor;       // workers: rw, relaxed
     std::uint8_t free_lock;           // workers: rw, atomic
@@ -90,12 +83,38 @@ struct alignas(64) ConnectionArena {
 [[nodiscard]] constexpr std::size_t buckets_offset() noexcept {
     return page_aligned(sizeof(ConnectionArena));
 }
-[[nodiscard]] constexpr std::size_t records_offset(std::uint32_t capacity) noexcept {
+[[nodiscard]] constexpr std::size_t links_offset(std::uint32_t capacity) noexcept {
     return buckets_offset() + page_aligned(sizeof(ConnectionBucket) * bucket_count_of(capacity));
 }
-[[nodiscard]] constexpr std::size_t links_offset(std::uint32_t capacity) noexcept {
-    return records_offset(capacity) + page_aligned(sizeof(Connection) * capacity);
-}
+
+/// Holds a record's byte lock while it changes. With one worker nobody waits for it, but it says
+/// all the same, to who finds the record after this process was killed, that a change was under
+/// way.
+class [[nodiscard]] RecordLock {
+public:
+    RecordLock(std::uint8_t& lock, bool shared) noexcept : lock_(lock), shared_(shared) {
+        if (shared_) {
+            ByteLock::acquire(lock_);
+        } else {
+            store_relaxed(lock_, 1);
+        }
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    }
+    ~RecordLock() {
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+        if (shared_) {
+            ByteLock::release(lock_);
+        } else {
+            store_relaxed(lock_, 0);
+        }
+    }
+    RecordLock(const RecordLock&) = delete;
+    RecordLock& operator=(const RecordLock&) = delete;
+
+private:
+    std::uint8_t& lock_;
+    const bool shared_;
+};
 
 /// Records of connections that one worker saw close, oldest first: a ring of ConnectionTable's
 /// closed_max_ indexes, in memory of the process. What an index names may have been reopened or
@@ -133,6 +152,11 @@ private:
     ConnectionBucket* bucket_;
     const bool shared_;
 };
+
+/// 0 is that of a record that was never used.
+[[nodiscard]] inline std::uint32_t generation_after(std::uint32_t generation) noexcept {
+    return generation + 1U == 0 ? 1U : generation + 1U;
+}
 
 /// True while the record is somebody's live connection. Line 1 only.
 [[nodiscard]] inline bool is_live(const Connection& record, std::uint64_t now_ns) noexcept {

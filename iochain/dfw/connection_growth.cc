@@ -69,8 +69,7 @@ void ConnectionTable::split(std::uint32_t from, std::uint32_t to) noexcept {
     }
     while (chained != 0) {
         const std::uint32_t ref = chained;
-        chained = records_[ref - 1U].next;
-        records_[ref - 1U].next = 0;
+        chained = links_[ref - 1U].next;
         put(ref);
     }
     store_relaxed(arena_->grown, arena_->grown + 1U);

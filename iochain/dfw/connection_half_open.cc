@@ -9,7 +9,8 @@ namespace sluice {
 void ConnectionTable::append_half_open(PortIndex opener, std::uint32_t index) noexcept {
     PortCount& port = arena_->ports[opener.value];
     const ByteLock lock(port.lock, shared_);
-    links_[index] = {port.newest, 0};
+    links_[index].older = port.newest;
+    links_[index].newer = 0;
     if (port.newest == 0) {
         store_relaxed(port.oldest, index + 1U);
     } else {
@@ -21,7 +22,7 @@ void ConnectionTable::append_half_open(PortIndex opener, std::uint32_t index) no
 void ConnectionTable::remove_half_open(PortIndex opener, std::uint32_t index) noexcept {
     PortCount& port = arena_->ports[opener.value];
     const ByteLock lock(port.lock, shared_);
-    const HalfOpenLink link = links_[index];
+    const RecordLinks link = links_[index];
     if (link.older == 0) {
         store_relaxed(port.oldest, link.newer);
     } else {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Index of the connection table: seeded hash, buckets of one cache line, overflow chained through
-// the records. Called by ConnectionTable on a worker that holds the bucket's lock.
+// the records' links. Called by ConnectionTable on a worker that holds the bucket's lock.
 #include <bit>
 #include <cstring>
 
@@ -39,6 +39,17 @@ std::uint64_t ConnectionTable::hash_of(const ConnectionTuple& tuple) const noexc
     return fold_multiply(x ^ std::rotl(y, 23) ^ key[6], z ^ std::rotl(x, 41) ^ key[7]);
 }
 
+// Costs a multiplication beside the hash. Not 0: that is the check of a record never used.
+std::uint32_t ConnectionTable::check_of(const Connection& record,
+                                        std::uint64_t hash) const noexcept {
+    const std::uint64_t opener_is_a = record.flags & kConnOpenerIsA;
+    const std::uint64_t ports = opener_is_a << 32U |
+                                std::uint64_t{record.opener_port.value} << 16U |
+                                record.responder_port.value;
+    return static_cast<std::uint32_t>(fold_multiply(hash ^ hash_keys_[6], ports ^ hash_keys_[0])) |
+           1U;
+}
+
 std::uint32_t ConnectionTable::lookup(const ConnectionBucket& bucket, const ConnectionTuple& tuple,
                                       std::uint64_t hash) const noexcept {
     static_assert(offsetof(ConnectionBucket, tag) == 1 && kBucketSlots == 11);
@@ -53,7 +64,7 @@ std::uint32_t ConnectionTable::lookup(const ConnectionBucket& bucket, const Conn
         }
     }
     std::uint32_t ref = bucket.overflow;
-    while (ref != 0 && !(records_[ref - 1U].tuple == tuple)) { ref = records_[ref - 1U].next; }
+    while (ref != 0 && !(records_[ref - 1U].tuple == tuple)) { ref = links_[ref - 1U].next; }
     return ref;
 }
 
@@ -66,7 +77,7 @@ void ConnectionTable::link(ConnectionBucket& bucket, std::uint32_t index,
             return;
         }
     }
-    records_[index].next = bucket.overflow;
+    links_[index].next = bucket.overflow;
     bucket.overflow = index + 1U;
 }
 
@@ -77,14 +88,13 @@ void ConnectionTable::unlink(ConnectionBucket& bucket, std::uint32_t index) noex
         bucket.ref[slot] = moved;
         if (moved == 0) { return; }
         bucket.tag[slot] = tag_of(hash_of(records_[moved - 1U].tuple));
-        bucket.overflow = records_[moved - 1U].next;
-        records_[moved - 1U].next = 0;
+        bucket.overflow = links_[moved - 1U].next;
         return;
     }
     std::uint32_t* ref = &bucket.overflow;
-    while (*ref != 0 && *ref != index + 1U) { ref = &records_[*ref - 1U].next; }
+    while (*ref != 0 && *ref != index + 1U) { ref = &links_[*ref - 1U].next; }
     SLUICE_ASSERT(*ref != 0);
-    *ref = records_[index].next;
+    *ref = links_[index].next;
 }
 
 }  // namespace sluice

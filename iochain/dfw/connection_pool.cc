@@ -13,12 +13,12 @@ void ConnectionTable::refill(unsigned worker) noexcept {
     const ByteLock lock(arena_->free_lock, shared_);
     while (own.free_count < batch_count_ && arena_->free_head != 0) {
         const std::uint32_t index = arena_->free_head - 1U;
-        arena_->free_head = records_[index].next;
+        arena_->free_head = links_[index].next;
         own.free[own.free_count++] = index;
     }
     if (own.free_count != 0) { return; }
     const std::uint32_t first = arena_->used;
-    const std::uint32_t count = std::min(batch_count_, capacity_ - first);
+    const std::uint32_t count = std::min(batch_count_, ready_count() - first);
     // Backwards, so that they are handed out in order.
     for (std::uint32_t i = 0; i < count; ++i) { own.free[i] = first + count - 1U - i; }
     own.free_count = count;
@@ -30,7 +30,7 @@ void ConnectionTable::spill(unsigned worker) noexcept {
     const ByteLock lock(arena_->free_lock, shared_);
     for (std::uint32_t i = 0; i < batch_count_; ++i) {
         const std::uint32_t index = own.free[--own.free_count];
-        records_[index].next = arena_->free_head;
+        links_[index].next = arena_->free_head;
         arena_->free_head = index + 1U;
     }
 }
@@ -51,8 +51,8 @@ std::uint32_t ConnectionTable::allocate(unsigned worker) noexcept {
 }
 
 bool ConnectionTable::needs_room(unsigned worker) const noexcept {
-    const bool has_none = arena_->workers[worker].free_count == 0 && used_count() == capacity_ &&
-                          load_relaxed(arena_->free_head) == 0;
+    const bool has_none = arena_->workers[worker].free_count == 0 &&
+                          used_count() >= ready_count() && load_relaxed(arena_->free_head) == 0;
     return has_none || over_total();
 }
 

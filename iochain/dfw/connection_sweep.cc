@@ -21,7 +21,7 @@ bool ConnectionTable::close_if(unsigned worker, std::uint32_t index, Condition&&
         tuple = record.tuple;
     }
     const BucketLock bucket_lock(*this, hash_of(tuple));
-    const ByteLock lock(record.lock, shared_);
+    const RecordLock lock(record.lock, shared_);
     // It may have been closed, and opened again as another one, in between.
     if (record.state == ConnectionState::kClosed || !condition(record) ||
         !(record.tuple == tuple)) {
@@ -102,7 +102,7 @@ void ConnectionTable::make_room(unsigned worker, const OpenRequest& request) noe
 
 void ConnectionTable::note_closed(unsigned worker, ConnectionHandle handle) noexcept {
     if (Connection* record = get(handle); record != nullptr) {
-        const ByteLock lock(record->lock, shared_);
+        const RecordLock lock(record->lock, shared_);
         if (record->logged != 0 && record->generation == handle.generation) {
             const bool is_reset = record->state == ConnectionState::kTcpClose;
             report(worker, *record, is_reset ? ConnectionEnd::kReset : ConnectionEnd::kClosed);

@@ -70,29 +70,24 @@ unsigned flags_of(const OpenRequest& request) noexcept {
            stateful_flags(request.opener_stateful, request.responder_stateful);
 }
 
-// 0 is that of a record that was never used.
-std::uint32_t generation_after(std::uint32_t generation) noexcept {
-    return generation + 1U == 0 ? 1U : generation + 1U;
-}
-
 bool is_counted(PortIndex port) noexcept { return port.value < kPortMax; }
 
 }  // namespace
 
-std::size_t ConnectionTable::arena_bytes(std::uint32_t capacity) noexcept {
-    return page_aligned(links_offset(capacity) + sizeof(HalfOpenLink) * capacity);
+std::size_t ConnectionTable::index_bytes(std::uint32_t capacity) noexcept {
+    return page_aligned(links_offset(capacity) + sizeof(RecordLinks) * capacity);
 }
 
-ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
-                                 std::uint64_t hash_seed)
-    : arena_(static_cast<ConnectionArena*>(arena)),
-      buckets_(
-          reinterpret_cast<ConnectionBucket*>(static_cast<std::byte*>(arena) + buckets_offset())),
-      records_(
-          reinterpret_cast<Connection*>(static_cast<std::byte*>(arena) + records_offset(capacity))),
-      links_(
-          reinterpret_cast<HalfOpenLink*>(static_cast<std::byte*>(arena) + links_offset(capacity))),
+ConnectionTable::ConnectionTable(const ConnectionMemory& memory, std::uint32_t capacity,
+                                 unsigned worker_count, std::uint64_t hash_seed)
+    : arena_(static_cast<ConnectionArena*>(memory.index)),
+      buckets_(reinterpret_cast<ConnectionBucket*>(static_cast<std::byte*>(memory.index) +
+                                                   buckets_offset())),
+      records_(static_cast<Connection*>(memory.records)),
+      links_(reinterpret_cast<RecordLinks*>(static_cast<std::byte*>(memory.index) +
+                                            links_offset(capacity))),
       capacity_(capacity),
+      ready_count_(capacity),
       bucket_count_(bucket_count_of(capacity)),
       batch_count_(std::clamp(capacity / (worker_count * 16U), 1U, kFreeCacheMax / 2U)),
       worker_count_(worker_count),
@@ -103,15 +98,10 @@ ConnectionTable::ConnectionTable(void* arena, std::uint32_t capacity, unsigned w
       timeout_ns_{},
       limits_{},
       expectations_(std::make_unique<ExpectationTable>(*this, worker_count > 1, hash_seed)) {
-    SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
+    SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(memory.index) % 4096U == 0 &&
+                  reinterpret_cast<std::uintptr_t>(memory.records) % 4096U == 0);
     SLUICE_ASSERT(capacity > 0 && capacity <= kConnectionMax && worker_count > 0 &&
                   worker_count <= kWorkerMax);
-    arena_->magic = kConnectionMagic;
-    arena_->version = kConnectionVersion;
-    arena_->record_size = sizeof(Connection);
-    arena_->capacity = capacity;
-    arena_->bucket_count = bucket_count_;
-    arena_->hash_seed = hash_seed;
     for (std::uint64_t& key : hash_keys_) { key = next_key(hash_seed); }
     for (unsigned i = 0; i < worker_count; ++i) {
         closed_[i].indexes = std::make_unique_for_overwrite<std::uint32_t[]>(closed_max_);
@@ -171,17 +161,17 @@ DropReason ConnectionTable::over_limit(PortIndex opener, bool is_tcp) const noex
     return DropReason::kNone;
 }
 
-void ConnectionTable::begin(Connection& record, const OpenRequest& request,
+void ConnectionTable::begin(Connection& record, const OpenRequest& request, std::uint64_t hash,
                             const ParsedFrame& frame, std::uint64_t now_ns) noexcept {
-    const ByteLock lock(record.lock, shared_);  // A stale handle may still be looking.
+    const RecordLock lock(record.lock, shared_);  // A stale handle may still be looking.
     record.tuple = request.tuple.tuple;
     record.opener_port = request.opener_port;
     record.responder_port = request.responder_port;
     record.opener_rule = request.opener_rule;
     record.responder_rule = request.responder_rule;
     store_relaxed(record.judged_generation, request.judged_generation);
-    record.next = 0;
     store_relaxed(record.flags, static_cast<std::uint8_t>(flags_of(request)));
+    record.identity_check = check_of(record, hash);
     record.peer[0] = record.peer[1] = TcpPeer{};
     record.packets = 0;
     record.bytes = 0;
@@ -189,6 +179,7 @@ void ConnectionTable::begin(Connection& record, const OpenRequest& request,
     record.logged = request.logged ? 1U : 0U;
     if (request.logged) { opened_ns_[static_cast<std::size_t>(&record - records_)] = now_ns; }
     if (record.generation == 0) { store_relaxed(record.generation, 1); }  // Never used before.
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);  // A state only to an identity that is whole.
     if (record.tuple.protocol == kProtocolTcp) {
         begin_tcp(record, frame);
     } else {
@@ -214,7 +205,7 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
         if (is_live(found, now_ns)) {
             return {{ref - 1U, found.generation}, DropReason::kNone, false};
         }
-        const ByteLock record_lock(found.lock, shared_);
+        const RecordLock record_lock(found.lock, shared_);
         const bool is_forced = load_relaxed(found.expires_ns) == 0;  // A SYN took its place.
         retire(worker, bucket, ref - 1U,
                is_forced ? ConnectionEnd::kEvicted : ConnectionEnd::kTimeout);
@@ -227,7 +218,7 @@ OpenResult ConnectionTable::open(unsigned worker, const OpenRequest& request,
     }
     const std::uint32_t index = allocate(worker);
     if (index == capacity_) { return {{}, DropReason::kConnectionLimit, false}; }
-    begin(records_[index], request, frame, now_ns);
+    begin(records_[index], request, hash, frame, now_ns);
     link(bucket, index, hash);
     add_count(arena_->workers[worker].live, 1, false);
     return {{index, records_[index].generation}, DropReason::kNone, true};
@@ -297,13 +288,11 @@ bool ConnectionTable::snapshot(ConnectionHandle handle, Connection& out) noexcep
     if (record == nullptr) { return false; }
     const ByteLock lock(record->lock, shared_);
     if (record->generation != handle.generation) { return false; }
-    const std::size_t head =
-        offsetof(Connection, next);  // The overflow chain and the lock aren't the record's own.
+    const std::size_t head = offsetof(Connection, lock);  // The lock isn't the record's own.
     const std::size_t tail = offsetof(Connection, state);
     std::memcpy(static_cast<void*>(&out), record, head);
     std::memcpy(reinterpret_cast<std::byte*>(&out) + tail,
                 reinterpret_cast<const std::byte*>(record) + tail, sizeof out - tail);
-    out.next = 0;
     out.lock = 0;
     return true;
 }
@@ -312,7 +301,7 @@ ConnectionHandle ConnectionTable::rejudge(ConnectionHandle handle,
                                           const RejudgeRequest& request) noexcept {
     Connection* record = get(handle);
     if (record == nullptr) { return handle; }
-    const ByteLock lock(record->lock, shared_);
+    const RecordLock lock(record->lock, shared_);
     if (record->generation != handle.generation) { return handle; }
     record->opener_rule = request.opener_rule;
     record->responder_rule = request.responder_rule;
@@ -334,7 +323,7 @@ ConnectionHandle ConnectionTable::rejudge(ConnectionHandle handle,
 ConnectionHandle ConnectionTable::redirect(ConnectionHandle handle) noexcept {
     Connection* record = get(handle);
     if (record == nullptr) { return handle; }
-    const ByteLock lock(record->lock, shared_);
+    const RecordLock lock(record->lock, shared_);
     if (record->generation != handle.generation) { return handle; }
     record->redirected = 1;
     store_relaxed(record->generation, generation_after(record->generation));
@@ -345,7 +334,7 @@ bool ConnectionTable::run_locked(ConnectionHandle handle, void (*change)(void* a
                                  void* argument) noexcept {
     Connection* record = get(handle);
     if (record == nullptr) { return false; }
-    const ByteLock lock(record->lock, shared_);
+    const RecordLock lock(record->lock, shared_);
     if (record->generation != handle.generation) { return false; }
     change(argument);
     return true;
@@ -355,7 +344,7 @@ void ConnectionTable::account(ConnectionHandle handle, std::uint64_t packets,
                               std::uint64_t bytes) noexcept {
     Connection* record = get(handle);
     if (record == nullptr) { return; }
-    const ByteLock lock(record->lock, shared_);
+    const RecordLock lock(record->lock, shared_);
     if (record->generation != handle.generation) { return; }
     record->packets += packets;
     record->bytes = (record->bytes + bytes) & kConnectionBytesMask;

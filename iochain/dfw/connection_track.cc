@@ -136,7 +136,7 @@ TrackOutcome ConnectionTable::track(const ParsedFrame& frame, ConnectionHandle h
                                    [this](ConnectionState state) { return timer_of(state); })) {
         return {};
     }
-    const ByteLock lock(record.lock, shared_);
+    const RecordLock lock(record.lock, shared_);
     if (record.generation != handle.generation || now_ns >= record.expires_ns) [[unlikely]] {
         return {TrackResult::kStale};
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layout of the learned table's arena. Private to slot 1.
+// Layout of the learned table's memory. Private to slot 1.
 //
-//   [LearnedArena header][buckets: one a row of capacity, rounded up to a power of two][records]
+//   records: capacity * 80 bytes, which outlive the process
+//   index:   [LearnedArena header][buckets: one a row of capacity, rounded up to a power of two]
+//            [next ones: capacity * 4 bytes], which the next process makes anew (adopt())
 //
 // Indexes only, no pointers; all zero is a valid empty table, so references are index + 1.
 // Threads: workers; lock order is bucket, then free list, then change.
@@ -17,8 +19,6 @@
 
 namespace sluice {
 
-inline constexpr std::uint64_t kLearnedMagic = 0x534c434c45524e31ULL;  // "SLCLERN1"
-inline constexpr std::uint32_t kLearnedVersion = 3;
 inline constexpr std::uint32_t kExpirySlots = 4096;  // Seconds, modulo.
 inline constexpr std::uint64_t kLearnedSecondNs = 1000000000;
 
@@ -32,7 +32,7 @@ static_assert(sizeof(LearnedBucket) == 8);
 struct LearnedRecord {
     LearnedKey key;         // worker: rw under the bucket's lock; control: ro by `version`
     LearnedValue value;     // worker: rw under the bucket's lock; control: ro by `version`
-    std::uint32_t next;     // worker: rw under the bucket's or the free list's lock. Index + 1.
+    std::uint32_t check;    // worker: rw under the bucket's lock. What adopt() knows the row by.
     std::uint32_t version;  // worker: rw under the bucket's lock. Odd while the record is written.
 };
 static_assert(sizeof(LearnedRecord) == 80);
@@ -60,21 +60,15 @@ struct LearnedPort {
 static_assert(sizeof(LearnedPort) == 52);
 
 struct alignas(64) LearnedArena {
-    std::uint64_t magic;  // Written by the constructor, ro after.
-    std::uint32_t version;
-    std::uint32_t record_size;
-    std::uint32_t capacity;
-    std::uint32_t bucket_count;
-    std::uint64_t hash_seed;
-    alignas(64) std::uint32_t epoch;  // workers: rw under change_lock, ro
-    std::uint32_t expiry_epoch;       // workers: rw under change_lock, ro. Of any binding.
-    std::uint8_t change_lock;         // workers: rw, atomic
-    std::uint64_t next_second_ns;     // workers: rw, atomic. When rows may expire next.
-    alignas(64) std::uint32_t used;   // workers: rw under free_lock, ro relaxed
-    std::uint32_t free_head;          // workers: rw under free_lock. Record index + 1.
-    std::uint32_t live;               // workers: rw, relaxed
-    std::uint32_t sweep_cursor;       // workers: rw, relaxed
-    std::uint8_t free_lock;           // workers: rw, atomic
+    std::uint32_t epoch;             // workers: rw under change_lock, ro
+    std::uint32_t expiry_epoch;      // workers: rw under change_lock, ro. Of any binding.
+    std::uint8_t change_lock;        // workers: rw, atomic
+    std::uint64_t next_second_ns;    // workers: rw, atomic. When rows may expire next.
+    alignas(64) std::uint32_t used;  // workers: rw under free_lock, ro relaxed
+    std::uint32_t free_head;         // workers: rw under free_lock. Record index + 1.
+    std::uint32_t live;              // workers: rw, relaxed
+    std::uint32_t sweep_cursor;      // workers: rw, relaxed
+    std::uint8_t free_lock;          // workers: rw, atomic
     alignas(64) LearnedPort ports[kPortMax];
     std::uint32_t expiring[kExpirySlots];  // workers: rw, relaxed. Rows that expire in a second.
     std::uint32_t expiring_bindings[kExpirySlots];  // workers: rw, relaxed. Those of them.
@@ -86,7 +80,7 @@ struct alignas(64) LearnedArena {
 [[nodiscard]] constexpr std::size_t learned_buckets_offset() noexcept {
     return page_aligned(sizeof(LearnedArena));
 }
-[[nodiscard]] constexpr std::size_t learned_records_offset(std::uint32_t capacity) noexcept {
+[[nodiscard]] constexpr std::size_t learned_links_offset(std::uint32_t capacity) noexcept {
     return learned_buckets_offset() +
            page_aligned(sizeof(LearnedBucket) * learned_bucket_count(capacity));
 }

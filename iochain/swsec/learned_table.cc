@@ -81,28 +81,29 @@ bool comes_before(const LearnedRow& a, const LearnedRow& b) noexcept {
     return a.value.first_seen_ns < b.value.first_seen_ns;
 }
 
-std::size_t LearnedTable::arena_bytes(std::uint32_t capacity) noexcept {
-    return page_aligned(learned_records_offset(capacity) + sizeof(LearnedRecord) * capacity);
+std::size_t LearnedTable::index_bytes(std::uint32_t capacity) noexcept {
+    return page_aligned(learned_links_offset(capacity) + sizeof(std::uint32_t) * capacity);
 }
 
-LearnedTable::LearnedTable(void* arena, std::uint32_t capacity, unsigned worker_count,
-                           std::uint64_t hash_seed) noexcept
-    : arena_(static_cast<LearnedArena*>(arena)),
-      buckets_(reinterpret_cast<LearnedBucket*>(static_cast<std::byte*>(arena) +
+std::size_t LearnedTable::record_bytes(std::uint32_t capacity) noexcept {
+    return page_aligned(sizeof(LearnedRecord) * capacity);
+}
+
+LearnedTable::LearnedTable(const LearnedMemory& memory, std::uint32_t capacity,
+                           unsigned worker_count, std::uint64_t hash_seed) noexcept
+    : arena_(static_cast<LearnedArena*>(memory.index)),
+      buckets_(reinterpret_cast<LearnedBucket*>(static_cast<std::byte*>(memory.index) +
                                                 learned_buckets_offset())),
-      records_(reinterpret_cast<LearnedRecord*>(static_cast<std::byte*>(arena) +
-                                                learned_records_offset(capacity))),
+      next_(reinterpret_cast<std::uint32_t*>(static_cast<std::byte*>(memory.index) +
+                                             learned_links_offset(capacity))),
+      records_(static_cast<LearnedRecord*>(memory.records)),
       capacity_(capacity),
+      ready_count_(capacity),
       bucket_mask_(learned_bucket_count(capacity) - 1U),
       shared_(worker_count > 1) {
-    SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(arena) % 4096U == 0);
+    SLUICE_ASSERT(reinterpret_cast<std::uintptr_t>(memory.index) % 4096U == 0 &&
+                  reinterpret_cast<std::uintptr_t>(memory.records) % 4096U == 0);
     SLUICE_ASSERT(capacity > 0 && capacity <= kLearnedMax && worker_count > 0);
-    arena_->magic = kLearnedMagic;
-    arena_->version = kLearnedVersion;
-    arena_->record_size = sizeof(LearnedRecord);
-    arena_->capacity = capacity;
-    arena_->bucket_count = bucket_mask_ + 1U;
-    arena_->hash_seed = hash_seed;
     for (std::uint64_t& key : hash_keys_) { key = next_key(hash_seed); }
 }
 
@@ -118,10 +119,25 @@ std::uint32_t LearnedTable::bucket_of(const LearnedKey& key) const noexcept {
     return static_cast<std::uint32_t>(hash ^ hash_keys_[4]) & bucket_mask_;
 }
 
+// Over all that makes the row what it is: not the times, which every packet may defer.
+std::uint32_t LearnedTable::check_of(const LearnedRecord& record) const noexcept {
+    std::uint64_t word[6] = {};
+    std::memcpy(word, &record.key, sizeof record.key);
+    const LearnedValue& value = record.value;
+    std::memcpy(&word[4], value.mac.bytes.data(), value.mac.bytes.size());
+    word[4] |= std::uint64_t{value.port.value} << 48U;
+    word[5] = std::uint64_t{value.remote} << 16U |
+              std::uint64_t{static_cast<std::uint8_t>(value.source)} << 8U | value.flags;
+    const std::uint64_t x = fold_multiply(word[0] ^ hash_keys_[0], word[1] ^ hash_keys_[1]);
+    const std::uint64_t y = fold_multiply(word[2] ^ hash_keys_[2], word[3] ^ hash_keys_[3]);
+    const std::uint64_t z = fold_multiply(word[4] ^ hash_keys_[4], word[5] ^ hash_keys_[0]);
+    return static_cast<std::uint32_t>(fold_multiply(x ^ hash_keys_[1], y + (z << 1U | 1U))) | 1U;
+}
+
 // Index + 1, 0 if there is none.
 std::uint32_t LearnedTable::lookup(std::uint32_t bucket, const LearnedKey& key) const noexcept {
     std::uint32_t ref = buckets_[bucket].head;
-    while (ref != 0 && !(records_[ref - 1U].key == key)) { ref = records_[ref - 1U].next; }
+    while (ref != 0 && !(records_[ref - 1U].key == key)) { ref = next_[ref - 1U]; }
     return ref;
 }
 
@@ -138,7 +154,7 @@ void LearnedTable::walk(const LearnedKey& key, std::uint64_t now_ns, Visitor vis
                         void* context) const noexcept {
     const std::uint32_t bucket = bucket_of(key);
     const ByteLock lock(buckets_[bucket].lock, shared_);
-    for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = records_[ref - 1U].next) {
+    for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = next_[ref - 1U]) {
         const LearnedRecord& record = records_[ref - 1U];
         if (!same_but_port(record.key, key) || is_expired(record.value, now_ns)) { continue; }
         visit(context, LearnedRow{record.key, record.value});
@@ -167,7 +183,7 @@ void LearnedTable::changed(std::uint32_t bucket, const LearnedKey& key) noexcept
     };
     if (key.kind == LearnedKind::kBinding) {
         stamp(key.port);
-        for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = records_[ref - 1U].next) {
+        for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = next_[ref - 1U]) {
             if (same_but_port(records_[ref - 1U].key, key)) { stamp(records_[ref - 1U].key.port); }
         }
     }
@@ -221,7 +237,7 @@ LearnResult LearnedTable::refuse(const LearnedKey& key, const LearnedValue& valu
 std::uint64_t LearnedTable::first_seen(std::uint32_t bucket, const LearnedKey& key,
                                        std::uint64_t now_ns) const noexcept {
     if (key.kind != LearnedKind::kBinding) { return now_ns; }
-    for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = records_[ref - 1U].next) {
+    for (std::uint32_t ref = buckets_[bucket].head; ref != 0; ref = next_[ref - 1U]) {
         const LearnedRecord& other = records_[ref - 1U];
         if (same_but_port(other.key, key)) {
             now_ns = std::max(now_ns, other.value.first_seen_ns + 1U);
@@ -237,8 +253,8 @@ LearnResult LearnedTable::insert(std::uint32_t bucket, const LearnedKey& key,
         const ByteLock lock(arena_->free_lock, shared_);
         if (arena_->free_head != 0) {
             index = arena_->free_head - 1U;
-            arena_->free_head = records_[index].next;
-        } else if (arena_->used < capacity_) {
+            arena_->free_head = next_[index];
+        } else if (arena_->used < ready_count()) {
             index = arena_->used;
             store_relaxed(arena_->used, index + 1U);
         } else {
@@ -254,8 +270,9 @@ LearnResult LearnedTable::insert(std::uint32_t bucket, const LearnedKey& key,
         record.value.last_seen_ns = now_ns;
         record.value.expires_ns = 0;
         set_expiry(record, value.expires_ns);
+        record.check = check_of(record);
     }
-    record.next = buckets_[bucket].head;
+    next_[index] = buckets_[bucket].head;
     buckets_[bucket].head = index + 1U;
     count_row(record, true);
     changed(bucket, key);
@@ -292,6 +309,7 @@ LearnResult LearnedTable::update(std::uint32_t bucket, LearnedRecord& record,
         record.value.detail = value.detail;
         record.value.last_seen_ns = now_ns;
         set_expiry(record, value.expires_ns);
+        record.check = check_of(record);
     }
     if (is_recounted) { count_row(record, true); }
     if (counts) { changed(bucket, record.key); }
@@ -331,10 +349,10 @@ bool LearnedTable::touch(const LearnedKey& key, std::uint64_t seen_ns, std::uint
 
 void LearnedTable::remove(std::uint32_t bucket, std::uint32_t index) noexcept {
     std::uint32_t* ref = &buckets_[bucket].head;
-    while (*ref != 0 && *ref != index + 1U) { ref = &records_[*ref - 1U].next; }
+    while (*ref != 0 && *ref != index + 1U) { ref = &next_[*ref - 1U]; }
     SLUICE_ASSERT(*ref != 0);
     LearnedRecord& record = records_[index];
-    *ref = record.next;
+    *ref = next_[index];
     const LearnedKey key = record.key;
     count_row(record, false);
     {
@@ -344,7 +362,7 @@ void LearnedTable::remove(std::uint32_t bucket, std::uint32_t index) noexcept {
     }
     {
         const ByteLock lock(arena_->free_lock, shared_);
-        record.next = arena_->free_head;
+        next_[index] = arena_->free_head;
         arena_->free_head = index + 1U;
     }
     changed(bucket, key);

@@ -2,7 +2,8 @@
 // Registries: numbers for names, stable as long as the name lives, so that flows, connections and
 // counters keep their meaning over changes. One change at a time, but what compiles it is a helper
 // thread, while the control thread looks names up: acquire() and lookups are locked against each
-// other. What removes names runs on the control thread, when nothing compiles.
+// other. What removes names runs on the control thread, when nothing compiles. Each remembers what
+// it gave out and took back, for the NameLog, whose next process gives the same numbers.
 #pragma once
 
 #include <deque>
@@ -21,6 +22,26 @@
 
 namespace sluice::host {
 
+/// What a number of the arena's records stands for. The values are the NameLog's.
+enum class NameKind : std::uint8_t {
+    kPort = 1,
+    kDomain,
+    kRule,
+    kServiceInstance,
+    kServiceRule,
+    kRemote,
+};
+inline constexpr std::uint8_t kNameKindMin = 1;
+inline constexpr std::uint8_t kNameKindMax = 6;
+
+/// A name got a number, or lost it.
+struct NameChange {
+    NameKind kind = NameKind::kPort;
+    std::uint64_t number = 0;
+    std::string key;
+    bool is_gone = false;
+};
+
 /// Port name -> PortIndex. A freed index is used again last of all, and only after release() said
 /// that workers and connections have forgotten it.
 class PortRegistry {
@@ -34,11 +55,15 @@ public:
     [[nodiscard]] const std::map<std::string, PortIndex>& names() const noexcept {
         return by_name_;
     }
+    /// A name of the process before, before any other. Ignored if the number is none, or taken.
+    void restore(const NameChange& name);
+    [[nodiscard]] std::vector<NameChange> take_changes();
 
 private:
     mutable std::mutex mutex_;
     std::map<std::string, PortIndex> by_name_;
     std::deque<PortIndex> free_;
+    std::vector<NameChange> changes_;
     std::uint16_t fresh_ = 0;
 };
 
@@ -50,8 +75,15 @@ public:
     /// ldr1", what connections across a router are found by.
     [[nodiscard]] DomainId acquire_named(const std::string& what) { return acquire(what, {}); }
 
+    /// As PortRegistry's.
+    void restore(const NameChange& name);
+    [[nodiscard]] std::vector<NameChange> take_changes() { return std::exchange(changes_, {}); }
+
 private:
-    std::map<std::pair<std::string, model::Segment>, DomainId> by_key_;
+    using Key = std::pair<std::string, model::Segment>;
+    [[nodiscard]] static std::string text_of(const Key& key);
+    std::map<Key, DomainId> by_key_;
+    std::vector<NameChange> changes_;
     std::uint32_t fresh_ = 1;
 };
 
@@ -76,6 +108,11 @@ public:
     [[nodiscard]] std::vector<std::uint32_t> take_freed_slots() {
         return std::exchange(freed_, {});
     }
+    /// As PortRegistry's.
+    void restore(const NameChange& name);
+    [[nodiscard]] std::vector<NameChange> take_changes();
+    /// Counters of slots from here on were never used.
+    [[nodiscard]] std::uint32_t slot_end() const;
 
 private:
     mutable std::mutex mutex_;
@@ -89,6 +126,7 @@ private:
     std::unordered_map<std::uint32_t, Key> by_id_;
     std::deque<RuleId> free_;
     std::vector<std::uint32_t> freed_;
+    std::vector<NameChange> changes_;
     std::uint32_t fresh_ = 1;
 };
 

@@ -224,10 +224,29 @@ Result<json> ConfigService::with_own_objects(json document) const {
 }
 
 Result<host::Compiled> ConfigService::compile(const model::Document& document) {
-    return host::compile(
-        document, dataplane_.snapshot(), dataplane_.worker_count(), registries_,
+    const datapath::Snapshot& before = before_ ? *before_ : dataplane_.snapshot();
+    Result<host::Compiled> compiled = host::compile(
+        document, before, dataplane_.worker_count(), registries_,
         [this](const model::Port& port) { return device_of(port); },
         [this](const std::string& uplink) { return uplinks_.device(uplink); }, modules_);
+    if (compiled) { write_names(&before, compiled.value().snapshot.get()); }
+    return compiled;
+}
+
+void ConfigService::keep_names(host::NameLog& names) {
+    names_ = &names;
+    before_ = std::make_unique<datapath::Snapshot>();
+    names.restore(registries_, *before_);
+}
+
+// Before what uses them is published. A log that fails is told once: it stays closed then.
+void ConfigService::write_names(const datapath::Snapshot* before, const datapath::Snapshot* next) {
+    if (names_ == nullptr) { return; }
+    const Status written =
+        next != nullptr ? names_->write(registries_, *before, *next) : names_->write(registries_);
+    if (!written) {
+        spdlog::warn("{}; connections will not survive the next restart", written.error().message);
+    }
 }
 
 Result<std::shared_ptr<datapath::Port>> ConfigService::device_of(const model::Port& port) const {
@@ -283,7 +302,9 @@ Status ConfigService::load(const std::string& config_path) {
     Result<host::Compiled> compiled = compile(document.value());
     if (!compiled) { return compiled.error(); }
     rule_times_ = times_of(compiled.value().rules);
+    const std::set<RuleId> rules = compiled.value().rules;
     static_cast<void>(start_running(std::move(compiled).value(), std::move(document).value()));
+    if (before_) { forget_gone_before(*std::exchange(before_, nullptr), rules); }
     return Ok{};  // Nobody to wait for: workers are not there yet.
 }
 
@@ -475,16 +496,7 @@ asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::se
     co_await forget_remotes();
     co_await kernel_ports_.finish_removal();
     co_await uplinks_.finish_removal();
-    std::set<std::string> kept;
-    for (const model::Switch& each : running_->switches) {
-        kept.insert(each.uplinks.begin(), each.uplinks.end());
-    }
-    for (const model::Vtep& vtep : running_->vteps) { kept.insert(vtep.name); }
-    for (const model::Port& port : running_->ports) { kept.insert(port.name); }
-    std::vector<std::string> gone;
-    for (const auto& [name, index] : registries_.ports.names()) {
-        if (!kept.contains(name)) { gone.push_back(name); }
-    }
+    const std::vector<std::string> gone = gone_ports();
     co_await forget_learned(gone);
     std::vector<std::unique_ptr<datapath::FlushConnections>> flushes;
     for (const std::string& name : gone) {  // All at once: the worker is woken once, not 200 times.
@@ -497,6 +509,44 @@ asio::awaitable<void> ConfigService::forget_removed(std::uint64_t token, std::se
     }
     for (const std::string& name : gone) { registries_.ports.release(name); }
     registries_.rules.keep_only(rules);
+    write_names(nullptr, nullptr);
+}
+
+std::vector<std::string> ConfigService::gone_ports() const {
+    std::set<std::string> kept;
+    for (const model::Switch& each : running_->switches) {
+        kept.insert(each.uplinks.begin(), each.uplinks.end());
+    }
+    for (const model::Vtep& vtep : running_->vteps) { kept.insert(vtep.name); }
+    for (const model::Port& port : running_->ports) { kept.insert(port.name); }
+    std::vector<std::string> gone;
+    for (const auto& [name, index] : registries_.ports.names()) {
+        if (!kept.contains(name)) { gone.push_back(name); }
+    }
+    return gone;
+}
+
+void ConfigService::forget_gone_before(const datapath::Snapshot& before,
+                                       const std::set<RuleId>& rules) {
+    for (const std::string& name : gone_ports()) {
+        const PortIndex index = registries_.ports.find(name);
+        std::uint32_t at = 0;
+        dataplane_.connections().flush(0, index, at, dataplane_.connections().capacity());
+        at = 0;
+        dataplane_.learned().flush(LearnedFilter::of_port(index), at,
+                                   dataplane_.learned().capacity());
+        registries_.ports.release(name);
+    }
+    registries_.rules.keep_only(rules);
+    for (const std::uint32_t slot : registries_.rules.take_freed_slots()) {
+        RuleCounters& figures = dataplane_.worker(0).context().rules[slot];
+        for (Counter* each : {&figures.hits, &figures.packets, &figures.bytes}) { each->reset(); }
+    }
+    if (std::vector<bool> gone = gone_remotes(before, dataplane_.snapshot()); !gone.empty()) {
+        datapath::ForgetRemotes forget(std::move(gone));
+        while (!forget.step(dataplane_.worker(0).context())) {}
+    }
+    write_names(nullptr, nullptr);
 }
 
 // A snapshot has a few objects a port and a rule, and the last one that holds a device unregisters

@@ -24,6 +24,7 @@
 #include "controller-agent/local_store.h"
 #include "datapath/dataplane.h"
 #include "src/host/compile.h"
+#include "src/host/name_log.h"
 #include "src/sluiced/kernel_ports.h"
 #include "src/sluiced/uplinks.h"
 #include "src/sluiced/vhost_devices.h"
@@ -39,6 +40,10 @@ public:
     void on_logged_rules(std::function<void(host::LoggedRules)> tell) {
         on_logged_rules_ = std::move(tell);
     }
+
+    /// Numbers of the process before are given to the same names, and new ones are kept for the
+    /// next. Before load(); `names` stays.
+    void keep_names(host::NameLog& names);
 
     /// Where in-process services come from. Before load().
     void load_modules_from(host::ModuleSource modules) { modules_ = std::move(modules); }
@@ -115,6 +120,11 @@ private:
     [[nodiscard]] boost::asio::awaitable<void> forget_learned(std::vector<std::string> gone);
     [[nodiscard]] boost::asio::awaitable<void> forget_removed(std::uint64_t token,
                                                               std::set<RuleId> rules);
+    /// Ports that have a number and are in no document any more.
+    [[nodiscard]] std::vector<std::string> gone_ports() const;
+    /// Before workers start: what the arena has of ports, rules and VTEPs that are gone.
+    void forget_gone_before(const datapath::Snapshot& before, const std::set<RuleId>& rules);
+    void write_names(const datapath::Snapshot* before, const datapath::Snapshot* next);
     [[nodiscard]] boost::asio::awaitable<void> free_on_helper(
         datapath::Dataplane::Snapshots doomed);
     [[nodiscard]] boost::asio::awaitable<Result<host::Compiled>> compile_and_store(
@@ -129,6 +139,8 @@ private:
     boost::asio::thread_pool helper_{1};  // Reads and compiles.
     boost::asio::thread_pool writer_{1};  // Writes files, frees what is large.
     host::Registries registries_;
+    host::NameLog* names_ = nullptr;              // None: nothing outlives the process.
+    std::unique_ptr<datapath::Snapshot> before_;  // Until load(): numbers of the process before.
     host::ModuleSource modules_;
     std::shared_ptr<const model::Document> running_ = std::make_shared<model::Document>();
     std::shared_ptr<const RuleTimes> rule_times_ = std::make_shared<RuleTimes>();

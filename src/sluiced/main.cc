@@ -23,6 +23,8 @@
 #include "datapath/thread.h"
 #include "handover/launcher.h"
 #include "privileged/helper.h"
+#include "src/sluiced/arena_place.h"
+#include "src/sluiced/arena_service.h"
 #include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
@@ -75,12 +77,14 @@ std::uint64_t random_seed() {
     return seed;
 }
 
-datapath::DataplaneOptions dataplane_options(const Options& options, rte_mempool* pool) {
+datapath::DataplaneOptions dataplane_options(const Options& options, rte_mempool* pool,
+                                             std::shared_ptr<datapath::Arena> arena) {
     datapath::DataplaneOptions out;
     out.worker_count = static_cast<unsigned>(options.cores.size());
     out.pool = pool;
     out.flow_cache = options.flow_cache;
     out.seed = random_seed();
+    out.arena = std::move(arena);
     out.share_cycles = rte_get_tsc_hz() / 1000U * kShareWindowMs;
     return out;
 }
@@ -122,7 +126,9 @@ public:
         : options_(options),
           runtime_dir_(eal.runtime_dir()),
           takeover_(takeover),
-          dataplane_(dataplane_options(options, eal.pool())),
+          arena_(open_arena(options, random_seed(), takeover != nullptr)),
+          dataplane_(dataplane_options(options, eal.pool(), arena_.arena)),
+          survival_(io_, dataplane_),
           store_(options.state_dir),
           devices_(io_, dataplane_, eal.pool(), eal.runtime_dir()),
           helper_(io_, std::move(helper)),
@@ -154,6 +160,11 @@ public:
         }
         host::ModuleSource modules = [this](const std::string& name) { return modules_.get(name); };
         config_.load_modules_from(std::move(modules));
+        if (takeover_ == nullptr) {
+            if (Status adopted = survival_.adopt(); !adopted) { return adopted; }
+        }
+        if (arena_.names) { config_.keep_names(*arena_.names); }
+        show_.set_arena([this] { return survival_.status(); });
         config_.on_logged_rules(
             [this](host::LoggedRules rules) { firewall_log_.set_rules(std::move(rules)); });
         if (takeover_ != nullptr) { defer(); }
@@ -164,9 +175,12 @@ public:
         Inheritance inherited;
         if (takeover_ != nullptr) {
             uplinks_.open_ahead();
+            dataplane_.prepare_adoption();
             Result<Inheritance> taken = takeover_->take(config_.generation());
             if (!taken) { return taken.error(); }
             inherited = std::move(taken).value();
+            if (Status taken_over = take_arena(); !taken_over) { return taken_over; }
+            if (Status adopted = survival_.adopt(); !adopted) { return adopted; }
         }
         if (Status served = serve_metrics(inherited); !served) { return served; }
         start_workers();
@@ -196,8 +210,21 @@ public:
         return served;
     }
 
+    /// Ends without a word to anybody: guests, interfaces, sockets and devices are another
+    /// process's, which a device that is closed in order would disturb.
+    [[noreturn]] void leave(int status) {
+        threads_.clear();
+        firewall_log_.stop();
+        config_.stop();
+        std::error_code ignored;
+        std::filesystem::remove_all(runtime_dir_, ignored);
+        spdlog::shutdown();
+        _exit(status);
+    }
+
 private:
     void begin() {
+        survival_.start();
         if (source_) { source_->start(); }
         sd_notify(0, "READY=1");
         spdlog::info("sluiced {}: serving on {}", kVersion, options_.socket);
@@ -221,6 +248,11 @@ private:
             threads_.push_back(
                 std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
         }
+    }
+
+    // What lies in the arena is this process's from now on, whoever wrote it last.
+    Status take_arena() {
+        return dataplane_.arena().is_kept() ? dataplane_.arena().take_over() : Status(Ok{});
     }
 
     // The rest of a handover, on the control loop.
@@ -264,10 +296,16 @@ private:
                 config_,
                 admin_,
                 metrics_server_,
-                [this] { threads_.clear(); },
+                [this] {
+                    threads_.clear();
+                    survival_.finish();
+                    dataplane_.arena().release();
+                },
                 [this]() -> Status {
+                    Status taken = take_arena();
+                    if (taken && dataplane_.arena().is_kept()) { taken = survival_.adopt_again(); }
                     start_workers();
-                    return Ok{};
+                    return taken;
                 },
                 [this](pid_t pid) { clear_runtime_dir(pid); },
                 [this] {
@@ -289,18 +327,6 @@ private:
             ignored);
     }
 
-    // Ends without a word to anybody: guests, interfaces, sockets and devices are another
-    // process's.
-    [[noreturn]] void leave(int status) {
-        threads_.clear();
-        firewall_log_.stop();
-        config_.stop();
-        std::error_code ignored;
-        std::filesystem::remove_all(runtime_dir_, ignored);
-        spdlog::shutdown();
-        _exit(status);
-    }
-
     // What it knew when it ended counts from the first packet on.
     void load_source() {
         if (options_.source.kind == Source::Kind::kLocal) { return; }
@@ -320,6 +346,7 @@ private:
         admin_.stop();
         watchdog_.stop();
         sizes_.stop();
+        survival_.stop();
         captures_.stop();
         metrics_server_.stop();
         querier_.stop();
@@ -349,6 +376,7 @@ private:
         while (!dataplane_.is_settled(token)) { std::this_thread::yield(); }
         dataplane_.reclaim();
         threads_.clear();
+        survival_.finish();
         firewall_log_.stop();
         kernel_ports_.stop();
         uplinks_.stop();
@@ -369,7 +397,9 @@ private:
     bool is_intruder_ = false;  // Another process is the daemon after all.
     bool is_retired_ = false;   // Another process is the daemon from now on.
     boost::asio::io_context io_{1};
+    OpenedArena arena_;
     datapath::Dataplane dataplane_;
+    ArenaService survival_;
     agent::LocalStore store_;
     VhostDevices devices_;
     privileged::HelperClient helper_;
@@ -418,7 +448,10 @@ int run(const Options& options, std::vector<std::string> arguments) {
     Daemon daemon(options, *eal.value(), std::move(helper.value().socket), launcher.value(),
                   takeover.get());
     const Status status = daemon.run();
-    return status.ok() ? 0 : failed(status.error());
+    if (status) { return 0; }
+    const int code = failed(status.error());
+    if (takeover) { daemon.leave(code); }
+    return code;
 }
 
 }  // namespace

@@ -177,6 +177,10 @@ CommandLine parse_command_line(int argc, char** argv) {
                    "ADDR:PORT where Prometheus finds /metrics (default: nowhere)");
     app.add_option("--firewall-log", options.firewall_log,
                    "where rules with \"log\" write (default: firewall.log in the state folder)");
+    app.add_option("--arena", options.arena,
+                   "folder on tmpfs or hugetlbfs for what survives a crash and a restart; none: "
+                   "nothing does (default: arena beside the admin socket if that is on tmpfs, else "
+                   "one in /dev/shm)");
     app.add_option("--service-dir", options.service_dir,
                    "where in-process services are (NAME.so, NAME.conf)")
         ->capture_default_str();

@@ -39,6 +39,7 @@ struct Options {
     std::optional<MetricsEndpoint> metrics;
     std::string log_level = "info";
     std::string service_dir = "/usr/lib/sluice/services";  ///< In-process services.
+    std::string arena;         ///< Folder of what survives; empty: found, "none": nothing does.
     std::string firewall_log;  ///< Empty: firewall.log in the state folder.
     Source source;
     std::optional<int> takeover_fd;  ///< Started by a running daemon, to go on in its place.

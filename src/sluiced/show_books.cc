@@ -84,6 +84,7 @@ Answer ShowService::status() const {
                 {"flows", flows},
                 {"connections", dataplane_.connections().size()},
                 {"buffers", {{"total", pool->size}, {"free", rte_mempool_avail_count(pool)}}},
+                {"arena", arena_ ? arena_() : json::object()},
                 {"flow_cache", options_.flow_cache}};
 }
 

@@ -53,6 +53,9 @@ public:
     /// What `status` says of a source that is not the local store.
     void set_source(std::function<nlohmann::json()> status) { source_ = std::move(status); }
 
+    /// What `status` says of the arena.
+    void set_arena(std::function<nlohmann::json()> status) { arena_ = std::move(status); }
+
     // show_ports.cc
     [[nodiscard]] Answer ports() const;
     [[nodiscard]] Answer port(const std::string& name) const;
@@ -160,6 +163,7 @@ private:
     const TeamWatch& teams_;
     const Options& options_;
     std::function<nlohmann::json()> source_;
+    std::function<nlohmann::json()> arena_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 

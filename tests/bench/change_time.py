@@ -23,7 +23,7 @@ class Daemon:
         self._socket = str(Path(folder) / "admin.sock")
         self._program = subprocess.Popen(
             [str(Path(binaries) / "sluiced"), "--socket", self._socket, "--state-dir", str(Path(folder) / "state"), "--no-huge",
-             "--memory", "64", "--workers", str(max(os.sched_getaffinity(0)))],
+             "--memory", "64", "--arena", "none", "--workers", str(max(os.sched_getaffinity(0)))],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         while not Path(self._socket).exists():

@@ -19,7 +19,8 @@ class Sluice(Switch):
         state = self.folder / "state"
         state.mkdir()
         program = Program([str(self.binaries / "sluiced"), "--socket", str(self.folder / "admin.sock"), "--state-dir",
-                           str(state), "--workers", str(WORKER_CORE), "--memory", str(MEMORY_MB)],
+                           str(state), "--workers", str(WORKER_CORE), "--memory", str(MEMORY_MB),
+                           "--arena", str(state / "arena")],
                           self.folder / "sluiced.log")
         self.programs = [program]
         wait_listening(self._rpc, program)

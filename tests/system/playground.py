@@ -117,7 +117,7 @@ def start_host(record, net, host, source):
     cores = sorted(os.sched_getaffinity(0))
     command = ["nsenter", f"--net=/run/netns/{net[f'h{host}'].name}", program("sluiced"), "--socket", f"{folder}/sluiced.sock",
                "--state-dir", f"{folder}/state", "--config", f"{folder}/host.json", "--source", source, "--no-huge",
-               "--memory", "128", "--workers", str(cores[host % len(cores)])]
+               "--memory", "128", "--arena", "none", "--workers", str(cores[host % len(cores)])]
     with open(f"{folder}/sluiced.log", "ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 

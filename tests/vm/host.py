@@ -34,7 +34,7 @@ class Host:
         """Starts sluiced and waits until it answers."""
         command = [str(BIN_DIR / "sluiced"), "--config", str(self.directory / "host.json"),
                    "--socket", str(self.socket_path), "--state-dir", str(self.directory / "state"),
-                   "--memory", "256", *self._arguments]
+                   "--memory", "256", "--arena", str(self.directory / "arena"), *self._arguments]
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
                                              stderr=subprocess.STDOUT, cwd=self.directory,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connection: one tracked conversation, one record a host, in a mapped arena. Plain data: no
-// pointers, stable rule ids, monotonic time, so that the layout survives a restart. The first line
-// is written at open; the second is hot. Found by (domain, 5-tuple); referred to by index and
-// generation. Writers hold the byte lock.
+// pointers, stable rule ids, monotonic time, so that it outlives the process: a change of the
+// layout is another kArenaSchema (datapath/arena.h). The first line is written at open; the second
+// is hot. Found by (domain, 5-tuple); referred to by index and generation. Writers hold the byte
+// lock.
 #pragma once
 
 #include <cstdint>
@@ -141,11 +142,10 @@ struct alignas(128) Connection {
     RuleId responder_rule;  // worker: rw under lock. Rule of the responder's vNIC that let it in.
     std::uint32_t judged_generation =
         0;  // worker: rw under lock. Snapshot generation at which policy last allowed it.
-    std::uint32_t next =
-        0;  // worker: rw under the bucket's or the free list's lock. Record index + 1, 0 = end.
+    std::uint32_t identity_check = 0;  // worker: rw at open. What adopt() knows the identity by.
     // Line 1: hot. Written by a worker that holds `lock`; control reads it without (a torn row in a
     // listing is harmless).
-    std::uint8_t lock = 0;  // Byte lock; left alone when the table has one worker.
+    std::uint8_t lock = 0;  // Byte lock. With one worker only a mark: a change was under way.
     ConnectionState state = ConnectionState::kClosed;
     std::uint8_t flags = 0;        // ConnectionFlag bits.
     std::uint8_t syn_check = 0;    // See kConnSynNoted.

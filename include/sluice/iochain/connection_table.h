@@ -94,25 +94,70 @@ struct TrackOutcome {
 using ConnectionEndListener = void (*)(void* context, const Connection& record, ConnectionEnd why,
                                        std::uint64_t opened_ns);
 
-struct ConnectionArena;   // Layout of the arena: iochain/dfw/connection_arena.h.
-struct ConnectionBucket;  // One cache line of the index.
-struct HalfOpenLink;      // A record's place among its vNIC's half-open ones.
+/// What a table lives in, 4 KiB aligned, zero-filled or never touched.
+struct ConnectionMemory {
+    void* index = nullptr;    ///< ConnectionTable::index_bytes(): of this process.
+    void* records = nullptr;  ///< ConnectionTable::record_bytes(): may come from another one.
+};
+
+/// What adopt() found in the records of another process.
+struct ConnectionAdoption {
+    std::uint32_t adopted = 0;
+    std::uint32_t lenient = 0;  ///< Of these: a change was under way, windows are not checked.
+    std::uint32_t expired = 0;  ///< Meanwhile.
+    std::uint32_t damaged = 0;  ///< Dropped: the identity fails its check, the state makes no
+                                ///< sense, or there are two of it.
+};
+
+struct ConnectionArena;   // Layout of the index: iochain/dfw/connection_arena.h.
+struct ConnectionBucket;  // One cache line of it.
+struct RecordLinks;       // A record's places in lists.
 class ExpectationTable;   // Connections that others announced.
+class ServicePinTable;    // Services that connections pass.
 
 class ConnectionTable {
 public:
     static constexpr unsigned kWorkerMax = 64;
 
-    /// Bytes of arena for `capacity` connections, index included.
-    [[nodiscard]] static std::size_t arena_bytes(std::uint32_t capacity) noexcept;
-    /// Lays the table out in `arena`: arena_bytes(capacity), zero-filled or never touched, 4 KiB
-    /// aligned. Touches only the header. `capacity` is 1..kConnectionMax,
-    /// `worker_count` 1..kWorkerMax. With one worker no lock is taken.
-    ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+    [[nodiscard]] static std::size_t index_bytes(std::uint32_t capacity) noexcept;
+    [[nodiscard]] static constexpr std::size_t record_bytes(std::uint32_t capacity) noexcept {
+        return (std::size_t{capacity} * sizeof(Connection) + 4095U) & ~std::size_t{4095U};
+    }
+    /// Both in one piece.
+    [[nodiscard]] static std::size_t arena_bytes(std::uint32_t capacity) noexcept {
+        return index_bytes(capacity) + record_bytes(capacity);
+    }
+    /// Lays an empty table out. Touches nothing. `capacity` is 1..kConnectionMax, `worker_count`
+    /// 1..kWorkerMax. With one worker no lock is taken. Records that another process left are taken
+    /// over by adopt(), under the same seed.
+    ConnectionTable(const ConnectionMemory& memory, std::uint32_t capacity, unsigned worker_count,
                     std::uint64_t hash_seed);
+    /// `arena`: arena_bytes(capacity).
+    ConnectionTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+                    std::uint64_t hash_seed)
+        : ConnectionTable({arena, static_cast<char*>(arena) + index_bytes(capacity)}, capacity,
+                          worker_count, hash_seed) {}
     ~ConnectionTable();
     ConnectionTable(const ConnectionTable&) = delete;
     ConnectionTable& operator=(const ConnectionTable&) = delete;
+
+    /// control, no worker runs: makes the index, counts and lists anew from what the first
+    /// `record_count` records say (the rest is zero), whoever wrote them. What checks out goes on
+    /// where it was, and is judged anew by its next packet; the rest is freed. May be called again.
+    /// @param pins  rows of redirected connections; whose row is not whole, or where there are
+    /// none, is dropped
+    /// @param has_checks  false: records of schema 3, which have no identity_check; they get one
+    ConnectionAdoption adopt(std::uint32_t record_count, std::uint64_t now_ns,
+                             ServicePinTable* pins = nullptr, bool has_checks = true);
+    /// control, no worker runs: takes the memory that adopt() of so many records will write, so
+    /// that it need not.
+    void prepare(std::uint32_t record_count) noexcept;
+    /// control: records below `count` may be used; all, if it is never called. Never fewer than
+    /// before.
+    void set_ready(std::uint32_t count) noexcept;
+    [[nodiscard]] std::uint32_t ready_count() const noexcept {
+        return __atomic_load_n(&ready_count_, __ATOMIC_ACQUIRE);
+    }
 
     /// Works out the hash of a tuple, so that find() and open() need not, and fetches the line of
     /// the index that they will look at.
@@ -211,6 +256,8 @@ private:
     class BucketLock;    // Holds the bucket of a hash.
 
     [[nodiscard]] std::uint64_t hash_of(const ConnectionTuple& tuple) const noexcept;
+    [[nodiscard]] std::uint32_t check_of(const Connection& record,
+                                         std::uint64_t hash) const noexcept;
     [[nodiscard]] std::uint64_t hash_for(const TupleOfFrame& tuple) const noexcept {
         return tuple.hash != 0 ? tuple.hash : hash_of(tuple.tuple);
     }
@@ -246,8 +293,8 @@ private:
     [[nodiscard]] DropReason may_open(const OpenRequest& request, const ParsedFrame& frame,
                                       std::uint64_t now_ns) const noexcept;
     [[nodiscard]] bool in_grace(std::uint64_t now_ns) const noexcept;
-    void begin(Connection& record, const OpenRequest& request, const ParsedFrame& frame,
-               std::uint64_t now_ns) noexcept;
+    void begin(Connection& record, const OpenRequest& request, std::uint64_t hash,
+               const ParsedFrame& frame, std::uint64_t now_ns) noexcept;
     /// Unlinks and frees a record. The caller holds the bucket's lock and the record's.
     void retire(unsigned worker, ConnectionBucket& bucket, std::uint32_t index,
                 ConnectionEnd why = ConnectionEnd::kEvicted) noexcept;
@@ -260,6 +307,8 @@ private:
                                  Connection& out) const noexcept;
     void set_half_open(Connection& record, bool half_open) noexcept;
     void count_live(PortIndex opener, std::uint32_t delta) noexcept;
+    class Adopter;
+    void clear_index() noexcept;
 
     [[nodiscard]] Timer timer_of(ConnectionState state) const noexcept;
     [[nodiscard]] TrackOutcome track_tcp_slowly(Connection& record, const ParsedFrame& frame,
@@ -269,8 +318,9 @@ private:
     ConnectionArena* arena_;
     ConnectionBucket* buckets_;
     Connection* records_;
-    HalfOpenLink* links_;  // By record.
+    RecordLinks* links_;  // By record.
     std::uint32_t capacity_;
+    std::uint32_t ready_count_;  // control: rw; workers: ro, atomic
     std::uint32_t bucket_count_;
     std::uint32_t
         batch_count_;  // Free records that a worker exchanges with the shared list at once.

@@ -209,18 +209,53 @@ struct LearnedFilter {
     }
 };
 
+/// What a table lives in, 4 KiB aligned, zero-filled or never touched.
+struct LearnedMemory {
+    void* index = nullptr;    ///< LearnedTable::index_bytes(): of this process.
+    void* records = nullptr;  ///< LearnedTable::record_bytes(): may come from another one.
+};
+
+/// What adopt() found in the rows of another process.
+struct LearnedAdoption {
+    std::uint32_t adopted = 0;
+    std::uint32_t bindings = 0;  ///< Of these.
+    std::uint32_t expired = 0;   ///< Meanwhile.
+    std::uint32_t damaged = 0;   ///< Dropped: fails its check, makes no sense, or is there twice.
+};
+
 struct LearnedArena;   // Layout: iochain/swsec/learned_arena.h.
 struct LearnedRecord;  // A row in it.
 
 class LearnedTable {
 public:
-    /// Bytes of arena for `capacity` rows, index included.
-    [[nodiscard]] static std::size_t arena_bytes(std::uint32_t capacity) noexcept;
-    /// Lays the table out in `arena`: arena_bytes(capacity), zero-filled or never touched, 4 KiB
-    /// aligned. Touches only the header. `capacity` is 1..kLearnedMax. With one worker no lock is
-    /// taken.
-    LearnedTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+    [[nodiscard]] static std::size_t index_bytes(std::uint32_t capacity) noexcept;
+    [[nodiscard]] static std::size_t record_bytes(std::uint32_t capacity) noexcept;
+    /// Both in one piece.
+    [[nodiscard]] static std::size_t arena_bytes(std::uint32_t capacity) noexcept {
+        return index_bytes(capacity) + record_bytes(capacity);
+    }
+    /// Lays an empty table out. Touches nothing. `capacity` is 1..kLearnedMax. With one worker no
+    /// lock is taken. Rows that another process left are taken over by adopt(), under the same
+    /// seed.
+    LearnedTable(const LearnedMemory& memory, std::uint32_t capacity, unsigned worker_count,
                  std::uint64_t hash_seed) noexcept;
+    /// `arena`: arena_bytes(capacity).
+    LearnedTable(void* arena, std::uint32_t capacity, unsigned worker_count,
+                 std::uint64_t hash_seed) noexcept
+        : LearnedTable({arena, static_cast<char*>(arena) + index_bytes(capacity)}, capacity,
+                       worker_count, hash_seed) {}
+
+    /// control, no worker runs: makes index and counts anew from what the first `record_count`
+    /// records say (the rest is zero), whoever wrote them; what does not check out is freed. Every
+    /// epoch grows. May be called again.
+    /// @param has_checks  false: records of schema 3, which have no check; they get one
+    LearnedAdoption adopt(std::uint32_t record_count, std::uint64_t now_ns, bool has_checks = true);
+    /// control: records below `count` may be used; all, if it is never called. Never fewer than
+    /// before.
+    void set_ready(std::uint32_t count) noexcept;
+    [[nodiscard]] std::uint32_t ready_count() const noexcept {
+        return __atomic_load_n(&ready_count_, __ATOMIC_ACQUIRE);
+    }
 
     /// A copy of the row, if it is there and not expired.
     [[nodiscard]] std::optional<LearnedValue> find(const LearnedKey& key,
@@ -311,6 +346,11 @@ private:
     [[nodiscard]] std::uint64_t next_second_ns() const noexcept;
     void pass_second(std::uint64_t now_ns) noexcept;
     [[nodiscard]] std::uint32_t bucket_of(const LearnedKey& key) const noexcept;
+    [[nodiscard]] std::uint32_t check_of(const LearnedRecord& record) const noexcept;
+    void clear_index() noexcept;
+    /// False: the row is void.
+    bool enter(std::uint32_t index, std::uint64_t now_ns, bool has_checks,
+               LearnedAdoption& found) noexcept;
     [[nodiscard]] std::uint32_t lookup(std::uint32_t bucket, const LearnedKey& key) const noexcept;
     [[nodiscard]] LearnResult refuse(const LearnedKey& key, const LearnedValue& value,
                                      std::uint32_t limit) const noexcept;
@@ -333,8 +373,10 @@ private:
 
     LearnedArena* arena_;
     struct LearnedBucket* buckets_;
+    std::uint32_t* next_;  // By record: index + 1 in its bucket or the free list.
     LearnedRecord* records_;
     std::uint32_t capacity_;
+    std::uint32_t ready_count_;  // control: rw; workers: ro, atomic
     std::uint32_t bucket_mask_;
     bool shared_;  // More than one worker: locks are taken.
     std::uint64_t hash_keys_[5];

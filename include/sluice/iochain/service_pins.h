@@ -33,8 +33,28 @@ struct alignas(32) ServicePins {
     bool is_sealed : 1 = false;     ///< A rule of slot 15 covers it, or it came sealed: it never
                                     ///< goes to a service of another host, which gets it clear.
     PortIndex responder = kNoPort;  ///< Who answered last, where the record does not say who will.
-    std::uint32_t generation = 0;   ///< Grows with each change of a hop.
+    std::uint32_t check = 0;        ///< sealed_check(), behind every change of what it covers.
     std::array<ServiceHop, kServiceHopMax> hops;
+
+    /// Over what must not change unnoticed while nobody runs: never 0.
+    [[nodiscard]] std::uint32_t sealed_check() const noexcept {
+        std::uint64_t sum =
+            count | std::uint64_t{is_bypassed} << 8U | std::uint64_t{is_sealed} << 9U;
+        for (std::size_t i = 0; i < count && i < hops.size(); ++i) {
+            const ServiceHop& hop = hops[i];
+            const std::uint64_t word = hop.instance | std::uint64_t{hop.rule} << 16U |
+                                       std::uint64_t{hop.slot} << 32U |
+                                       std::uint64_t{hop.of_receiver} << 40U;
+            sum = (sum ^ word) * 0x9e3779b97f4a7c15ULL;
+            sum ^= sum >> 29U;
+        }
+        return static_cast<std::uint32_t>(sum ^ sum >> 32U) | 1U;
+    }
+    void seal() noexcept { check = sealed_check(); }
+    /// Whether it is as somebody sealed it.
+    [[nodiscard]] bool is_whole() const noexcept {
+        return count <= kServiceHopMax && check == sealed_check();
+    }
 };
 static_assert(sizeof(ServicePins) == 224 && std::is_trivially_copyable_v<ServicePins>);
 
@@ -49,6 +69,8 @@ public:
     }
     /// `handle` is set.
     [[nodiscard]] ServicePins& of(ConnectionHandle handle) noexcept { return rows_[handle.index]; }
+    /// `record`: index of the connection's record.
+    [[nodiscard]] ServicePins& row(std::uint32_t record) noexcept { return rows_[record]; }
     [[nodiscard]] std::uint32_t capacity() const noexcept { return capacity_; }
 
 private:

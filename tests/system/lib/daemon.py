@@ -72,6 +72,8 @@ class Daemon:
         self.state_dir = os.path.join(self.directory, "state")
         self.log_path = os.path.join(self.directory, "sluiced.log")
         self.port_dir = os.path.join(self.directory, "ports")
+        memory_backed = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self.arena_dir = tempfile.mkdtemp(prefix="sluice-arena-", dir=memory_backed)
         os.mkdir(self.port_dir)
         os.mkdir(self.state_dir)
         self._workers = worker_cores() if workers is None else str(workers)
@@ -87,7 +89,7 @@ class Daemon:
                     self.apply(document)
             except BaseException:
                 self._end_hard()
-                shutil.rmtree(self.directory, ignore_errors=True)
+                self._remove_folders()
                 raise
 
     def __enter__(self):
@@ -101,7 +103,11 @@ class Daemon:
                 print(f"--- sluiced's log ---\n{self.log_tail()}")  # Shown by pytest beside the failure.
         finally:
             self._end_hard()
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self._remove_folders()
+
+    def _remove_folders(self):
+        for folder in (self.directory, self.arena_dir):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # Life
 
@@ -109,6 +115,8 @@ class Daemon:
         """The command line that start() runs."""
         line = [program("sluiced"), "--socket", self.admin_socket, "--state-dir", self.state_dir, "--no-huge",
                 "--memory", str(self._memory), "--workers", self._workers, *self._args]
+        if "--arena" not in self._args:
+            line += ["--arena", self.arena_dir]
         if self._config is not None:
             path = os.path.join(self.directory, "host.json")
             with open(path, "w", encoding="utf-8") as file:
@@ -120,11 +128,16 @@ class Daemon:
 
     def start(self, timeout=START_TIMEOUT):
         """Starts (again) on the same folders and returns when the admin socket accepts connections."""
+        self.launch()
+        eventually(self.serves, "admin socket of sluiced", timeout)
+
+    def launch(self):
+        """As start(), without waiting for anything."""
         assert self._process is None, "sluiced is running already"
         self._process = processes.launch(self.command(), self.log_path)
-        eventually(self._serves, "admin socket of sluiced", timeout)
 
-    def _serves(self):
+    def serves(self):
+        """Whether the admin socket accepts connections; AssertionError if the process has ended."""
         code = self._process.poll()
         assert code is None, f"sluiced ended with code {code}:\n{self.log_tail()}"
         with socket.socket(socket.AF_UNIX) as probe:

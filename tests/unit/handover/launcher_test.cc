@@ -83,7 +83,7 @@ TEST_F(LauncherTest, EndsWhatNobodyKept) {
 }
 
 TEST_F(LauncherTest, LeavesWhatWasKept) {
-    Result<Started> started = launcher_->start(script("read x <&3; exit 0\n"));
+    Result<Started> started = launcher_->start(script("exec sleep 1000\n"));
     ASSERT_TRUE(started.ok());
     ASSERT_TRUE(launcher_->keep().ok());
     launcher_.reset();

@@ -85,12 +85,6 @@ bool receive_packet(int socket, Packet& packet, std::array<relay::Fd, 2>* fds = 
     return size == static_cast<ssize_t>(sizeof packet);
 }
 
-// systemd's watchdog is told of by the process that it names.
-void become_watched() {
-    if (getenv("WATCHDOG_PID") == nullptr) { return; }
-    setenv("WATCHDOG_PID", std::to_string(getpid()).c_str(), 1);
-}
-
 // Between fork and exec; the process has one thread, so it may allocate. `report` is closed by a
 // successful exec.
 [[noreturn]] void run_program(const std::string& binary, const std::vector<std::string>& own,
@@ -111,7 +105,7 @@ void become_watched() {
     dup2(told, kLogFd + 1);
     fcntl(kLogFd + 1, F_SETFD, FD_CLOEXEC);
     close_range(kLogFd + 2, ~0U, 0);
-    become_watched();
+    unsetenv("WATCHDOG_PID");  // systemd's watchdog hears whichever process is the daemon.
     std::vector<std::string> arguments = takeover_arguments(binary, own);
     std::vector<char*> argv;
     for (std::string& argument : arguments) { argv.push_back(argument.data()); }

@@ -53,6 +53,30 @@ def test_guests_go_on_in_another_process(scene):
     works(scene)
 
 
+def test_connections_and_figures_go_along(scene):
+    """Under a default of drop only what was open goes on; rows of the figures do not fall."""
+    scene.apply(dfw={"default": "drop", "sections": [{"name": "s", "rules": [
+        {"name": "web", "action": "allow", "services": ["tcp/80"]}]}]})
+    scene.conversation("vm1", "vm2")
+    before = {row["name"]: row["rx_packets"] for row in scene.daemon.cli("show", "ports")}
+    sent = 106
+    for kind in ("upgrade", "crashes_after_go", "upgrade", "stops_after_go"):
+        if kind == "upgrade":
+            scene.daemon.upgrade()
+        else:
+            scene.daemon.upgrade_fails(getattr(scene.daemon, kind)(), within=1)
+        scene.passes(scene.tcp("vm1", "vm2", 4000, 80, "PA", seq=sent, ack=501, payload=b"more."), "vm1", "vm2")
+        scene.passes(scene.tcp("vm2", "vm1", 80, 4000, "A", seq=501, ack=sent + 5), "vm2", "vm1")
+        sent += 5
+        scene.is_dropped(scene.tcp("vm1", "vm2", 4001, 80, "A", seq=1, ack=1), "vm1", "vm2")
+        after = {row["name"]: row["rx_packets"] for row in scene.daemon.cli("show", "ports")}
+        assert all(after[name] >= count for name, count in before.items()), (before, after)
+        before = after
+    [row] = scene.daemon.cli("show", "conns")
+    assert row["sport"] == 4000 and row["state"] == "established", row
+    scene.daemon.assert_books_balance()
+
+
 def test_says_how_far_it_is(scene):
     said = subprocess.run([program("sluice"), "--socket", scene.daemon.admin_socket, "upgrade"], capture_output=True,
                           text=True, timeout=60, check=True)

@@ -31,7 +31,6 @@ struct ArenaPlace {
 
 /// @param seed  of a new arena
 /// @param beside_owner  its owner runs, and will hand over: nothing is written
-[[nodiscard]] OpenedArena open_arena(const Options& options, std::uint64_t seed,
-                                     bool beside_owner);
+[[nodiscard]] OpenedArena open_arena(const Options& options, std::uint64_t seed, bool beside_owner);
 
 }  // namespace sluice::daemon

@@ -172,6 +172,12 @@ public:
         keys_.start();
         metrics_.set_keys(keys_);
         load_source();
+        add_methods(admin_, config_, show_, options_.source);
+        add_rule_methods(admin_, rule_checks_);
+        add_capture_methods(admin_, captures_);
+        add_spoofguard_methods(admin_, spoofguard_);
+        add_key_methods(admin_, keys_);
+        add_upgrade_methods(admin_, upgrade_);
         Inheritance inherited;
         if (takeover_ != nullptr) {
             uplinks_.open_ahead();
@@ -184,12 +190,6 @@ public:
         }
         if (Status served = serve_metrics(inherited); !served) { return served; }
         start_workers();
-        add_methods(admin_, config_, show_, options_.source);
-        add_rule_methods(admin_, rule_checks_);
-        add_capture_methods(admin_, captures_);
-        add_spoofguard_methods(admin_, spoofguard_);
-        add_key_methods(admin_, keys_);
-        add_upgrade_methods(admin_, upgrade_);
         Status served = Ok{};
         if (takeover_ != nullptr) {
             auto going_on = go_on(std::move(inherited));
@@ -266,7 +266,7 @@ private:
         uplinks_.resume();
         const auto moves = [this, &inherited] { return packets_move(inherited); };
         co_await wait_until(moves);
-        const bool is_ours = co_await takeover_->finish();
+        const bool is_ours = co_await takeover_->finish(inherited.received_at);
         Status served = Error{Errc::kState, "upgrade: the running daemon took it back", ""};
         if (is_ours) { served = admin_.adopt(inherited.admin); }
         if (!served) {
@@ -275,6 +275,7 @@ private:
             io_.stop();
             co_return;
         }
+        takeover_->calm();
         Takeover::take_log();
         begin();
     }

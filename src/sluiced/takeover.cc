@@ -78,6 +78,7 @@ Result<Inheritance> Takeover::take(std::uint64_t generation) {
     if (const Status greeted = greet(hello.value(), generation); !greeted) {
         return greeted.error();
     }
+    hurry_.emplace();
     Inheritance out;
     for (bool is_first = true;; is_first = false) {
         Result<Message> message = next();
@@ -116,9 +117,11 @@ Status Takeover::add(Message message, Inheritance& out) {
     return Ok{};
 }
 
-boost::asio::awaitable<bool> Takeover::finish() {
+boost::asio::awaitable<bool> Takeover::finish(Clock::time_point since) {
     Message healthy;
     healthy.kind = Kind::kHealthy;
+    const std::chrono::duration<double, std::milli> took = Clock::now() - since;
+    healthy.body = {{"took_ms", took.count()}};
     const Status sent = handover::send(socket_.get(), healthy, Clock::now() + kSendTimeout);
     if (!sent) { co_return false; }
     const int socket = socket_.get();

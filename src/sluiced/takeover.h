@@ -11,13 +11,14 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "admin/socket_path.h"
 #include "handover/message.h"
 #include "relay/handed_port.h"
+#include "src/sluiced/hurry.h"
 #include "src/sluiced/kernel_ports.h"
 
 namespace sluice::daemon {
@@ -42,9 +43,12 @@ public:
     /// has. An error means: end, without touching anything; it was told.
     [[nodiscard]] Result<Inheritance> take(std::uint64_t generation);
     /// Packets move: waits until the running daemon has left it to us. False: it has not, end.
-    [[nodiscard]] boost::asio::awaitable<bool> finish();
+    /// @param since  when the first thing was handed over
+    [[nodiscard]] boost::asio::awaitable<bool> finish(std::chrono::steady_clock::time_point since);
     /// It can't be done; one sentence.
     void fail(const Error& error);
+    /// It is done: this process is one among others again.
+    void calm() { hurry_.reset(); }
     /// What is logged goes where the other daemon's log went.
     static void take_log();
 
@@ -54,6 +58,7 @@ private:
     [[nodiscard]] static Status add(handover::Message message, Inheritance& out);
 
     relay::Fd socket_;
+    std::optional<Hurry> hurry_;  // From "prepared" on: it waits, and then it must be quick.
 };
 
 }  // namespace sluice::daemon

@@ -17,6 +17,7 @@
 #include "admin/params.h"
 #include "handover/limits.h"
 #include "handover/schema.h"
+#include "src/sluiced/hurry.h"
 #include "src/sluiced/version.h"
 #include "src/sluiced/worker_requests.h"
 
@@ -75,6 +76,7 @@ asio::awaitable<Result<json>> Upgrade::run(std::string binary, std::chrono::seco
     const double prepared_ms = ms_since(begun);
     tell("sluiced " + version + " is prepared, pid " + std::to_string(prepared_pid_),
          {{"version", version}, {"pid", prepared_pid_}, {"ms", prepared_ms}});
+    const Hurry hurry;
     const Status switched = co_await switch_over(timeout);
     const double gap_ms = ms_since(stopped_at_);
     if (!switched) {
@@ -152,9 +154,11 @@ asio::awaitable<Status> Upgrade::switch_over(std::chrono::seconds timeout) {
     co_await parts_.uplinks.release_exclusive();
     Status handed = hand_over(until);
     if (!handed) { co_return std::move(handed); }
-    parts_.devices.release();
+    const double handed_ms = ms_since(stopped_at_);
     const Result<Message> healthy = co_await next(Kind::kHealthy, until);
     if (!healthy) { co_return healthy.error(); }
+    spdlog::info("upgrade: handed over in {}, taken over in {}", ms_text(handed_ms),
+                 ms_text(healthy.value().body.value("took_ms", 0.0)));
     if (const Status kept = launcher_.keep(); !kept) { spdlog::warn("{}", kept.error().message); }
     // It is the service's main process before it says that it is ready.
     sd_notifyf(0, "MAINPID=%d", prepared_pid_);

@@ -144,7 +144,7 @@ def test_a_client_that_connects_meanwhile_waits():
 
 
 def test_kernel_port_and_uplink():
-    """The TAP stays the same interface; a TCP connection through the host's own stack goes on; frames of the cable come once."""
+    """The TAP stays the same interface; frames of the cable come once, also behind a new process that failed."""
     import uplinks
     plain, uplinks.Daemon = uplinks.Daemon, UpgradableDaemon
     try:
@@ -161,9 +161,13 @@ def test_kernel_port_and_uplink():
         stage.daemon.wait_port("vmk0")
         stage.wait_works("up0")
         index = run("ip", "-n", stage.net["machine"].name, "-j", "link", "show", "vmk0")
-        for number in range(3):
-            if number:
+        for number, step in enumerate(["nothing", "upgrade", "sluiced-foreign", "crashes_after_go", "upgrade"]):
+            if step == "upgrade":
                 stage.daemon.upgrade()
+            elif step == "sluiced-foreign":  # It has opened the uplink, and leaves it as it was.
+                assert "hands over by schema" in stage.daemon.upgrade_fails(program(step))
+            elif step == "crashes_after_go":
+                stage.daemon.upgrade_fails(stage.daemon.crashes_after_go())
             stage.wait_works("up0")
             stage.drain()
             one = to_far("vm1", b"number %d" % number)

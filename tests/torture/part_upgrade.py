@@ -144,7 +144,8 @@ def rollbacks(torture, scene, connections, keeps):
 
 
 def run(torture):
-    with UpgradableScene(vms=("vm1", "vm2", "vm3", "vm4")) as scene:
+    deep = {"queue_size": 1024}  # Half a second of the stream waits in a ring.
+    with UpgradableScene(vms=("vm1", "vm2", "vm3", "vm4"), guests={"vm3": deep, "vm4": deep}) as scene:
         scene.apply(dfw=POLICY)
         keeps = "arena" in scene.daemon.cli("status")  # Without it connections end with their process.
         connections = Connections(scene, 2000)

@@ -123,24 +123,15 @@ class UpgradableDaemon(Daemon):
     def hangs(self):
         return self.script("hangs", "exec sleep 1000\n")
 
-    def crashes_after_go(self):
-        """The real one, killed when it has what the old one handed over: its workers run, guests are being attached."""
-        return self.script("dies", """\
-            coproc BY { exec SLUICED "$@" 2>&1; }
-            while read -r line <&"${BY[0]}"; do
-                echo "$line" >&2
-                case "$line" in *"attached to pid"*) kill -9 "$BY_PID"; exit 1;; esac
-            done
-            """)
+    @staticmethod
+    def crashes_after_go():
+        """A build that ends when it has taken everything over, and its workers run."""
+        return program("sluiced-dies")
 
-    def stops_after_go(self):
-        """The same, but it stands still instead."""
-        return self.script("stands", """\
-            coproc BY { exec SLUICED "$@" 2>&1; }
-            while read -r line <&"${BY[0]}"; do
-                case "$line" in *"attached to pid"*) kill -STOP "$BY_PID"; sleep 1000;; esac
-            done
-            """)
+    @staticmethod
+    def stops_after_go():
+        """One that stands still then."""
+        return program("sluiced-stands")
 
 
 class UpgradableScene(Scene):

@@ -82,6 +82,7 @@ TEST_F(Handover, BringsTheGuestToTheOtherRelay) {
 }
 
 TEST_F(Handover, OfAListenerThatWaitsKeepsItsSocket) {
+    send_handshake();
     qemu_.reset();
     ASSERT_TRUE(relay_.wait_phase("vm1", RelayPhase::kWaiting));
     hold();

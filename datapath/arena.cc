@@ -71,8 +71,7 @@ Status make_folder(const std::string& path) {
     if (!S_ISDIR(found.st_mode)) {
         return Error{Errc::kDenied, "arena: " + path + ": is no folder", ""};
     }
-    const bool is_ours = found.st_uid == geteuid() || geteuid() == 0;
-    if (!is_ours || (found.st_mode & 022U) != 0) {
+    if (found.st_uid != geteuid() || (found.st_mode & 022U) != 0) {
         return Error{Errc::kDenied,
                      "arena: " + path + ": belongs to another user, or others may write there", ""};
     }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "relay/limits.h"
+#include "relay/offer_book.h"
 #include "relay/refusal.h"
 
 namespace sluice::relay {
@@ -24,7 +25,8 @@ struct RelayPort {
     SocketMode mode = SocketMode::kClient;
     std::string library_path;  ///< Absolute; librte_vhost listens there.
     std::uint16_t queue_pair_max =
-        kQueuePairMax;  ///< 1..kQueuePairLimit; offered to QEMU, and checked.
+        kQueuePairMax;            ///< 1..kQueuePairLimit; offered to QEMU, and checked.
+    OfferBook* offers = nullptr;  ///< Outlives the relay. Null: what was offered is not kept.
 };
 
 struct RelayCounters {

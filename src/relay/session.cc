@@ -4,6 +4,7 @@
 // owes cannot be carried over; then the session ends and QEMU starts anew.
 #include "relay/session.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "relay/check.h"
@@ -168,6 +169,7 @@ asio::awaitable<bool> Session::relay_reply(Message& message) {
         finish({Kind::kRefused, refusal->reason, "the library: " + refusal->text});
         co_return false;
     }
+    offer_again(message);
     handshake_.note_reply(message);
     if (replies_owed_ > 0) { --replies_owed_; }
     answering_ = true;
@@ -179,6 +181,32 @@ asio::awaitable<bool> Session::relay_reply(Message& message) {
     }
     ++counters_.replies;
     co_return true;
+}
+
+void Session::offer_again(Message& message) {
+    if (port_.offers == nullptr || message.payload.size() != sizeof(std::uint64_t)) { return; }
+    const int pid = qemu_->peer_pid();
+    const std::optional<Offer> known = port_.offers->find(port_.name, pid);
+    Offer offer = known.value_or(Offer{});
+    const auto agree = [&](std::uint64_t& before, bool is_number) {
+        const auto now = message.as<std::uint64_t>();
+        if (before == 0) { before = now; }
+        const bool lacks = is_number ? now < before : (before & ~now) != 0;
+        if (lacks) {
+            spdlog::warn(
+                "port {}: its guest was offered {} {:#x} before, of which there is {:#x} now: it "
+                "may not attach again without a restart",
+                port_.name, request_name(message.header.request), before, now);
+        }
+        message.set(is_number ? std::min(before, now) : before & now);
+    };
+    switch (message.request()) {
+        case Request::kGetFeatures: agree(offer.virtio, false); break;
+        case Request::kGetProtocolFeatures: agree(offer.protocol, false); break;
+        case Request::kGetQueueNum: agree(offer.queue_pairs, true); break;
+        default: return;
+    }
+    if (!known || *known != offer) { port_.offers->note(port_.name, pid, offer); }
 }
 
 bool Session::connect_library() {

@@ -63,6 +63,8 @@ private:
     asio::awaitable<bool> relay_request(Message& message);
     asio::awaitable<void> pump_replies();
     asio::awaitable<bool> relay_reply(Message& message);
+    /// Offers a guest that was here before what it was offered then.
+    void offer_again(Message& message);
     asio::awaitable<bool> replay();
     asio::awaitable<bool> take_over(std::vector<Message> said);
     asio::awaitable<bool> write_handshake();

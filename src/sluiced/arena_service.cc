@@ -34,9 +34,17 @@ Status ArenaService::adopt() {
     Result<datapath::AdoptReport> adopted = dataplane_.adopt(now_ns());
     if (!adopted) { return adopted.error(); }
     report_ = adopted.value();
+    const std::size_t ready =
+        std::size_t{dataplane_.connections().ready_count()} * sizeof(Connection);
+    if (dataplane_.arena().is_kept() && ready > dataplane_.arena().connections().file_bytes()) {
+        spdlog::warn("arena: {}: is full; further connections will not survive a restart",
+                     dataplane_.arena().folder());
+    }
     if (!dataplane_.arena().is_kept()) { return Ok{}; }
     const std::string figures = dataplane_.arena().folder() + "/" + datapath::kArenaCountersFile;
     if (Status loaded = counters_.load(figures, dataplane_); !loaded) { return loaded; }
+    const std::string guests = dataplane_.arena().folder() + "/" + datapath::kArenaGuestsFile;
+    if (Status loaded = guests_.load(guests); !loaded) { return loaded; }
     if (!dataplane_.arena().is_found()) { return Ok{}; }
     spdlog::info("arena: {}: {} connections, {} learned rows in {} ms; {} expired, {} damaged",
                  dataplane_.arena().folder(), report_.connections.adopted, report_.learned.adopted,

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "datapath/dataplane.h"
+#include "src/sluiced/guest_book.h"
 #include "src/sluiced/kept_counters.h"
 
 namespace sluice::daemon {
@@ -32,6 +33,9 @@ public:
     /// The last figures, when workers have stopped.
     void finish();
 
+    /// What guests were offered. After adopt().
+    [[nodiscard]] GuestBook& guests() noexcept { return guests_; }
+
     /// {"dir","connections","lenient","bindings","learned","dropped","expired","took_ms","why"}
     [[nodiscard]] nlohmann::json status() const;
 
@@ -45,6 +49,7 @@ private:
     boost::asio::steady_timer timer_;
     boost::asio::steady_timer save_timer_;
     KeptCounters counters_;
+    GuestBook guests_;
     bool is_stopped_ = false;
     datapath::AdoptReport report_;
 };

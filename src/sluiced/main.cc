@@ -164,6 +164,7 @@ public:
             if (Status adopted = survival_.adopt(); !adopted) { return adopted; }
         }
         if (arena_.names) { config_.keep_names(*arena_.names); }
+        devices_.keep_offers(survival_.guests());
         show_.set_arena([this] { return survival_.status(); });
         config_.on_logged_rules(
             [this](host::LoggedRules rules) { firewall_log_.set_rules(std::move(rules)); });

@@ -157,7 +157,7 @@ void VhostDevices::commit(const model::Document& document) {
 void VhostDevices::begin_relay(const std::string& name, const Device& device,
                                relay::HandedPort handed) {
     relay::RelayPort port{name, device.socket, relay_mode(device.mode), device.port->path(),
-                          kVhostQueuePairMax};
+                          kVhostQueuePairMax, offers_};
     if (const Status added = relay_.add(std::move(port), std::move(handed)); !added) {
         spdlog::error("port {}: {}", name, added.error().message);
     }

@@ -24,6 +24,10 @@ public:
                  std::string runtime_dir);
     ~VhostDevices();
 
+    /// Guests are offered what `offers` says that they were offered before. Before the first
+    /// commit(); stays.
+    void keep_offers(relay::OfferBook& offers) { offers_ = &offers; }
+
     /// Makes the devices that `document` needs and that are not there. Nothing is attached yet.
     /// Helper thread, while no other change is on its way: 200 devices take longer than the control
     /// loop may.
@@ -79,6 +83,7 @@ private:
     rte_mempool* pool_;
     const std::string runtime_dir_;
     relay::VhostRelay relay_;
+    relay::OfferBook* offers_ = nullptr;
     Devices devices_;
     Devices prepared_;
     std::vector<std::uint16_t> free_guards_;

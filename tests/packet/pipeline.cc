@@ -36,6 +36,7 @@ datapath::DataplaneOptions dataplane_options(const PipelineOptions& options, rte
     out.flow_cache = options.flow_cache;
     out.seed = options.seed;
     out.share_cycles = options.share_cycles;
+    out.arena = options.arena;
     return out;
 }
 
@@ -53,12 +54,25 @@ Pipeline::Pipeline(const nlohmann::json& document, const PipelineOptions& option
     : options_(options),
       pool_(make_pool(options.buffer_count)),
       dataplane_(std::make_unique<datapath::Dataplane>(dataplane_options(options, pool_.get()))) {
+    SLUICE_ASSERT(dataplane_->tend_arena());
     for (unsigned i = 0; i < options.worker_count; ++i) { dataplane_->set_online(i, true); }
     apply(document);
 }
 
 Pipeline::~Pipeline() {
     for (unsigned i = 0; i < options_.worker_count; ++i) { dataplane_->set_online(i, false); }
+}
+
+// Nothing of the old one is asked for, but what it wrote to the arena.
+datapath::AdoptReport Pipeline::be_reborn(const nlohmann::json& document, unsigned worker_count) {
+    for (unsigned i = 0; i < options_.worker_count; ++i) { dataplane_->set_online(i, false); }
+    options_.worker_count = worker_count;
+    dataplane_ = std::make_unique<datapath::Dataplane>(dataplane_options(options_, pool_.get()));
+    Result<datapath::AdoptReport> report = dataplane_->adopt(now_ns_);
+    SLUICE_ASSERT(report.ok());
+    for (unsigned i = 0; i < worker_count; ++i) { dataplane_->set_online(i, true); }
+    apply(document);
+    return report.value();
 }
 
 Result<std::shared_ptr<datapath::Port>> Pipeline::device_of(const std::string& name) {

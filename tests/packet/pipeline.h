@@ -34,6 +34,7 @@ struct PipelineOptions {
     std::uint64_t seed = 1;
     std::uint64_t share_cycles =
         0;  ///< First packets are not bounded: verdicts must not hang on time.
+    std::shared_ptr<datapath::Arena> arena = {};  ///< It says the capacities then.
 };
 
 /// Figures of one slot of one vNIC in one direction, or of one rule.
@@ -57,6 +58,10 @@ public:
     /// Compiles and publishes, and comes back when it is in force on every worker, as the daemon's
     /// `apply` does.
     void apply(const nlohmann::json& document);
+
+    /// The process dies between two bursts, and another one takes over what is in the arena
+    /// (PipelineOptions::arena), with `document` and so many workers. What the devices hold stays.
+    datapath::AdoptReport be_reborn(const nlohmann::json& document, unsigned worker_count);
 
     /// Queues a frame from a vNIC, in one mbuf or in segments of `cuts` bytes.
     Pipeline& send(const std::string& port, Bytes frame, std::vector<std::uint16_t> cuts = {});

@@ -144,7 +144,7 @@ def restart(scene):
 
 
 def test_a_grace_window_after_the_start_picks_running_connections_up():
-    with Scene() as scene:
+    with Scene(args=("--arena", "none")) as scene:
         more = scene.tcp("vm1", "vm2", 4000, 80, "PA", seq=106, ack=501, payload=b"more")
         scene.apply(dfw={"grace_s": 3600})
         scene.conversation()

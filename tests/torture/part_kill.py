@@ -178,6 +178,7 @@ def run(torture):
         eventually(lambda: sum(scene.daemon.drops("vm1").values()) > before, "a drop of what nobody opened")
         torture.figure("packets of no connection that pass", len(scene.vm2.receive(1, 0.2)), exactly=0)
         scene.daemon.assert_books_balance()
+        eventually(lambda: descriptors(scene.daemon) <= at_start["fds"], "the last command's descriptor is closed", 5.0)
         torture.figure("descriptors beyond those at the start", descriptors(scene.daemon) - at_start["fds"], at_most=0)
         eventually(lambda: buffers_free(scene.daemon) >= at_start["buffers"], "buffers back", 5.0)
         torture.figure("buffers that are missing", max(0, at_start["buffers"] - buffers_free(scene.daemon)), exactly=0)

@@ -287,7 +287,10 @@ TEST(ConnectionAdoption, AnyGarbageIsSurvived) {
         const ConnectionAdoption found =
             after.table.adopt(kCapacity, after.now_ns, nullptr, round % 5 != 0);
         EXPECT_EQ(after.table.size(), found.adopted) << "seed " << seed << " round " << round;
-        for (std::uint16_t i = 0; i < 300; ++i) { (void)after.data(1000 + i, random() % 100000U); }
+        for (std::uint16_t i = 0; i < 300; ++i) {
+            (void)after.data(static_cast<std::uint16_t>(1000 + i),
+                             static_cast<std::uint32_t>(random() % 100000U));
+        }
         for (std::uint16_t i = 0; i < 300; ++i) {
             (void)after.send({From::kA, kTcpSyn, 1, 0, 0, 65535, {}, std::uint16_t(3000 + i)});
         }

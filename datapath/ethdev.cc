@@ -16,6 +16,7 @@
 #include <xdp/libxdp.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -38,6 +39,7 @@ constexpr std::uint16_t kAfPacketFrame = 2048;  // The driver's default for fram
 constexpr std::uint16_t kAfPacketHeader = 66;   // tpacket2_hdr and sockaddr_ll, aligned.
 constexpr std::uint16_t kEthernetBytes = 18;    // Header and one tag.
 constexpr std::uint16_t kNoPortId = 0xffff;
+constexpr unsigned kDiscardMax = 8192;  // No receive ring has more.
 
 bool is_pci(const std::string& name) {
     return name.find(':') != std::string::npos;  // 0000:01:00.0
@@ -256,6 +258,15 @@ Status Ethdev::set_mtu(std::uint16_t mtu) {
     if (error != 0) { return failure(wanted, error); }
     mtu_ = mtu;
     return Ok{};
+}
+
+void Ethdev::discard_received() noexcept {
+    std::array<rte_mbuf*, kBurstMax> frames;
+    for (unsigned left = kDiscardMax; left > 0; left -= std::min(left, unsigned{kBurstMax})) {
+        const std::uint16_t count = rte_eth_rx_burst(port_id_, 0, frames.data(), kBurstMax);
+        if (count == 0) { return; }
+        rte_pktmbuf_free_bulk(frames.data(), count);
+    }
 }
 
 bool Ethdev::has_link() const noexcept {

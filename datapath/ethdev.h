@@ -38,6 +38,9 @@ public:
     /// Another MTU, where the driver and the interface can.
     [[nodiscard]] Status set_mtu(std::uint16_t mtu);
 
+    /// Frees what the device has received so far, unseen. While no worker polls it.
+    void discard_received() noexcept;
+
     [[nodiscard]] std::uint16_t port_id() const noexcept { return port_id_; }
     [[nodiscard]] const MacAddr& mac() const noexcept { return mac_; }
     [[nodiscard]] std::uint16_t mtu() const noexcept { return mtu_; }

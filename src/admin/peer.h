@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -29,6 +30,9 @@ public:
     virtual ~Connection() = default;
     /// True once the peer has hung up, be there unread requests or not.
     [[nodiscard]] virtual bool is_gone() const noexcept = 0;
+    /// Tells the peer, whose request is being worked on, how far that is: a JSON-RPC notification,
+    /// for whoever does not mind that a peer which does not read misses it.
+    virtual void tell(const std::string& method, const nlohmann::json& params) const = 0;
 };
 
 /// One connected process as it was when it connected.

@@ -52,6 +52,10 @@ public:
     [[nodiscard]] Dispatcher& dispatcher() noexcept { return *dispatcher_; }
     [[nodiscard]] std::size_t connection_count() const noexcept { return sessions_.size(); }
     [[nodiscard]] Status start();
+    [[nodiscard]] Status adopt(BoundSocket bound);
+    [[nodiscard]] BoundSocket duplicate();
+    void hold();
+    void resume();
     void stop();
 
 private:
@@ -67,6 +71,7 @@ private:
     std::shared_ptr<Dispatcher> dispatcher_;
     Protocol::acceptor acceptor_;
     asio::steady_timer retry_;
+    bool is_held_ = false;
     std::optional<gid_t> change_group_;
     BoundSocket bound_;
     std::set<std::shared_ptr<Session>> sessions_;
@@ -75,13 +80,36 @@ private:
 Status AdminServer::Listener::start() {
     auto bound = bind_path(path_);
     if (!bound.ok()) { return bound.error(); }
-    bound_ = bound.value();
+    return adopt(bound.value());
+}
+
+Status AdminServer::Listener::adopt(BoundSocket bound) {
+    bound_ = bound;
     change_group_ = find_group(options_.change_group);
-    acceptor_.assign(Protocol(), bound_.fd);
+    boost::system::error_code ec;
+    acceptor_.assign(Protocol(), bound_.fd, ec);
+    if (ec) { return Error{Errc::kIo, "admin socket " + path_ + ": " + ec.message(), ""}; }
     asio::co_spawn(
         io_, [self = shared_from_this()] { return self->accept_loop(); },
         [](const std::exception_ptr& failure) { log_exception("accept", failure); });
     return Ok{};
+}
+
+BoundSocket AdminServer::Listener::duplicate() {
+    BoundSocket copy = bound_;
+    copy.fd = acceptor_.is_open() ? ::fcntl(acceptor_.native_handle(), F_DUPFD_CLOEXEC, 3) : -1;
+    return copy;
+}
+
+void AdminServer::Listener::hold() {
+    is_held_ = true;
+    boost::system::error_code ignored;
+    acceptor_.cancel(ignored);
+}
+
+void AdminServer::Listener::resume() {
+    is_held_ = false;
+    retry_.cancel();
 }
 
 void AdminServer::Listener::stop() {
@@ -98,6 +126,11 @@ asio::awaitable<void> AdminServer::Listener::accept_loop() {
     const auto self = shared_from_this();
     while (acceptor_.is_open()) {
         boost::system::error_code ec;
+        if (is_held_) {
+            retry_.expires_at(asio::steady_timer::time_point::max());
+            co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            continue;
+        }
         Protocol::socket socket(io_);
         co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
         if (!acceptor_.is_open()) { break; }
@@ -105,6 +138,7 @@ asio::awaitable<void> AdminServer::Listener::accept_loop() {
             admit(std::move(socket));
             continue;
         }
+        if (is_held_) { continue; }
         spdlog::warn("admin: accept: {}", ec.message());
         retry_.expires_after(kAcceptRetry);
         co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
@@ -164,6 +198,10 @@ void AdminServer::add(std::string method, Access access, PlainHandler handler) {
 }
 
 Status AdminServer::start() { return listener_->start(); }
+Status AdminServer::adopt(BoundSocket bound) { return listener_->adopt(bound); }
+BoundSocket AdminServer::duplicate() const { return listener_->duplicate(); }
+void AdminServer::hold() { listener_->hold(); }
+void AdminServer::resume() { listener_->resume(); }
 void AdminServer::stop() { listener_->stop(); }
 std::shared_ptr<ChangeQueue> AdminServer::changes() const {
     return listener_->dispatcher().changes();

@@ -14,6 +14,7 @@
 #include "dispatcher.h"
 #include "limits.h"
 #include "peer.h"
+#include "socket_path.h"
 
 namespace sluice::admin {
 
@@ -41,6 +42,13 @@ public:
     /// listens (mode 0666: rights come from credentials). Errors: kExists if another daemon listens
     /// or the path is no socket, kIo, kInvalid.
     [[nodiscard]] Status start();
+    /// The same on a socket that another process listened on: nobody is refused meanwhile.
+    [[nodiscard]] Status adopt(BoundSocket bound);
+    /// A second descriptor of the listening socket, for another process; -1 if there is none.
+    [[nodiscard]] BoundSocket duplicate() const;
+    /// Accepts nobody until resume(): whoever comes waits.
+    void hold();
+    void resume();
     /// Closes the socket and every connection and removes the path if it is still ours. Handlers
     /// that wait finish; keep what they refer to until the io_context has run dry. Idempotent.
     void stop();

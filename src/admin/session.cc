@@ -2,8 +2,11 @@
 // The connection's coroutine and its deadlines; see session.h for the theory.
 #include "session.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
@@ -19,6 +22,10 @@ namespace asio = boost::asio;
 namespace {
 constexpr std::size_t kReadSize = std::size_t{64} << 10U;
 constexpr std::size_t kKeptCapacity = std::size_t{1} << 20U;  // A resting peer holds no more.
+
+// A line so small, on a socket that has so little to send, is sent whole.
+constexpr std::size_t kNoteMax = 4096;
+constexpr int kUnsentMax = 32768;
 
 bool is_blank(const std::string& line) {
     return line.find_first_not_of(" \t\r") == std::string::npos;
@@ -48,6 +55,18 @@ bool Session::is_gone() const noexcept {
     if (!socket_.is_open()) { return true; }
     pollfd hung_up{socket_.native_handle(), POLLRDHUP, 0};
     return ::poll(&hung_up, 1, 0) > 0;
+}
+
+// Nothing else is written while a handler runs. All or nothing: half a line would spoil the answer.
+void Session::tell(const std::string& method, const nlohmann::json& params) const {
+    if (!socket_.is_open()) { return; }
+    const nlohmann::json note{{"jsonrpc", "2.0"}, {"method", method}, {"params", params}};
+    const std::string line = note.dump() + "\n";
+    int unsent = 0;
+    const bool is_idle =
+        ::ioctl(socket_.native_handle(), SIOCOUTQ, &unsent) == 0 && unsent < kUnsentMax;
+    if (!is_idle || line.size() > kNoteMax) { return; }
+    (void)::send(socket_.native_handle(), line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 asio::awaitable<std::optional<std::string>> Session::read_line() {

@@ -38,6 +38,7 @@ public:
     /// Ends every wait on the socket. A running handler still finishes.
     void close() noexcept;
     [[nodiscard]] bool is_gone() const noexcept override;
+    void tell(const std::string& method, const nlohmann::json& params) const override;
     [[nodiscard]] const Peer& peer() const noexcept { return peer_; }
 
 private:

@@ -40,7 +40,8 @@ bool send_all(int fd, std::string_view text, Clock::time_point deadline) {
     return text.empty();
 }
 
-Outcome<std::string> receive_line(const Endpoint& endpoint, int fd, Clock::time_point deadline) {
+// One or more whole lines.
+Outcome<std::string> receive_lines(const Endpoint& endpoint, int fd, Clock::time_point deadline) {
     std::string text;
     std::vector<char> chunk(std::size_t{256} << 10U);
     while (text.size() <= kAnswerSizeMax) {
@@ -57,6 +58,19 @@ Outcome<std::string> receive_line(const Endpoint& endpoint, int fd, Clock::time_
         if (text.back() == '\n') { return text; }
     }
     return io_failure(endpoint, "sent an answer that is too large");
+}
+
+// What is left of whole lines without the notifications, which have no id.
+std::string take_progress(const std::string& lines, const Progress& tell) {
+    std::size_t begin = 0;
+    while (begin < lines.size()) {
+        const std::size_t end = lines.find('\n', begin);
+        const json line = json::parse(lines.substr(begin, end - begin), nullptr, false);
+        if (!line.is_object() || line.contains("id")) { break; }
+        tell(line.value("params", json::object()));
+        begin = end + 1;
+    }
+    return lines.substr(begin);
 }
 
 Failure read_error(const json& error, const std::string& method) {
@@ -111,13 +125,21 @@ Outcome<bool> Dialogue::open() {
 }
 
 Outcome<json> Dialogue::call(const std::string& method, const std::string& params_text) {
+    return call(method, params_text, nullptr);
+}
+
+Outcome<json> Dialogue::call(const std::string& method, const std::string& params_text,
+                             const Progress& tell) {
     const auto deadline = Clock::now() + endpoint_.timeout;
     const std::string request = R"({"jsonrpc":"2.0","id":1,"method":)" + json(method).dump() +
                                 ",\"params\":" + params_text + "}\n";
     (void)send_all(fd_, request, deadline);
-    auto line = receive_line(endpoint_, fd_, deadline);
-    if (!line.ok()) { return line.failure(); }
-    return read_answer(endpoint_, line.value(), method);
+    for (;;) {
+        auto lines = receive_lines(endpoint_, fd_, deadline);
+        if (!lines.ok()) { return lines.failure(); }
+        const std::string answer = tell ? take_progress(lines.value(), tell) : lines.value();
+        if (!answer.empty()) { return read_answer(endpoint_, answer, method); }
+    }
 }
 
 Outcome<json> call(const Endpoint& endpoint, const std::string& method,

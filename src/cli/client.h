@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -17,6 +18,9 @@ struct Endpoint {
     std::chrono::milliseconds timeout{120'000};  ///< For the whole question.
 };
 
+/// Is given what the daemon tells of its progress.
+using Progress = std::function<void(const nlohmann::json& params)>;
+
 /// One connection, for commands that ask several questions or whose state in the daemon is bound to
 /// it. Ends when it goes.
 class Dialogue {
@@ -28,6 +32,10 @@ public:
 
     /// Failure "io" if the daemon cannot be reached. Once, before call().
     [[nodiscard]] Outcome<bool> open();
+    /// The same for a call of whose progress the daemon tells while it works on it.
+    [[nodiscard]] Outcome<nlohmann::json> call(const std::string& method,
+                                               const std::string& params_text,
+                                               const Progress& tell);
     /// As the function call(), each with the endpoint's deadline.
     [[nodiscard]] Outcome<nlohmann::json> call(const std::string& method,
                                                const std::string& params_text);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands about the daemon itself and about this program.
+#include <filesystem>
+
+#include "cli.h"
 #include "command.h"
 #include "commands_database.h"
+#include "invocation.h"
 #include "labelled.h"
 
 namespace sluice::cli {
@@ -43,6 +47,50 @@ void render_status(const json& result, const View& view) {
     }
 }
 
+Outcome<json> run_upgrade(const Invocation& invocation, const Streams& streams) {
+    json params = invocation.params;
+    if (params.contains("binary")) {  // The daemon has a folder of its own.
+        std::error_code failed;
+        const auto path = std::filesystem::absolute(params.value("binary", ""), failed);
+        if (!failed) { params["binary"] = path.string(); }
+    }
+    Dialogue dialogue(invocation.endpoint);
+    if (auto opened = dialogue.open(); !opened.ok()) { return opened.failure(); }
+    return dialogue.call(invocation.method, params.dump(), [&streams](const json& progress) {
+        streams.err << printable(as_text(value_at(progress, "text"))) << '\n' << std::flush;
+    });
+}
+
+void render_upgrade(const json& result, const View& view) {
+    view.out << "sluiced " << printable(as_text(value_at(result, "version")))
+             << " has taken over, pid " << printable(as_text(value_at(result, "pid")))
+             << ": nothing was forwarded for " << printable(as_text(value_at(result, "gap_ms")))
+             << " ms\n";
+}
+
+Command upgrade_command() {
+    Argument binary{"--binary",
+                    "binary",
+                    Kind::kText,
+                    false,
+                    "another program than the one that runs, as it is installed now",
+                    Offer::kFiles};
+    binary.metavar = "PATH";
+    Argument within{
+        "--within", "within_s", Kind::kCount, false,
+        "seconds that the new process may take until packets move, and ten times as many "
+        "to prepare itself (default: 3)"};
+    within.metavar = "S";
+    Command upgrade{
+        "upgrade",
+        "starts the daemon anew beside itself and hands guests over; comes back if that fails",
+        {binary, within},
+        {"upgrade", "upgrade --binary /opt/sluice/sluiced --within 5"},
+        render_upgrade};
+    upgrade.answer = run_upgrade;
+    return upgrade;
+}
+
 void render_version(const json& result, const View& view) {
     print_labelled(view, "sluice", SLUICE_VERSION);
     print_labelled(view, "sluiced",
@@ -71,6 +119,7 @@ std::vector<Command> daemon_commands() {
         top_command(),
         {"health", "what works and what does not", {}, {"health"}, render_tree},
         {"version", "versions of this program and of the daemon", {}, {"version"}, render_version},
+        upgrade_command(),
         {"log-level",
          "how much the daemon logs, until it restarts",
          {{"LEVEL", "level", Kind::kText, true, "trace, debug, info, warn, error, critical or off",

@@ -139,6 +139,15 @@ public:
             receiver.drain(options_->read_lengths, header_bytes_, result_);
         }
     }
+    // After receive(): how long nothing had come.
+    void note_gap(double elapsed_s) {
+        result_.stall_ms = std::max(result_.stall_ms, (elapsed_s - looked_s_) * 1000);
+        looked_s_ = elapsed_s;
+        if (result_.received == seen_) { return; }
+        if (seen_ != 0) { result_.gap_ms = std::max(result_.gap_ms, (elapsed_s - came_s_) * 1000); }
+        seen_ = result_.received;
+        came_s_ = elapsed_s;
+    }
     [[nodiscard]] bool has_more_to_send() const {
         return !senders_.empty() && (port_->count_max == 0 || available_ < port_->count_max);
     }
@@ -195,6 +204,9 @@ private:
     std::vector<Sender> senders_;
     std::vector<Receiver> receivers_;
     std::uint64_t available_ = 0;
+    std::uint64_t seen_ = 0;
+    double came_s_ = 0;
+    double looked_s_ = 0;
     FloodResult result_;
 };
 
@@ -217,6 +229,7 @@ void run_loop(std::vector<Runner>& runners, const FloodOptions& options,
         if (elapsed >= options.seconds) { break; }
         for (Runner& runner : runners) {
             runner.receive();
+            if (options.measure_gap) { runner.note_gap(elapsed); }
             runner.send(elapsed);
         }
         if (anyone_sends && std::ranges::none_of(runners, &Runner::has_more_to_send)) { break; }

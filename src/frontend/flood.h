@@ -35,6 +35,7 @@ struct FloodOptions {
     unsigned burst = 64;        ///< Frames made available at once.
     bool read_lengths = false;  ///< Read used elements: exact frames and bytes with merged buffers,
                                 ///< a few cycles more.
+    bool measure_gap = false;   ///< Look at the clock whenever frames have come.
     Milliseconds drain{500};    ///< How long frames may be under way after the last send.
 };
 
@@ -48,6 +49,8 @@ struct FloodResult {
     double seconds = 0;
     double sent_pps = 0;
     double received_pps = 0;
+    double gap_ms = 0;    ///< With measure_gap: the longest time between two arrivals.
+    double stall_ms = 0;  ///< And the longest that the loop itself did not look.
 };
 
 /// `count` variants of an IPv4 or IPv6 TCP/UDP frame, each another flow: source port counts up from

@@ -89,7 +89,7 @@ void give_back(const NameChange& name, Registries& registries, datapath::Snapsho
 
 }  // namespace
 
-Status NameLog::load(const std::string& path) {
+Status NameLog::load(const std::string& path, bool may_rewrite) {
     Result<std::vector<Record>> loaded = log_.load(path);
     if (!loaded) { return loaded.error(); }
     std::map<std::pair<std::uint8_t, std::string>, std::uint64_t> last;
@@ -100,7 +100,8 @@ Status NameLog::load(const std::string& path) {
         names_.push_back({static_cast<NameKind>(name.first), number, name.second, false});
         live.push_back({name.first, number, name.second});
     }
-    if (live.size() * 2U > loaded.value().size() || live.empty()) { return Ok{}; }
+    const bool is_short = live.size() * 2U > loaded.value().size() || live.empty();
+    if (is_short || !may_rewrite) { return Ok{}; }
     return log_.rewrite(live);
 }
 

@@ -17,7 +17,8 @@ namespace sluice::host {
 class NameLog {
 public:
     /// Reads the file, or makes an empty one. kIo.
-    [[nodiscard]] Status load(const std::string& path);
+    /// @param may_rewrite  nobody else has it open: it may be replaced by a shorter one
+    [[nodiscard]] Status load(const std::string& path, bool may_rewrite = true);
     [[nodiscard]] bool is_empty() const noexcept { return names_.empty(); }
     /// Gives the numbers that were read to `registries` and, where they are kept in snapshots, to
     /// `previous`, which the first compilation is to be given. Once.

@@ -112,6 +112,20 @@ void Channel::close() {
     timer_.cancel();
 }
 
+void Channel::interrupt() {
+    interrupted_ = true;
+    error_code ignored;
+    socket_.cancel(ignored);
+}
+
+bool Channel::was_interrupted(const error_code& error) const {
+    return error == asio::error::operation_aborted && interrupted_ && socket_.is_open();
+}
+
+Fd Channel::duplicate() {
+    return Fd{socket_.is_open() ? ::fcntl(socket_.native_handle(), F_DUPFD_CLOEXEC, 3) : -1};
+}
+
 bool Channel::hung_up() {
     pollfd entry{socket_.is_open() ? socket_.native_handle() : -1, 0, 0};
     return entry.fd < 0 || (::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLHUP | POLLERR)) != 0);
@@ -152,6 +166,11 @@ asio::awaitable<ChannelEnd> Channel::receive(std::span<std::byte> bytes, std::ve
         if (wait) {
             error_code ec;
             co_await socket_.async_wait(Socket::wait_read, into(ec));
+            if (was_interrupted(ec)) {
+                if (begun) { continue; }
+                interrupted_ = false;
+                co_return ChannelEnd{ChannelEnd::Kind::kInterrupted, {}};
+            }
             if (ec || !socket_.is_open()) { co_return ended(); }
         }
         const ssize_t size = receive_some(socket_.native_handle(), bytes.subspan(done), fds);
@@ -204,6 +223,7 @@ asio::awaitable<ChannelEnd> Channel::write(const Message& message) {
         if (write_deadline_ == kNever) { arm(write_deadline_, kWriteTimeout); }
         error_code ec;
         co_await socket_.async_wait(Socket::wait_write, into(ec));
+        if (was_interrupted(ec)) { continue; }
         if (ec || !socket_.is_open()) { co_return ended(); }
     }
     write_deadline_ = kNever;

@@ -19,7 +19,7 @@ namespace sluice::relay {
 
 /// How a read or write ended. `refusal` is set with kRefused, and the channel is closed.
 struct ChannelEnd {
-    enum class Kind : std::uint8_t { kDone, kGone, kRefused };
+    enum class Kind : std::uint8_t { kDone, kGone, kRefused, kInterrupted };
     Kind kind = Kind::kDone;
     Refusal refusal;
 
@@ -45,10 +45,15 @@ public:
     /// Writes one message with its descriptors, within kWriteTimeout. The message keeps its
     /// descriptors.
     asio::awaitable<ChannelEnd> write(const Message& message);
+    /// Ends a read() that waits for the first byte of a message with kInterrupted; one that is in
+    /// the middle of a message goes on.
+    void interrupt();
     /// Closes the socket; pending reads and writes end with kGone. Safe to repeat.
     void close();
 
     [[nodiscard]] bool is_open() const { return socket_.is_open(); }
+    /// A second descriptor of the socket. Invalid if it is closed, or none is left.
+    [[nodiscard]] Fd duplicate();
     /// Has the peer closed its end? True also while its last messages are still unread.
     [[nodiscard]] bool hung_up();
     /// Process on the other side, by SO_PEERCRED; 0 if unknown.
@@ -64,12 +69,14 @@ private:
                                         bool begun);
     void arm(Clock::time_point& deadline, milliseconds timeout);
     ChannelEnd ended();
+    [[nodiscard]] bool was_interrupted(const error_code& error) const;
 
     Socket socket_;
     asio::steady_timer timer_;
     HeaderCheck check_;
     Clock::time_point read_deadline_ = kNever;
     Clock::time_point write_deadline_ = kNever;
+    bool interrupted_ = false;
     const char* expired_ = nullptr;  // What took too long.
     int peer_pid_ = 0;
 };

@@ -19,16 +19,22 @@ asio::awaitable<void> ClientLink::run() {
     watch_->watch(port_.socket_path,
                   [this] { wake_.notify(); });  // Gone before this is: on_stop().
     while (!stopped_) {
-        Fd qemu = co_await find_peer();
+        std::vector<Message> said = std::exchange(handed_.said, {});
+        Fd qemu = std::move(handed_.qemu);
+        if (!qemu.valid()) { qemu = co_await find_peer(); }
         if (stopped_) { break; }
-        const Pause next = co_await attend(std::move(qemu));
+        if (!qemu.valid()) {  // Held.
+            (void)co_await wake_.wait_until(Clock::time_point::max());
+            continue;
+        }
+        const Pause next = co_await attend(std::move(qemu), std::move(said));
         if (!stopped_) { co_await wait_out(next); }
     }
 }
 
 asio::awaitable<Fd> ClientLink::find_peer() {
     auto quick_until = Clock::now() + kQuickPeriod;
-    while (!stopped_) {
+    while (!stopped_ && !held_) {
         auto connected = connect_unix(port_.socket_path);
         if (connected.socket.valid()) { co_return std::move(connected.socket); }
         tell_why(connected.error);

@@ -75,17 +75,43 @@ void Link::set_state(RelayPhase phase, std::string text, int peer_pid) {
     if (observer_) { observer_(port_.name, state()); }
 }
 
-asio::awaitable<Pause> Link::attend(Fd qemu) {
+void Link::hold() {
+    held_ = true;
+    if (session_) { session_->hold(); }
+    on_hold();
+    wake_.notify();
+}
+
+HandedPort Link::hand_over() {
+    HandedPort handed;
+    if (session_ && session_->is_quiet()) { handed = session_->hand_over(); }
+    handed.listener = copy_listener();
+    return handed;
+}
+
+void Link::release_library() {
+    if (session_) { session_->release_library(); }
+}
+
+void Link::resume() {
+    held_ = false;
+    if (session_) { session_->resume(); }
+    wake_.notify();
+}
+
+asio::awaitable<Pause> Link::attend(Fd qemu, std::vector<Message> said) {
     const auto begin = Clock::now();
     attending_ = true;
     session_ = std::make_shared<Session>(executor_, port_, counters_);
-    const auto end = co_await session_->run(std::move(qemu), [this](int pid) {
+    if (held_) { session_->hold(); }
+    std::function<void(int)> attached = [this](int pid) {
         if (may_log()) {
             spdlog::info("port {}: attached to pid {} at {}", port_.name, pid, port_.socket_path);
         }
         set_state(RelayPhase::kAttached, fmt::format("attached to pid {} since {}", pid, utc_now()),
                   pid);
-    });
+    };
+    const auto end = co_await session_->run(std::move(qemu), std::move(said), std::move(attached));
     session_.reset();
     attending_ = false;
     co_return settle(end, Clock::now() - begin);

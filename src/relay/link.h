@@ -62,15 +62,30 @@ public:
     /// Replays the handshake to a new library connection. @return false if no session runs
     bool replay();
 
+    /// Before start(): goes on where another process stopped.
+    void adopt(HandedPort handed) { handed_ = std::move(handed); }
+    /// Looks for no QEMU any more, and reads nothing of an attached one.
+    void hold();
+    /// Nothing is in the middle of anything.
+    [[nodiscard]] bool is_quiet() const { return !session_ || session_->is_quiet(); }
+    /// Of a held link: copies for another process. Without QEMU's socket if it is not quiet.
+    [[nodiscard]] HandedPort hand_over();
+    /// Of a held link: the library lets go of the guest.
+    void release_library();
+    void resume();
+
     [[nodiscard]] const RelayPort& port() const noexcept { return port_; }
     [[nodiscard]] RelayState state() const;
 
 protected:
     virtual asio::awaitable<void> run() = 0;
     virtual void on_stop() = 0;
+    virtual void on_hold() {}
+    [[nodiscard]] virtual Listener copy_listener() const { return {}; }
 
     /// Runs one session from attach to end. @return how long to wait before the next
-    asio::awaitable<Pause> attend(Fd qemu);
+    /// @param said  what QEMU has said to another process
+    asio::awaitable<Pause> attend(Fd qemu, std::vector<Message> said);
     void set_state(RelayPhase phase, std::string text, int peer_pid = 0);
     /// Does the attached peer only wait for its session to be cleared away?
     [[nodiscard]] bool peer_leaving() const { return session_ && session_->leaving(); }
@@ -82,6 +97,8 @@ protected:
     Event wake_;
     bool stopped_ = false;
     bool attending_ = false;
+    bool held_ = false;
+    HandedPort handed_;
 
 private:
     Pause settle(const SessionEnd& end, Clock::duration length);
@@ -121,18 +138,21 @@ public:
 protected:
     asio::awaitable<void> run() override;
     void on_stop() override;
+    void on_hold() override;
+    [[nodiscard]] Listener copy_listener() const override;
 
 private:
     bool listen();
+    void begin_attending(Fd qemu, std::vector<Message> said);
     void close_listener();
     void tell_listening();
     asio::awaitable<void> accept_peers();
-    asio::awaitable<void> attend_peer(Fd qemu);
+    asio::awaitable<void> attend_peer(Fd qemu, std::vector<Message> said);
     asio::awaitable<void> wait_turn();
     asio::awaitable<void> keep_path();
     void accept_one();
 
-    asio::posix::stream_descriptor acceptor_;
+    mutable asio::posix::stream_descriptor acceptor_;  // Asio tells its number to few.
     Listener listener_;
     Event keeper_;
     Clock::time_point accept_after_{};

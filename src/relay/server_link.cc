@@ -16,6 +16,20 @@ ServerLink::ServerLink(const asio::any_io_executor& executor, RelayPort port,
       acceptor_(executor),
       keeper_(executor) {}
 
+void ServerLink::on_hold() {
+    error_code ignored;
+    acceptor_.cancel(ignored);
+}
+
+Listener ServerLink::copy_listener() const {
+    Listener copy;
+    if (!acceptor_.is_open()) { return copy; }
+    copy.socket.reset(::fcntl(acceptor_.native_handle(), F_DUPFD_CLOEXEC, 3));
+    copy.device = listener_.device;
+    copy.inode = listener_.inode;
+    return copy;
+}
+
 void ServerLink::on_stop() {
     close_listener();
     keeper_.notify();
@@ -25,6 +39,7 @@ asio::awaitable<void> ServerLink::run() {
     spawn(executor_, [](std::shared_ptr<Link> self) -> asio::awaitable<void> {
         co_await static_cast<ServerLink*>(self.get())->keep_path();
     }(shared_from_this()));
+    if (handed_.qemu.valid()) { begin_attending(std::move(handed_.qemu), std::move(handed_.said)); }
     while (!stopped_) {
         if (listen()) {
             co_await accept_peers();
@@ -35,7 +50,9 @@ asio::awaitable<void> ServerLink::run() {
 }
 
 bool ServerLink::listen() {
-    auto made = listen_unix(port_.socket_path);
+    auto made = handed_.listener.socket.valid()
+                    ? Result<Listener>(std::exchange(handed_.listener, {}))
+                    : listen_unix(port_.socket_path);
     if (!made.ok()) {
         if (!attending_) { set_state(RelayPhase::kDown, made.error().message); }
         return false;
@@ -65,9 +82,14 @@ void ServerLink::tell_listening() {
 
 asio::awaitable<void> ServerLink::accept_peers() {
     while (!stopped_ && acceptor_.is_open()) {
+        if (held_) {
+            (void)co_await wake_.wait_until(Clock::time_point::max());
+            continue;
+        }
         error_code ec;
         co_await acceptor_.async_wait(asio::posix::stream_descriptor::wait_read, into(ec));
         co_await wait_turn();
+        if (held_ && acceptor_.is_open()) { continue; }
         if (ec || stopped_ || !acceptor_.is_open()) { break; }
         accept_one();
     }
@@ -77,7 +99,7 @@ asio::awaitable<void> ServerLink::accept_peers() {
 // The next peer waits in the backlog while the last one's session is cleared away (it may come at
 // its heels), and during the back-off after a refused session.
 asio::awaitable<void> ServerLink::wait_turn() {
-    while (!stopped_) {
+    while (!stopped_ && !held_) {
         const bool leaving = attending_ && peer_leaving();
         const bool early = !attending_ && Clock::now() < accept_after_;
         if (!leaving && !early) { break; }
@@ -98,14 +120,21 @@ void ServerLink::accept_one() {
         if (may_log()) { spdlog::warn("port {}: a second peer was turned away", port_.name); }
         return;
     }
-    attending_ = true;
-    spawn(executor_, [](std::shared_ptr<Link> self, Fd qemu) -> asio::awaitable<void> {
-        co_await static_cast<ServerLink*>(self.get())->attend_peer(std::move(qemu));
-    }(shared_from_this(), std::move(peer)));
+    begin_attending(std::move(peer), {});
 }
 
-asio::awaitable<void> ServerLink::attend_peer(Fd qemu) {
-    const Pause next = co_await attend(std::move(qemu));
+void ServerLink::begin_attending(Fd peer, std::vector<Message> heard) {
+    attending_ = true;
+    spawn(executor_,
+          [](std::shared_ptr<Link> self, Fd qemu,
+             std::vector<Message> said) -> asio::awaitable<void> {
+              co_await static_cast<ServerLink*>(self.get())
+                  ->attend_peer(std::move(qemu), std::move(said));
+          }(shared_from_this(), std::move(peer), std::move(heard)));
+}
+
+asio::awaitable<void> ServerLink::attend_peer(Fd qemu, std::vector<Message> said) {
+    const Pause next = co_await attend(std::move(qemu), std::move(said));
     wake_.notify();
     if (stopped_) { co_return; }
     if (next.whole > kReturnPause) {
@@ -118,7 +147,7 @@ asio::awaitable<void> ServerLink::attend_peer(Fd qemu) {
 asio::awaitable<void> ServerLink::keep_path() {
     while (!stopped_) {
         (void)co_await keeper_.wait_until(Clock::now() + kSlowRetry);
-        if (stopped_ || !acceptor_.is_open() || owns_path(listener_, port_.socket_path)) {
+        if (stopped_ || held_ || !acceptor_.is_open() || owns_path(listener_, port_.socket_path)) {
             continue;
         }
         spdlog::warn("port {}: socket {} was removed or replaced, making it again", port_.name,

@@ -20,9 +20,12 @@ Session::Session(const asio::any_io_executor& executor, const RelayPort& port,
       port_(port),
       counters_(counters),
       library_event_(executor),
-      replies_event_(executor) {}
+      replies_event_(executor),
+      resumed_event_(executor),
+      released_event_(executor) {}
 
-asio::awaitable<SessionEnd> Session::run(Fd qemu, std::function<void(int pid)> attached) {
+asio::awaitable<SessionEnd> Session::run(Fd qemu, std::vector<Message> said,
+                                         std::function<void(int pid)> attached) {
     qemu_ = Channel::open(executor_, std::move(qemu), check_request_header);
     if (connect_library()) {
         ++counters_.attaches;
@@ -31,7 +34,9 @@ asio::awaitable<SessionEnd> Session::run(Fd qemu, std::function<void(int pid)> a
         spawn(executor_, [](std::shared_ptr<Session> self) -> asio::awaitable<void> {
             co_await self->pump_replies();
         }(shared_from_this()));
-        co_await pump_requests();
+        bool ready = true;
+        if (!said.empty()) { ready = co_await take_over(std::move(said)); }
+        if (ready) { co_await pump_requests(); }
     }
     while (!replies_done_) { co_await replies_event_.wait_until(Clock::time_point::max()); }
     co_return std::move(end_);
@@ -44,6 +49,40 @@ void Session::finish(SessionEnd end) {
     if (qemu_) { qemu_->close(); }
     if (library_) { library_->close(); }
     library_event_.notify();
+    resumed_event_.notify();
+    released_event_.notify();
+}
+
+void Session::hold() {
+    held_ = true;
+    if (qemu_) { qemu_->interrupt(); }
+}
+
+bool Session::is_quiet() const {
+    return finished_ || (requests_held_ && library_up_ && replies_owed_ == 0 && !answering_);
+}
+
+HandedPort Session::hand_over() {
+    HandedPort handed;
+    if (finished_) { return handed; }
+    auto messages = handshake_.messages();
+    if (!messages) { return handed; }
+    handed.qemu = qemu_->duplicate();
+    handed.said = std::move(*messages);
+    return handed;
+}
+
+void Session::release_library() {
+    if (finished_ || !requests_held_) { return; }
+    released_ = true;
+    library_up_ = false;
+    library_->close();
+}
+
+void Session::resume() {
+    held_ = false;
+    resumed_event_.notify();
+    released_event_.notify();
 }
 
 void Session::reconnect_library() {
@@ -60,8 +99,15 @@ void Session::finish_by(const ChannelEnd& end, Kind gone, const char* gone_text)
 
 asio::awaitable<void> Session::pump_requests() {
     while (!finished_) {
+        if (held_) {
+            requests_held_ = true;
+            co_await resumed_event_.wait_until(Clock::time_point::max());
+            requests_held_ = false;
+            continue;
+        }
         Message message;
         const auto end = co_await qemu_->read(message);
+        if (end.kind == ChannelEnd::Kind::kInterrupted) { continue; }
         if (!end.done()) {
             finish_by(end, Kind::kPeerGone, "QEMU closed the connection");
         } else if (auto refusal = check_request(message, port_.queue_pair_max)) {
@@ -106,7 +152,10 @@ asio::awaitable<void> Session::pump_replies() {
             finish({slow ? Kind::kLibraryGone : Kind::kRefused, end.refusal.reason,
                     "the library: " + end.refusal.text});
         } else if (!end.done()) {
-            co_await replay();
+            while (held_ && released_ && !finished_) {
+                co_await released_event_.wait_until(Clock::time_point::max());
+            }
+            if (!finished_) { co_await replay(); }
         } else {
             co_await relay_reply(message);
         }
@@ -123,7 +172,9 @@ asio::awaitable<bool> Session::relay_reply(Message& message) {
     offer_again(message);
     handshake_.note_reply(message);
     if (replies_owed_ > 0) { --replies_owed_; }
+    answering_ = true;
     const auto end = co_await qemu_->write(message);
+    answering_ = false;
     if (!end.done()) {
         finish_by(end, Kind::kPeerGone, "QEMU closed the connection");
         co_return false;
@@ -179,26 +230,53 @@ bool Session::may_replay() {
     return true;
 }
 
+// False: the session is over, or the pump reads the library's end and tries again.
+asio::awaitable<bool> Session::write_handshake() {
+    const auto messages = handshake_.messages();
+    if (!messages) {
+        finish({Kind::kRefused, RefuseReason::kBadFds, "the daemon has no descriptors left"});
+    }
+    const auto channel = library_;
+    for (std::size_t i = 0; messages && i < messages->size() && !finished_; ++i) {
+        const auto end = co_await channel->write((*messages)[i]);
+        if (!end.done()) { co_return false; }
+    }
+    co_return !finished_;
+}
+
+// What another process has passed on is judged like what QEMU says itself. A library that leaves
+// meanwhile is up to the pump of replies.
+asio::awaitable<bool> Session::take_over(std::vector<Message> said) {
+    library_up_ = false;
+    for (const Message& message : said) {
+        auto refusal = check_request_header(message.header);
+        if (!refusal) { refusal = check_request(message, port_.queue_pair_max); }
+        if (refusal) {
+            finish({Kind::kRefused, refusal->reason, std::move(refusal->text)});
+        } else if (!handshake_.record(message)) {
+            finish({Kind::kRefused, RefuseReason::kBadFds, "the daemon has no descriptors left"});
+        }
+        if (finished_) { co_return false; }
+    }
+    const bool written = co_await write_handshake();
+    if (written) {
+        library_up_ = true;
+        library_event_.notify();
+    }
+    co_return !finished_;
+}
+
 asio::awaitable<bool> Session::replay() {
     library_up_ = false;
     library_->close();
     if (replies_owed_ > 0) {
         finish({Kind::kLibraryGone, {}, "the library left before it answered"});
-    } else if (!may_replay()) {
+    } else if (!std::exchange(released_, false) && !may_replay()) {
         finish({Kind::kLibraryGone, {}, "the library left again after 3 replays within a minute"});
     } else if (connect_library()) {
         library_up_ = false;  // Until the replay is through: requests of QEMU wait behind it.
-        const auto messages = handshake_.messages();
-        if (!messages) {
-            finish({Kind::kRefused, RefuseReason::kBadFds, "the daemon has no descriptors left"});
-        }
-        const auto channel = library_;
-        for (std::size_t i = 0; messages && i < messages->size() && !finished_; ++i) {
-            const auto end = co_await channel->write((*messages)[i]);
-            if (!end.done()) {
-                co_return false;
-            }  // The pump reads the end of this one and tries again.
-        }
+        const bool written = co_await write_handshake();
+        if (!written) { co_return false; }
     }
     if (finished_) { co_return false; }
     ++counters_.replays;

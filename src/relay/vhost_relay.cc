@@ -2,6 +2,8 @@
 // The relay's table of ports; what a port does is in link.cc.
 #include "relay/vhost_relay.h"
 
+#include <algorithm>
+
 #include "relay/link.h"
 
 namespace sluice::relay {
@@ -55,7 +57,9 @@ Status VhostRelay::open_watch() {
     return Ok{};
 }
 
-Status VhostRelay::add(RelayPort port) {
+Status VhostRelay::add(RelayPort port) { return add(std::move(port), HandedPort{}); }
+
+Status VhostRelay::add(RelayPort port, HandedPort handed) {
     if (auto status = check(port); !status.ok()) { return status; }
     std::shared_ptr<Link> link;
     const std::string name = port.name;
@@ -65,6 +69,7 @@ Status VhostRelay::add(RelayPort port) {
         if (auto status = open_watch(); !status.ok()) { return status; }
         link = std::make_shared<ClientLink>(executor_, std::move(port), observer_, watch_);
     }
+    link->adopt(std::move(handed));
     links_.emplace(name, link);
     link->start();
     return Ok{};
@@ -87,6 +92,28 @@ bool VhostRelay::drop(const std::string& name, const std::string& why) {
 bool VhostRelay::replay(const std::string& name) {
     const auto found = links_.find(name);
     return found != links_.end() && found->second->replay();
+}
+
+void VhostRelay::hold() {
+    for (const auto& [name, link] : links_) { link->hold(); }
+}
+
+bool VhostRelay::is_quiet() const {
+    return std::all_of(links_.begin(), links_.end(),
+                       [](const auto& each) { return each.second->is_quiet(); });
+}
+
+HandedPort VhostRelay::hand_over(const std::string& name) {
+    const auto found = links_.find(name);
+    return found == links_.end() ? HandedPort{} : found->second->hand_over();
+}
+
+void VhostRelay::release_library() {
+    for (const auto& [name, link] : links_) { link->release_library(); }
+}
+
+void VhostRelay::resume() {
+    for (const auto& [name, link] : links_) { link->resume(); }
 }
 
 std::optional<RelayState> VhostRelay::state(const std::string& name) const {

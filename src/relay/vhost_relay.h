@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "relay/asio.h"
+#include "relay/handed_port.h"
 #include "relay/relay_port.h"
 #include "sluice/base/result.h"
 
@@ -31,6 +32,8 @@ public:
     /// missing is waited for. librte_vhost should listen on library_path already. Errors: kInvalid
     /// (a path or queue number), kExists (name or socket in use), kLimit, kIo (no inotify).
     [[nodiscard]] Status add(RelayPort port);
+    /// The same for a port that another process has handed over: goes on where that one stopped.
+    [[nodiscard]] Status add(RelayPort port, HandedPort handed);
     /// Detaches a port's QEMU and forgets the port; its sockets are closed when this returns, so
     /// the name and path may be added again at once. @return false if there is no such port
     bool remove(const std::string& name);
@@ -40,6 +43,17 @@ public:
     /// Connects to library_path anew and replays the handshake: for a librte_vhost socket that was
     /// made anew.
     bool replay(const std::string& name);
+    /// Stops every link between two messages, for a handover: no QEMU is looked for, none is read.
+    /// Soon after, is_quiet().
+    void hold();
+    /// Held, and no QEMU is in the middle of anything.
+    [[nodiscard]] bool is_quiet() const;
+    /// Of a held relay: copies of a port's sockets and handshake. A QEMU that is not quiet is not
+    /// among them: it starts anew when its connection is closed here.
+    [[nodiscard]] HandedPort hand_over(const std::string& name);
+    /// Of a held relay: the library lets go of every guest. resume() brings it back.
+    void release_library();
+    void resume();
     /// Phase, why down, counters. nullopt if there is no such port.
     [[nodiscard]] std::optional<RelayState> state(const std::string& name) const;
     [[nodiscard]] std::vector<std::string> names() const;

@@ -49,25 +49,28 @@ std::string default_folder(const Options& options) {
     return name;
 }
 
-datapath::ArenaOptions arena_options(const ArenaPlace& place, std::uint64_t seed) {
+datapath::ArenaOptions arena_options(const ArenaPlace& place, std::uint64_t seed,
+                                     bool beside_owner) {
     datapath::ArenaOptions options;
     options.folder = place.folder;
     options.records_folder = place.records;
     options.seed = seed;
     options.product = kVersion;
+    options.beside_owner = beside_owner;
     return options;
 }
 
-Result<OpenedArena> open_at(const ArenaPlace& place, std::uint64_t seed) {
-    const datapath::ArenaOptions options = arena_options(place, seed);
+Result<OpenedArena> open_at(const ArenaPlace& place, std::uint64_t seed, bool beside_owner) {
+    const datapath::ArenaOptions options = arena_options(place, seed, beside_owner);
     OpenedArena opened;
     for (;;) {
         Result<std::unique_ptr<datapath::Arena>> arena = datapath::Arena::open(options);
         if (!arena) { return arena.error(); }
         auto names = std::make_unique<host::NameLog>();
-        const Status read = names->load(place.folder + "/" + datapath::kArenaNamesFile);
+        const Status read =
+            names->load(place.folder + "/" + datapath::kArenaNamesFile, !beside_owner);
         if (!read) { return read.error(); }
-        if (arena.value()->is_found() && names->is_empty()) {
+        if (arena.value()->is_found() && names->is_empty() && !beside_owner) {
             spdlog::warn("arena: {}: its names are lost: beginning anew", place.folder);
             unlink((place.folder + "/header").c_str());
             continue;
@@ -89,7 +92,7 @@ ArenaPlace arena_place(const Options& options) {
     return {options.arena, ""};
 }
 
-OpenedArena open_arena(const Options& options, std::uint64_t seed) {
+OpenedArena open_arena(const Options& options, std::uint64_t seed, bool beside_owner) {
     const ArenaPlace place = arena_place(options);
     if (!place.folder.empty()) {
         std::error_code ignored;
@@ -99,7 +102,7 @@ OpenedArena open_arena(const Options& options, std::uint64_t seed) {
             spdlog::warn("arena: {}: is on a disk, which workers may have to wait for",
                          place.folder);
         }
-        Result<OpenedArena> opened = open_at(place, seed);
+        Result<OpenedArena> opened = open_at(place, seed, beside_owner);
         if (opened) {
             const std::string& why = opened.value().arena->why();
             if (!why.empty()) { spdlog::warn("arena: {}: begins empty: {}", place.folder, why); }
@@ -107,7 +110,7 @@ OpenedArena open_arena(const Options& options, std::uint64_t seed) {
         }
         spdlog::warn("{}: connections will not survive a restart", opened.error().message);
     }
-    return {std::make_shared<datapath::Arena>(arena_options({}, seed)), nullptr};
+    return {std::make_shared<datapath::Arena>(arena_options({}, seed, false)), nullptr};
 }
 
 }  // namespace sluice::daemon

@@ -30,6 +30,7 @@ struct ArenaPlace {
 [[nodiscard]] ArenaPlace arena_place(const Options& options);
 
 /// @param seed  of a new arena
-[[nodiscard]] OpenedArena open_arena(const Options& options, std::uint64_t seed);
+/// @param beside_owner  its owner runs, and will hand over: nothing is written
+[[nodiscard]] OpenedArena open_arena(const Options& options, std::uint64_t seed, bool beside_owner);
 
 }  // namespace sluice::daemon

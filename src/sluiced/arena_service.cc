@@ -54,6 +54,13 @@ Status ArenaService::adopt() {
     return Ok{};
 }
 
+Status ArenaService::adopt_again() {
+    Result<datapath::AdoptReport> adopted = dataplane_.adopt(now_ns());
+    if (!adopted) { return adopted.error(); }
+    report_ = adopted.value();
+    return Ok{};
+}
+
 void ArenaService::start() {
     if (!dataplane_.arena().is_kept()) { return; }
     tend();

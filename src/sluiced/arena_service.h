@@ -24,6 +24,9 @@ public:
 
     /// Takes over what the process before left. Before the first snapshot is published.
     [[nodiscard]] Status adopt();
+    /// The same after another process had the arena for a while, and ended: the figures are this
+    /// one's.
+    [[nodiscard]] Status adopt_again();
     /// From here on the tables get room as they grow.
     void start();
     void stop();

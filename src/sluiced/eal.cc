@@ -28,10 +28,24 @@ constexpr unsigned kPoolShare = 75;      // Per cent of the memory that packet b
 constexpr unsigned kPoolCache = 256;     // Buffers a worker keeps to itself.
 constexpr unsigned kBufferBytes = 2432;  // One buffer with its headers, about.
 
-unsigned free_hugepage_mb() {
+unsigned hugepage_mb(const char* which) {
     unsigned long pages = 0;
-    std::ifstream("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") >> pages;
+    std::ifstream(std::string("/sys/kernel/mm/hugepages/hugepages-2048kB/") + which) >> pages;
     return static_cast<unsigned>(pages * 2);
+}
+
+unsigned free_hugepage_mb() { return hugepage_mb("free_hugepages"); }
+
+// Who takes over from a daemon that has hugepages must not go on without.
+Status check_room_beside_other(const Options& options) {
+    const unsigned free_mb = free_hugepage_mb();
+    const bool has_enough = options.no_huge || free_mb >= options.memory_mb;
+    if (has_enough || hugepage_mb("nr_hugepages") < options.memory_mb) { return Ok{}; }
+    return Error{Errc::kLimit,
+                 "memory: " + std::to_string(free_mb) + " MB of free 2 MB hugepages, " +
+                     std::to_string(options.memory_mb) +
+                     " MB wanted beside the running daemon (vm.nr_hugepages)",
+                 ""};
 }
 
 // Where the control thread and its helpers may run: workers pin themselves, and nobody takes their
@@ -130,6 +144,9 @@ int init_eal(std::vector<std::string> arguments) {
 }  // namespace
 
 Result<std::unique_ptr<Eal>> Eal::start(const Options& options) {
+    if (options.takeover_fd) {
+        if (Status checked = check_room_beside_other(options); !checked) { return checked.error(); }
+    }
     std::unique_ptr<Eal> eal(new Eal);
     Result<std::string> folder = make_runtime_dir(options.socket);
     if (!folder) { return folder.error(); }

@@ -183,8 +183,35 @@ void KernelPorts::tick() {
     });
 }
 
+void KernelPorts::resume() {
+    is_held_ = false;
+    tick();
+}
+
+std::vector<KernelPorts::Handed> KernelPorts::hand_over() const {
+    std::vector<Handed> list;
+    for (const auto& [name, each] : interfaces_) {
+        if (!each->tap.valid() || each->is_busy) { continue; }
+        list.push_back({name, each->spec.netns, each->spec.name, each->tap.duplicate(), each->index,
+                        each->netns_inode});
+    }
+    return list;
+}
+
+void KernelPorts::adopt(Handed handed) {
+    const auto at = interfaces_.find(handed.port);
+    if (at == interfaces_.end() || !handed.tap.valid()) { return; }
+    Interface& interface = *at->second;
+    if (interface.spec.netns != handed.netns || interface.spec.name != handed.name) { return; }
+    interface.tap = std::move(handed.tap);
+    interface.index = handed.index;
+    interface.netns_inode = handed.netns_inode;
+    set_why(interface, "its interface is there");
+    interface.device->set_fd(interface.tap.get());
+}
+
 void KernelPorts::look_after(const Shared& interface) {
-    if (interface->is_busy) { return; }
+    if (interface->is_busy || is_held_) { return; }
     const std::string& netns = interface->spec.netns;
     const std::uint64_t inode = netns.empty() ? 0 : privileged::netns_inode(netns);
     if (interface->tap.valid()) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "datapath/dataplane.h"
 #include "datapath/tap_port.h"
@@ -34,6 +35,23 @@ public:
     void discard();
     /// Returns when the interfaces of removed ports are gone.
     [[nodiscard]] relay::asio::awaitable<void> finish_removal();
+    /// An interface on its way to another process.
+    struct Handed {
+        std::string port;
+        std::string netns;
+        std::string name;
+        relay::Fd tap;
+        std::uint32_t index = 0;
+        std::uint64_t netns_inode = 0;
+    };
+    /// Interfaces are left as they are, made or not, until resume().
+    void hold() noexcept { is_held_ = true; }
+    void resume();
+    /// Copies of the interfaces that are there.
+    [[nodiscard]] std::vector<Handed> hand_over() const;
+    /// Held, after commit(): an interface of another process becomes this one's, if the port that
+    /// it belonged to is still meant to have it.
+    void adopt(Handed handed);
     /// Closes every interface. No worker runs any more, or none polls them.
     void stop();
 
@@ -79,6 +97,7 @@ private:
     relay::asio::steady_timer timer_;
     relay::asio::posix::stream_descriptor events_;  // inotify
     int watch_ = -1;
+    bool is_held_ = false;
     unsigned quick_looks_ = 0;  // Left after an event.
 };
 

@@ -32,12 +32,13 @@ public:
 
     /// State of an interface by name; nullptr if there is none.
     [[nodiscard]] const LinkState* find(const std::string& interface) const;
+    /// Takes what the kernel has said so far. It answers a listing at once.
+    void read();
     void stop();
 
 private:
     void request_dump();
     void wait();
-    void read();
     void take(const nlmsghdr& header);
 
     std::function<void()> changed_;

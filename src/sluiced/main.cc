@@ -9,14 +9,19 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 
 #include "datapath/thread.h"
+#include "handover/launcher.h"
 #include "privileged/helper.h"
 #include "src/sluiced/arena_place.h"
 #include "src/sluiced/arena_service.h"
@@ -33,7 +38,9 @@
 #include "src/sluiced/service_modules.h"
 #include "src/sluiced/size_watch.h"
 #include "src/sluiced/spoofguard.h"
+#include "src/sluiced/takeover.h"
 #include "src/sluiced/team_watch.h"
+#include "src/sluiced/upgrade.h"
 #include "src/sluiced/version.h"
 
 namespace sluice::daemon {
@@ -113,9 +120,13 @@ private:
 
 class Daemon {
 public:
-    Daemon(const Options& options, Eal& eal, relay::Fd helper)
+    /// @param takeover  of a process that goes on in another one's place; else nullptr
+    Daemon(const Options& options, Eal& eal, relay::Fd helper, handover::Launcher& launcher,
+           Takeover* takeover)
         : options_(options),
-          arena_(open_arena(options, random_seed())),
+          runtime_dir_(eal.runtime_dir()),
+          takeover_(takeover),
+          arena_(open_arena(options, random_seed(), takeover != nullptr)),
           dataplane_(dataplane_options(options, eal.pool(), arena_.arena)),
           survival_(io_, dataplane_),
           store_(options.state_dir),
@@ -139,7 +150,8 @@ public:
           reopen_signal_(io_, SIGHUP),
           watchdog_(io_),
           querier_(io_, dataplane_, config_),
-          sizes_(io_, dataplane_) {}
+          sizes_(io_, dataplane_),
+          upgrade_(io_, launcher, upgrade_parts()) {}
 
     Status run() {
         if (Status opened = store_.open(); !opened) { return opened; }
@@ -148,47 +160,175 @@ public:
         }
         host::ModuleSource modules = [this](const std::string& name) { return modules_.get(name); };
         config_.load_modules_from(std::move(modules));
-        if (Status adopted = survival_.adopt(); !adopted) { return adopted; }
+        if (takeover_ == nullptr) {
+            if (Status adopted = survival_.adopt(); !adopted) { return adopted; }
+        }
         if (arena_.names) { config_.keep_names(*arena_.names); }
         devices_.keep_offers(survival_.guests());
         show_.set_arena([this] { return survival_.status(); });
         config_.on_logged_rules(
             [this](host::LoggedRules rules) { firewall_log_.set_rules(std::move(rules)); });
+        if (takeover_ != nullptr) { defer(); }
         if (Status loaded = config_.load(options_.config); !loaded) { return loaded; }
         keys_.start();
         metrics_.set_keys(keys_);
         load_source();
-        if (options_.metrics) {
-            if (Status served = metrics_server_.start(*options_.metrics); !served) {
-                return served;
-            }
-        }
-        for (unsigned w = 0; w < options_.cores.size(); ++w) {
-            threads_.push_back(
-                std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
-        }
         add_methods(admin_, config_, show_, options_.source);
         add_rule_methods(admin_, rule_checks_);
         add_capture_methods(admin_, captures_);
         add_spoofguard_methods(admin_, spoofguard_);
         add_key_methods(admin_, keys_);
-        Status served = admin_.start();
+        add_upgrade_methods(admin_, upgrade_);
+        Inheritance inherited;
+        if (takeover_ != nullptr) {
+            uplinks_.open_ahead();
+            dataplane_.prepare_adoption();
+            Result<Inheritance> taken = takeover_->take(config_.generation());
+            if (!taken) { return taken.error(); }
+            inherited = std::move(taken).value();
+            if (Status taken_over = take_arena(); !taken_over) { return taken_over; }
+            if (Status adopted = survival_.adopt(); !adopted) { return adopted; }
+        }
+        if (Status served = serve_metrics(inherited); !served) { return served; }
+        start_workers();
+        Status served = Ok{};
+        if (takeover_ != nullptr) {
+            auto going_on = go_on(std::move(inherited));
+            boost::asio::co_spawn(io_, std::move(going_on), boost::asio::detached);
+        } else {
+            served = admin_.start();
+            if (served) { begin(); }
+        }
         if (served) {
-            survival_.start();
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
                 if (!error) { stop(number); }
             });
             await_reopen();
-            if (source_) { source_->start(); }
-            sd_notify(0, "READY=1");
-            spdlog::info("sluiced {}: serving on {}", kVersion, options_.socket);
             io_.run();
         }
+        if (is_intruder_) { leave(1); }
         take_down();
         return served;
     }
 
+    /// Ends without a word to anybody: guests, interfaces, sockets and devices are another
+    /// process's, which a device that is closed in order would disturb.
+    [[noreturn]] void leave(int status) {
+        threads_.clear();
+        firewall_log_.stop();
+        config_.stop();
+        std::error_code ignored;
+        std::filesystem::remove_all(runtime_dir_, ignored);
+        spdlog::shutdown();
+        _exit(status);
+    }
+
 private:
+    void begin() {
+        survival_.start();
+        if (source_) { source_->start(); }
+        sd_notify(0, "READY=1");
+        spdlog::info("sluiced {}: serving on {}", kVersion, options_.socket);
+    }
+
+    // Until another process has handed over, nothing that is its own is touched.
+    void defer() {
+        devices_.defer();
+        kernel_ports_.hold();
+        uplinks_.hold();
+    }
+
+    Status serve_metrics(Inheritance& inherited) {
+        if (!options_.metrics) { return Ok{}; }
+        return inherited.metrics.valid() ? metrics_server_.adopt(inherited.metrics.release())
+                                         : metrics_server_.start(*options_.metrics);
+    }
+
+    void start_workers() {
+        for (unsigned w = 0; w < options_.cores.size(); ++w) {
+            threads_.push_back(
+                std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
+        }
+    }
+
+    // What lies in the arena is this process's from now on, whoever wrote it last.
+    Status take_arena() {
+        return dataplane_.arena().is_kept() ? dataplane_.arena().take_over() : Status(Ok{});
+    }
+
+    // The rest of a handover, on the control loop.
+    boost::asio::awaitable<void> go_on(Inheritance inherited) {
+        uplinks_.plug_in_opened();
+        for (KernelPorts::Handed& each : inherited.interfaces) {
+            kernel_ports_.adopt(std::move(each));
+        }
+        devices_.adopt(std::move(inherited.guests));
+        kernel_ports_.resume();
+        uplinks_.resume();
+        const auto moves = [this, &inherited] { return packets_move(inherited); };
+        co_await wait_until(moves);
+        const bool is_ours = co_await takeover_->finish(inherited.received_at);
+        Status served = Error{Errc::kState, "upgrade: the running daemon took it back", ""};
+        if (is_ours) { served = admin_.adopt(inherited.admin); }
+        if (!served) {
+            spdlog::critical("{}", served.error().message);
+            is_intruder_ = true;
+            io_.stop();
+            co_return;
+        }
+        takeover_->calm();
+        Takeover::take_log();
+        begin();
+    }
+
+    // Whatever moved packets in the other process does so here, or has a reason of its own.
+    bool packets_move(const Inheritance& inherited) const {
+        const auto& guests = inherited.guests_up;
+        const auto& uplinks = inherited.uplinks_up;
+        return std::all_of(guests.begin(), guests.end(),
+                           [this](const auto& name) { return devices_.is_settled(name); }) &&
+               std::all_of(uplinks.begin(), uplinks.end(),
+                           [this](const auto& name) { return uplinks_.is_open(name); });
+    }
+
+    UpgradeParts upgrade_parts() {
+        return {devices_,
+                kernel_ports_,
+                uplinks_,
+                config_,
+                admin_,
+                metrics_server_,
+                [this] {
+                    threads_.clear();
+                    survival_.finish();
+                    dataplane_.arena().release();
+                },
+                [this]() -> Status {
+                    Status taken = take_arena();
+                    if (taken && dataplane_.arena().is_kept()) { taken = survival_.adopt_again(); }
+                    start_workers();
+                    return taken;
+                },
+                [this](pid_t pid) { clear_runtime_dir(pid); },
+                [this] {
+                    is_retired_ = true;
+                    watchdog_.stop();
+                    keys_.stop();
+                    if (source_) { source_->stop(); }
+                },
+                [this] { leave(0); }};
+    }
+
+    // Of a process that had one beside this one's (eal.h).
+    void clear_runtime_dir(pid_t pid) const {
+        const std::string own = std::to_string(getpid());
+        if (!runtime_dir_.ends_with(own) || pid == getpid()) { return; }
+        std::error_code ignored;
+        std::filesystem::remove_all(
+            runtime_dir_.substr(0, runtime_dir_.size() - own.size()) + std::to_string(pid),
+            ignored);
+    }
+
     // What it knew when it ended counts from the first packet on.
     void load_source() {
         if (options_.source.kind == Source::Kind::kLocal) { return; }
@@ -202,6 +342,7 @@ private:
     }
 
     void stop(int signal) {
+        if (is_retired_) { leave(0); }
         spdlog::info("signal {}: stopping", signal);
         sd_notify(0, "STOPPING=1");
         admin_.stop();
@@ -253,6 +394,10 @@ private:
     }
 
     const Options& options_;
+    const std::string runtime_dir_;
+    Takeover* const takeover_;
+    bool is_intruder_ = false;  // Another process is the daemon after all.
+    bool is_retired_ = false;   // Another process is the daemon from now on.
     boost::asio::io_context io_{1};
     OpenedArena arena_;
     datapath::Dataplane dataplane_;
@@ -279,28 +424,36 @@ private:
     Watchdog watchdog_;
     QuerierTimer querier_;
     SizeWatch sizes_;
+    Upgrade upgrade_;
     std::unique_ptr<FleetSource> source_;  // None: the local store.
     std::vector<std::unique_ptr<datapath::WorkerThread>> threads_;
 };
 
-int run(const Options& options) {
+int run(const Options& options, std::vector<std::string> arguments) {
     start_log(options);
+    std::unique_ptr<Takeover> takeover;
+    if (options.takeover_fd) { takeover = std::make_unique<Takeover>(*options.takeover_fd); }
+    const auto failed = [&takeover](const Error& error) {
+        spdlog::critical("{}", error.message);
+        if (takeover) { takeover->fail(error); }
+        return 1;
+    };
     raise_file_limit();
     ignore_write_signals();
-    Result<privileged::Helper> helper = privileged::start_helper();  // While there is one thread.
-    if (!helper) {
-        spdlog::critical("{}", helper.error().message);
-        return 1;
-    }
+    // Both while there is one thread.
+    Result<handover::Launcher> launcher = handover::Launcher::fork(std::move(arguments));
+    if (!launcher) { return failed(launcher.error()); }
+    Result<privileged::Helper> helper = privileged::start_helper();
+    if (!helper) { return failed(helper.error()); }
     Result<std::unique_ptr<Eal>> eal = Eal::start(options);
-    if (!eal) {
-        spdlog::critical("{}", eal.error().message);
-        return 1;
-    }
-    Daemon daemon(options, *eal.value(), std::move(helper.value().socket));
+    if (!eal) { return failed(eal.error()); }
+    Daemon daemon(options, *eal.value(), std::move(helper.value().socket), launcher.value(),
+                  takeover.get());
     const Status status = daemon.run();
-    if (!status) { spdlog::critical("{}", status.error().message); }
-    return status.ok() ? 0 : 1;
+    if (status) { return 0; }
+    const int code = failed(status.error());
+    if (takeover) { daemon.leave(code); }
+    return code;
 }
 
 }  // namespace
@@ -309,7 +462,9 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
     try {
         const auto line = sluice::daemon::parse_command_line(argc, argv);
-        return line.exit_status ? *line.exit_status : sluice::daemon::run(line.options);
+        return line.exit_status
+                   ? *line.exit_status
+                   : sluice::daemon::run(line.options, std::vector<std::string>(argv, argv + argc));
     } catch (const std::exception& error) {
         std::fprintf(stderr, "sluiced: %s\n", error.what());
         return 1;

@@ -124,29 +124,70 @@ Status MetricsServer::start(const MetricsEndpoint& endpoint) {
     if (ec) { return Error{Errc::kIo, where + ": can't listen: " + ec.message(), "metrics"}; }
     ::fcntl(acceptor->native_handle(), F_SETFD, FD_CLOEXEC);
     acceptor_ = std::move(acceptor);
+    serve();
+    spdlog::info("metrics: serving on http://{}:{}/metrics", host, endpoint.port);
+    return Ok{};
+}
+
+Status MetricsServer::adopt(int listener) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    auto acceptor = std::make_unique<tcp::acceptor>(io_);
+    boost::system::error_code ec;
+    if (getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+        ec.assign(errno, boost::system::system_category());
+    } else {
+        acceptor->assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), listener, ec);
+    }
+    if (ec) { return Error{Errc::kIo, "metrics: can't go on listening: " + ec.message(), ""}; }
+    acceptor_ = std::move(acceptor);
+    serve();
+    return Ok{};
+}
+
+int MetricsServer::duplicate() {
+    return acceptor_ ? ::fcntl(acceptor_->native_handle(), F_DUPFD_CLOEXEC, 3) : -1;
+}
+
+void MetricsServer::hold() {
+    is_held_ = true;
+    boost::system::error_code ignored;
+    if (acceptor_) { acceptor_->cancel(ignored); }
+}
+
+void MetricsServer::resume() {
+    is_held_ = false;
+    retry_.cancel();
+}
+
+void MetricsServer::serve() {
     auto loop = accept_loop();
     asio::co_spawn(io_, std::move(loop), [](const std::exception_ptr& failure) {
         if (failure) { spdlog::error("metrics: stopped accepting"); }
     });
-    spdlog::info("metrics: serving on http://{}:{}/metrics", host, endpoint.port);
-    return Ok{};
 }
 
 void MetricsServer::stop() {
     boost::system::error_code ignored;
     if (acceptor_) { acceptor_->close(ignored); }
+    retry_.cancel();
 }
 
 asio::awaitable<void> MetricsServer::accept_loop() {
-    asio::steady_timer retry(io_);
     while (acceptor_->is_open()) {
         boost::system::error_code ec;
+        if (is_held_) {
+            retry_.expires_at(asio::steady_timer::time_point::max());
+            co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            continue;
+        }
         tcp::socket socket(io_);
         co_await acceptor_->async_accept(socket, asio::redirect_error(asio::use_awaitable, ec));
         if (!acceptor_->is_open()) { break; }
+        if (ec && is_held_) { continue; }
         if (ec) {  // Descriptors or memory ran out, for now.
-            retry.expires_after(kAcceptRetry);
-            co_await retry.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            retry_.expires_after(kAcceptRetry);
+            co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
             continue;
         }
         if (connection_count_ >= kMetricsConnectionMax) { continue; }  // Closes the new one.

@@ -22,17 +22,27 @@ public:
 
     /// Listens. Error: one sentence with the address and what the kernel says.
     [[nodiscard]] Status start(const MetricsEndpoint& endpoint);
+    /// Serves on a socket that another process listened on; owns the descriptor.
+    [[nodiscard]] Status adopt(int listener);
+    /// A second descriptor of the listening socket; -1 if there is none.
+    [[nodiscard]] int duplicate();
+    /// Accepts nobody until resume().
+    void hold();
+    void resume();
     /// Stops accepting; before the io_context goes.
     void stop();
 
 private:
     class Connection;
+    void serve();
     [[nodiscard]] boost::asio::awaitable<void> accept_loop();
 
     boost::asio::io_context& io_;
     Metrics& metrics_;
     std::unique_ptr<boost::asio::ip::tcp::acceptor> acceptor_;
     std::size_t connection_count_ = 0;
+    boost::asio::steady_timer retry_{io_};
+    bool is_held_ = false;
 };
 
 }  // namespace sluice::daemon

@@ -188,6 +188,7 @@ CommandLine parse_command_line(int argc, char** argv) {
                    "trace, debug, info, warn, error, critical, off")
         ->capture_default_str()
         ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "critical", "off"}));
+    app.add_option("--takeover", options.takeover_fd)->group("");  // Not for people.
     try {
         app.parse(joined_arguments(argc, argv));
     } catch (const CLI::ParseError& error) {

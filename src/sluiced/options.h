@@ -42,6 +42,7 @@ struct Options {
     std::string arena;         ///< Folder of what survives; empty: found, "none": nothing does.
     std::string firewall_log;  ///< Empty: firewall.log in the state folder.
     Source source;
+    std::optional<int> takeover_fd;  ///< Started by a running daemon, to go on in its place.
 };
 
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.

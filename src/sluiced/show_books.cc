@@ -4,6 +4,7 @@
 
 #include <rte_cycles.h>
 #include <rte_mempool.h>
+#include <unistd.h>
 
 #include "src/sluiced/books.h"
 #include "src/sluiced/version.h"
@@ -74,6 +75,7 @@ Answer ShowService::status() const {
         std::chrono::steady_clock::now() - started_);
     return json{{"version", kVersion},
                 {"host", config_.document().host.name},
+                {"pid", getpid()},
                 {"uptime_s", uptime.count()},
                 {"generation", config_.generation()},
                 {"source", source_ ? source_() : json{{"kind", "local"}, {"state", "live"}}},

@@ -24,6 +24,11 @@ constexpr std::chrono::milliseconds kLook{1000};
 constexpr std::chrono::milliseconds kQuickLook{50};        // A lost link must be known in 100 ms.
 constexpr std::uint16_t kMtuUnused = model::Switch{}.mtu;  // Of an uplink without a switch.
 
+// Packet sockets: the kernel gives each its copy of a frame.
+bool may_be_shared(const std::string& device) {
+    return model::device_name(device).starts_with("net_af_packet");
+}
+
 bool has(const std::vector<std::string>& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -311,8 +316,54 @@ void Uplinks::look_after_all() {
     if (tell_) { tell_(); }
 }
 
+void Uplinks::resume() {
+    is_held_ = false;
+    look_after_all();
+}
+
+void Uplinks::open_ahead() {
+    for (const auto& [name, uplink] : uplinks_) {
+        if (!may_be_shared(uplink->device)) { continue; }
+        auto opened = Ethdev::open(uplink->device, uplink->mtu, pool_);
+        if (!opened) {
+            spdlog::warn("uplink {}: {}", name, opened.error().message);
+            continue;
+        }
+        uplink->ahead = std::move(opened).value();
+    }
+}
+
+void Uplinks::plug_in_opened() {
+    links_.read();
+    for (const auto& [name, uplink] : uplinks_) {
+        if (uplink->ahead == nullptr) { continue; }
+        uplink->ahead->discard_received();
+        plug_in(*uplink, std::move(uplink->ahead));
+    }
+}
+
+asio::awaitable<void> Uplinks::release_exclusive() {
+    for (const auto& [name, uplink] : uplinks_) {
+        if (uplink->ethdev == nullptr || may_be_shared(uplink->device)) { continue; }
+        co_await close(uplink);
+    }
+}
+
+bool Uplinks::is_open(const std::string& uplink) const {
+    const auto at = uplinks_.find(uplink);
+    return at == uplinks_.end() || at->second->ethdev != nullptr;
+}
+
+std::vector<std::string> Uplinks::up() const {
+    std::vector<std::string> names;
+    for (const auto& [name, uplink] : uplinks_) {
+        if (uplink->port->is_up()) { names.push_back(name); }
+    }
+    return names;
+}
+
 void Uplinks::look_after(const Shared& uplink) {
-    if (uplink->is_busy) { return; }
+    if (uplink->is_busy || is_held_) { return; }
     if (uplink->ethdev == nullptr) {
         uplink->is_busy = true;
         asio::awaitable<void> opening = open_again(uplink);

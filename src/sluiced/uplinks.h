@@ -54,6 +54,21 @@ public:
     void discard();
     /// Returns when the devices of removed uplinks are closed.
     [[nodiscard]] relay::asio::awaitable<void> finish_removal();
+    /// Devices are left as they are, open or not, until resume().
+    void hold() noexcept { is_held_ = true; }
+    void resume();
+    /// Held, after commit(): opens devices that another process may have open at the same time.
+    /// They wait for plug_in_opened(). Slow.
+    void open_ahead();
+    /// What those devices have received so far was meant for the other process; from now on it is
+    /// for this one's workers.
+    void plug_in_opened();
+    /// Held, no worker polls: closes the devices that only one process can have open.
+    [[nodiscard]] relay::asio::awaitable<void> release_exclusive();
+    /// Its device is open, whatever its link says, or there is no such uplink.
+    [[nodiscard]] bool is_open(const std::string& uplink) const;
+    /// Uplinks whose port is up.
+    [[nodiscard]] std::vector<std::string> up() const;
     /// Closes every device. No worker polls them any more.
     void stop();
 
@@ -72,6 +87,7 @@ private:
         std::uint16_t mtu = 0;
         std::shared_ptr<datapath::EthdevPort> port = std::make_shared<datapath::EthdevPort>();
         std::shared_ptr<datapath::Ethdev> ethdev;  ///< Null while it is not open.
+        std::shared_ptr<datapath::Ethdev> ahead;   ///< Open, and not plugged in yet.
         std::string why = "its device is not opened yet";
         LagPlan lag;
         std::shared_ptr<Uplink> former;  ///< Whose device it takes over at commit().
@@ -117,6 +133,7 @@ private:
     Lags lags_;
     std::vector<std::pair<Shared, std::uint16_t>> former_mtus_;  // Of those that a change resized.
     unsigned closing_ = 0;
+    bool is_held_ = false;
     relay::asio::steady_timer timer_;
     relay::asio::steady_timer quick_timer_;
     std::function<void()> tell_;

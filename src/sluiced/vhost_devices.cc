@@ -5,6 +5,7 @@
 #include <rte_vhost.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "datapath/vhost_callbacks.h"
@@ -147,15 +148,59 @@ void VhostDevices::commit(const model::Document& document) {
         at = devices_.erase(at);  // The last snapshot that holds it frees it.
     }
     for (auto& [name, device] : prepared_) {
-        relay::RelayPort port{
-            name,   device.socket, relay_mode(device.mode), device.port->path(), kVhostQueuePairMax,
-            offers_};
-        if (const Status added = relay_.add(std::move(port)); !added) {
-            spdlog::error("port {}: {}", name, added.error().message);
-        }
+        if (!is_deferred_) { begin_relay(name, device, {}); }
         devices_.emplace(name, std::move(device));
     }
     prepared_.clear();
+}
+
+void VhostDevices::begin_relay(const std::string& name, const Device& device,
+                               relay::HandedPort handed) {
+    relay::RelayPort port{name, device.socket, relay_mode(device.mode), device.port->path(),
+                          kVhostQueuePairMax, offers_};
+    if (const Status added = relay_.add(std::move(port), std::move(handed)); !added) {
+        spdlog::error("port {}: {}", name, added.error().message);
+    }
+}
+
+std::vector<handover::Guest> VhostDevices::hand_over() {
+    std::vector<handover::Guest> guests;
+    handed_over_.clear();
+    for (const auto& [name, device] : devices_) {
+        handover::Guest guest;
+        guest.port = name;
+        guest.handed = relay_.hand_over(name);
+        guest.is_up =
+            guest.handed.qemu.valid() && device.port->is_up() && !device.port->is_broken();
+        if (guest.handed.qemu.valid()) { handed_over_.push_back(name); }
+        guests.push_back(std::move(guest));
+    }
+    return guests;
+}
+
+void VhostDevices::release() { relay_.release_library(); }
+
+bool VhostDevices::is_released() const {
+    return std::none_of(handed_over_.begin(), handed_over_.end(), [this](const std::string& name) {
+        const datapath::VhostPort* port = find(name);
+        return port != nullptr && port->is_up();
+    });
+}
+
+void VhostDevices::adopt(std::map<std::string, relay::HandedPort> guests) {
+    is_deferred_ = false;
+    for (const auto& [name, device] : devices_) {
+        begin_relay(name, device, std::move(guests[name]));
+    }
+}
+
+bool VhostDevices::is_settled(const std::string& port) const {
+    const auto state = relay_.state(port);
+    const datapath::VhostPort* device = find(port);
+    if (!state || device == nullptr || device->is_up()) { return true; }
+    const bool has_left =
+        state->counters.attaches > 0 && state->phase != relay::RelayPhase::kAttached;
+    return has_left && state->phase != relay::RelayPhase::kDown;
 }
 
 void VhostDevices::discard() {

@@ -12,6 +12,7 @@
 
 #include "datapath/dataplane.h"
 #include "datapath/vhost_port.h"
+#include "handover/guest.h"
 #include "relay/vhost_relay.h"
 #include "sluice/model/document.h"
 
@@ -40,6 +41,25 @@ public:
     /// Cuts off every guest.
     void stop();
 
+    // A handover. Of the process that was there before:
+    /// Guests' sockets are left alone until resume(). Soon after, is_quiet().
+    void hold() { relay_.hold(); }
+    [[nodiscard]] bool is_quiet() const { return relay_.is_quiet(); }
+    /// Held, no worker polls: copies of all guests for another process.
+    [[nodiscard]] std::vector<handover::Guest> hand_over();
+    /// The library lets go of the guests that were handed over. Soon after, is_released().
+    void release();
+    [[nodiscard]] bool is_released() const;
+    /// Guests come back to where the other process left them.
+    void resume() { relay_.resume(); }
+    // Of the new process:
+    /// Before the first commit(): guests are left alone until adopt().
+    void defer() noexcept { is_deferred_ = true; }
+    /// Goes on with guests of another process, by port, and looks for all others.
+    void adopt(std::map<std::string, relay::HandedPort> guests);
+    /// The port moves packets, or its guest has left for a reason of its own.
+    [[nodiscard]] bool is_settled(const std::string& port) const;
+
     [[nodiscard]] const datapath::VhostPort* find(const std::string& port) const;
     /// Why the port is down, or who is attached.
     [[nodiscard]] std::string state_text(const std::string& port) const;
@@ -55,6 +75,7 @@ private:
 
     [[nodiscard]] static bool fits(const Device& device, const model::Port& port);
     [[nodiscard]] Result<Device> make(const model::Port& port);
+    void begin_relay(const std::string& name, const Device& device, relay::HandedPort handed);
     void watch_memory();
 
     boost::asio::io_context& io_;
@@ -67,6 +88,8 @@ private:
     Devices prepared_;
     std::vector<std::uint16_t> free_guards_;
     std::uint32_t fresh_ = 0;
+    bool is_deferred_ = false;
+    std::vector<std::string> handed_over_;
     boost::asio::steady_timer memory_timer_;
 };
 

@@ -145,7 +145,9 @@ void require(const Status& status) {
             {"received_bytes", r.received_bytes},
             {"seconds", r.seconds},
             {"sent_pps", r.sent_pps},
-            {"received_pps", r.received_pps}};
+            {"received_pps", r.received_pps},
+            {"gap_ms", r.gap_ms},
+            {"stall_ms", r.stall_ms}};
 }
 
 [[nodiscard]] FloodPort flood_port_of(const Json& request, FrontEnd& front_end) {
@@ -330,6 +332,7 @@ Json Script::flood_start(const Json& request) {
     options.seconds = request.value("seconds", options.seconds);
     options.burst = request.value("burst", options.burst);
     options.read_lengths = request.value("read_lengths", false);
+    options.measure_gap = request.value("measure_gap", false);
     options.drain = Milliseconds(request.value("drain_ms", 500));
     if (!request.value("background", false)) {
         return results_of(flood_run->ids, flood(flood_run->ports, options, flood_run->stop));

@@ -171,7 +171,7 @@ class Frontend:
         """Sends `frames` over and over; this front-end and `receivers` count what arrives. Returns {name: result}.
 
         count: stop after so many; pps: pace; flows: make so many flows of each frame; senders: {Frontend: frames} that
-        send at the same time. Options: burst, read_lengths, drain_ms, and the virtio_net_hdr fields. A result has sent,
+        send at the same time. Options: burst, read_lengths, measure_gap, drain_ms, and the virtio_net_hdr fields. A result has sent,
         unsent, received, sent_pps, received_pps, seconds.
         """
         request = self._flood_request(frames, seconds, count, pps, flows, receivers, senders, options)

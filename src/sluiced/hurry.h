@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hurry: while it lives, all threads of this process come before others on their cores. For the
+// milliseconds of a handover, in which no frame is forwarded while guests and compilers may keep
+// the control cores busy. Threads that start meanwhile inherit it, and lose it with the others.
+// Without the right to (CAP_SYS_NICE) nothing happens. Control thread.
+#pragma once
+
+namespace sluice::daemon {
+
+class Hurry {
+public:
+    Hurry() noexcept;
+    ~Hurry();
+    Hurry(const Hurry&) = delete;
+    Hurry& operator=(const Hurry&) = delete;
+
+private:
+    int former_nice_;
+};
+
+}  // namespace sluice::daemon

@@ -2,6 +2,7 @@
 // Commands about the daemon itself and about this program.
 #include "command.h"
 #include "commands_database.h"
+#include "health.h"
 #include "labelled.h"
 
 namespace sluice::cli {
@@ -41,6 +42,9 @@ void render_status(const json& result, const View& view) {
     for (const char* key : {"workers", "ports", "flows", "connections"}) {
         print_labelled(view, key, as_count(value_at(result, key)));
     }
+    for (const json& alarm : value_at(result, "alarms")) {
+        print_labelled(view, "alarm", alarm_text(alarm));
+    }
 }
 
 void render_version(const json& result, const View& view) {
@@ -53,8 +57,6 @@ void render_level(const json& result, const View& view) {
     const json level = result.is_object() ? value_at(result, "level") : result;
     view.out << "log level " << printable(as_text(level)) << '\n';
 }
-
-void render_tree(const json& result, const View& view) { print_tree(result, view); }
 
 }  // namespace
 
@@ -69,7 +71,8 @@ std::vector<Command> daemon_commands() {
     return {
         std::move(status),
         top_command(),
-        {"health", "what works and what does not", {}, {"health"}, render_tree},
+        health_command(),
+        alarms_command(),
         {"version", "versions of this program and of the daemon", {}, {"version"}, render_version},
         {"log-level",
          "how much the daemon logs, until it restarts",

@@ -15,6 +15,8 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <functional>
+#include <map>
 
 #include "datapath/thread.h"
 #include "privileged/helper.h"
@@ -22,6 +24,8 @@
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
 #include "src/sluiced/fleet_source.h"
+#include "src/sluiced/health_methods.h"
+#include "src/sluiced/health_watch.h"
 #include "src/sluiced/key_service.h"
 #include "src/sluiced/methods.h"
 #include "src/sluiced/metrics.h"
@@ -83,13 +87,14 @@ std::string firewall_log_path(const Options& options) {
                                         : options.firewall_log;
 }
 
-// Pets systemd's watchdog as long as the control loop turns.
+// Pets systemd's watchdog as long as the control loop turns and packets move.
 class Watchdog {
 public:
-    explicit Watchdog(boost::asio::io_context& io) : timer_(io) {
+    Watchdog(boost::asio::io_context& io, std::function<bool()> is_well)
+        : timer_(io), is_well_(std::move(is_well)) {
         std::uint64_t usec = 0;
         if (sd_watchdog_enabled(0, &usec) > 0) {
-            period_ = std::chrono::microseconds(usec / 2);
+            period_ = std::chrono::microseconds(usec / 4);
             pet();
         }
     }
@@ -97,13 +102,14 @@ public:
 
 private:
     void pet() {
-        sd_notify(0, "WATCHDOG=1");
+        if (is_well_()) { sd_notify(0, "WATCHDOG=1"); }
         timer_.expires_after(period_);
         timer_.async_wait([this](const boost::system::error_code& error) {
             if (!error) { pet(); }
         });
     }
     boost::asio::steady_timer timer_;
+    std::function<bool()> is_well_;
     std::chrono::microseconds period_{0};
 };
 
@@ -128,10 +134,12 @@ public:
           spoofguard_(dataplane_, config_),
           metrics_(dataplane_, config_, uplinks_, teams_, options_),
           metrics_server_(io_, metrics_),
+          health_(io_, dataplane_,
+                  {[this] { return source_status(); }, [this] { return uplinks_down(); }}),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
           reopen_signal_(io_, SIGHUP),
-          watchdog_(io_),
+          watchdog_(io_, [this] { return health_.packets_move(); }),
           querier_(io_, dataplane_, config_),
           sizes_(io_, dataplane_) {}
 
@@ -157,7 +165,10 @@ public:
             threads_.push_back(
                 std::make_unique<datapath::WorkerThread>(dataplane_, w, options_.cores[w]));
         }
+        health_.start();
+        metrics_.set_alarms([this](AlarmKind kind) { return health_.alarms().count(kind); });
         add_methods(admin_, config_, show_, options_.source);
+        add_health_methods(admin_, show_, health_);
         add_rule_methods(admin_, rule_checks_);
         add_capture_methods(admin_, captures_);
         add_spoofguard_methods(admin_, spoofguard_);
@@ -190,11 +201,24 @@ private:
         metrics_.set_source(status);
     }
 
+    nlohmann::json source_status() const { return source_ ? source_->status() : nlohmann::json(); }
+
+    // By name, why.
+    std::map<std::string, std::string> uplinks_down() const {
+        std::map<std::string, std::string> out;
+        for (const model::Uplink& uplink : config_.document().uplinks) {
+            const std::string why = uplinks_.state(uplink.name).why;
+            if (!why.empty()) { out.emplace(uplink.name, why); }
+        }
+        return out;
+    }
+
     void stop(int signal) {
         spdlog::info("signal {}: stopping", signal);
         sd_notify(0, "STOPPING=1");
         admin_.stop();
         watchdog_.stop();
+        health_.stop();
         sizes_.stop();
         captures_.stop();
         metrics_server_.stop();
@@ -258,6 +282,7 @@ private:
     SpoofGuardService spoofguard_;
     Metrics metrics_;
     MetricsServer metrics_server_;
+    HealthWatch health_;
     admin::AdminServer admin_;
     boost::asio::signal_set signals_;
     boost::asio::signal_set reopen_signal_;

@@ -19,7 +19,6 @@
 #include <map>
 
 #include "datapath/thread.h"
-#include "privileged/helper.h"
 #include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
@@ -31,6 +30,7 @@
 #include "src/sluiced/metrics.h"
 #include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/privileges.h"
 #include "src/sluiced/querier_timer.h"
 #include "src/sluiced/service_modules.h"
 #include "src/sluiced/size_watch.h"
@@ -297,7 +297,7 @@ int run(const Options& options) {
     start_log(options);
     raise_file_limit();
     ignore_write_signals();
-    Result<privileged::Helper> helper = privileged::start_helper();  // While there is one thread.
+    Result<privileged::Helper> helper = start_confined(options);  // While there is one thread.
     if (!helper) {
         spdlog::critical("{}", helper.error().message);
         return 1;

@@ -41,6 +41,9 @@ struct Options {
     std::string service_dir = "/usr/lib/sluice/services";  ///< In-process services.
     std::string firewall_log;  ///< Empty: firewall.log in the state folder.
     Source source;
+    std::string user;    ///< As whom to run; empty: as whoever starts it, with all his rights.
+    std::string helper;  ///< Socket of a helper that somebody else starts; empty: our own.
+    std::string allow_uplinks = "auto";  ///< auto, none, af_packet, af_xdp: rights that are kept.
 };
 
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.

@@ -25,7 +25,8 @@ namespace asio = boost::asio;
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds kLook{100};
-constexpr std::uint64_t kLookNsMax = 200'000'000;  // More passed: control itself stood still.
+constexpr std::chrono::milliseconds kFirstLook{5};  // Until a probe has passed: somebody may wait.
+constexpr std::uint64_t kLookNsMax = 200'000'000;   // More passed: control itself stood still.
 constexpr std::uint64_t kSlowLookNs = 1'000'000'000;
 constexpr std::uint64_t kProbePeriodNs = 1'000'000'000;
 constexpr std::chrono::seconds kAudit{5};
@@ -93,7 +94,10 @@ asio::awaitable<void> HealthWatch::run() {
         control_.beat();
         look();
         boost::system::error_code ignored;
-        timer_.expires_after(kLook);
+        const bool is_new = looked_ns_ - began_ns_ < kProbeLateNs &&
+                            std::any_of(workers_.begin(), workers_.end(),
+                                        [](const auto& one) { return one.passed_ns == 0; });
+        timer_.expires_after(is_new ? kFirstLook : kLook);
         co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
 }

@@ -120,6 +120,19 @@ def test_a_guest_that_takes_nothing_fills_its_ring():
         assert health(scene.daemon)[0] == 0
 
 
+def test_a_full_table_of_connections():
+    """Raised at 95 % of the document's limit, over below 90 %."""
+    with Scene(vms=("vm1", "vm2")) as scene:
+        scene.apply(dfw={"limits": {"connections": 20}})
+        for port in range(20):
+            scene.vm1.send(scene.udp("vm1", "vm2", sport=3000 + port))
+        eventually(lambda: ("connections_full", "host") in alarms(scene.daemon), "the alarm", 10.0, 0.05)
+        status, answer, _, _ = health(scene.daemon)
+        assert status == 1 and answer["packets_move"] and "of 20 connections" in failed(answer)["connections"]
+        scene.daemon.cli("flush", "conns")
+        eventually(lambda: not alarms(scene.daemon), "it is over", 20.0, 0.1)
+
+
 def test_the_watchdog_is_petted_only_while_packets_move(tmp_path):
     """What systemd sees: WATCHDOG=1 four times a period, none while a worker stands still, and again afterwards."""
     import socket

@@ -139,7 +139,11 @@ def test_without_rights_an_uplink_is_refused():
         stage.daemon._args[stage.daemon._args.index("af_packet")] = "none"
         stage.daemon.restart()
         assert_confined(stage.daemon.pid)
-        assert "uplink up0" in str(stage.daemon.apply_error(document))
+        for device in ("net_af_packet0,iface=up0", "net_af_xdp0,iface=up0"):
+            document["uplinks"][0]["device"] = device
+            assert "uplink up0" in str(stage.daemon.apply_error(document)), device
+        assert stage.daemon.alive
+        eventually(lambda: "passed in" in stage.daemon.rpc("health")["result"]["checks"][0]["detail"], "packets move")
 
 
 def test_rights_for_uplinks_are_kept_for_the_stored_document_that_has_them():

@@ -43,7 +43,8 @@ sluice_gzip(${generated}/changelog.Debian ${generated}/changelog.Debian.gz)
 add_custom_target(package_files ALL DEPENDS ${made_files})
 
 set(doc ${CMAKE_INSTALL_DATADIR}/doc/sluice)
-install(FILES ${packaging}/systemd/sluiced.service DESTINATION /lib/systemd/system)
+install(FILES ${packaging}/systemd/sluiced.service ${packaging}/systemd/sluiced-helper.socket
+        ${packaging}/systemd/sluiced-helper@.service DESTINATION /lib/systemd/system)
 install(FILES ${packaging}/systemd/sluice.sysusers DESTINATION lib/sysusers.d RENAME sluice.conf)
 install(FILES ${packaging}/systemd/sluice.tmpfiles DESTINATION lib/tmpfiles.d RENAME sluice.conf)
 install(FILES ${packaging}/host.json DESTINATION /etc/sluice)

@@ -11,6 +11,7 @@
 #include <array>
 
 #include "datapath/offload.h"
+#include "datapath/refused.h"
 #include "datapath/segment.h"
 #include "datapath/stages.h"
 #include "datapath/tunnel.h"
@@ -71,6 +72,8 @@ void send_finished(WorkerContext& context, PortIndex egress, Port& device,
         capture_sent(context, egress, frames.first(sent));
     }
     free_sent(context, frames.first(sent), facts.is_simple);
+    if (sent == frames.size()) [[likely]] { return; }
+    note_refused(context.options.index, egress, frames.size() - sent);
     for (rte_mbuf* frame : frames.subspan(sent)) {
         drop_towards(context, frame, egress, DropReason::kTxQueueFull);
     }

@@ -9,6 +9,7 @@
 #include "document_file.h"
 #include "failure.h"
 #include "format.h"
+#include "health.h"
 #include "invocation.h"
 
 namespace sluice::cli {
@@ -17,7 +18,13 @@ namespace {
 using nlohmann::json;
 constexpr auto kReplaceBadUtf8 = json::error_handler_t::replace;
 
+int exit_of(const Failure& failure) {
+    const bool is_two = failure.code == "usage" || failure.code == kUnreachable;
+    return is_two ? kExitUsage : kExitFailed;
+}
+
 int report(const Failure& failure, bool as_json, const Streams& streams) {
+    if (failure.message.empty()) { return exit_of(failure); }  // What there is to say was said.
     if (as_json) {
         const json error{
             {"code", failure.code}, {"message", failure.message}, {"object", failure.object}};
@@ -29,7 +36,7 @@ int report(const Failure& failure, bool as_json, const Streams& streams) {
     } else {
         streams.err << "sluice: " << printable(failure.message) << '\n' << std::flush;
     }
-    return failure.code == "usage" ? kExitUsage : kExitFailed;
+    return exit_of(failure);
 }
 
 Outcome<json> ask(const Invocation& invocation, std::istream& in) {

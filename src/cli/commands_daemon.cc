@@ -5,6 +5,7 @@
 #include "cli.h"
 #include "command.h"
 #include "commands_database.h"
+#include "health.h"
 #include "invocation.h"
 #include "labelled.h"
 
@@ -44,6 +45,9 @@ void render_status(const json& result, const View& view) {
     render_source(source, view);
     for (const char* key : {"workers", "ports", "flows", "connections"}) {
         print_labelled(view, key, as_count(value_at(result, key)));
+    }
+    for (const json& alarm : value_at(result, "alarms")) {
+        print_labelled(view, "alarm", alarm_text(alarm));
     }
 }
 
@@ -102,8 +106,6 @@ void render_level(const json& result, const View& view) {
     view.out << "log level " << printable(as_text(level)) << '\n';
 }
 
-void render_tree(const json& result, const View& view) { print_tree(result, view); }
-
 }  // namespace
 
 std::vector<Command> daemon_commands() {
@@ -117,7 +119,8 @@ std::vector<Command> daemon_commands() {
     return {
         std::move(status),
         top_command(),
-        {"health", "what works and what does not", {}, {"health"}, render_tree},
+        health_command(),
+        alarms_command(),
         {"version", "versions of this program and of the daemon", {}, {"version"}, render_version},
         upgrade_command(),
         {"log-level",

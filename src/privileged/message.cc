@@ -31,6 +31,13 @@ bool is_plain(const std::string& text) {
     return text != "." && text != ".." && text.find('/') == std::string::npos;
 }
 
+// As the document's rule has it: the kernel would fill in a "%d", and ends a name at ":".
+bool is_interface_name(const std::string& text) {
+    return !text.empty() && is_plain(text) && std::all_of(text.begin(), text.end(), [](char c) {
+        return c > ' ' && c < 0x7f && c != '%' && c != ':';
+    });
+}
+
 }  // namespace
 
 Request make_request(std::uint64_t id, Operation operation, std::uint32_t index,
@@ -57,8 +64,8 @@ std::optional<InterfaceSpec> read_request(const Request& request) {
     const bool known =
         request.operation == Operation::kOpen || request.operation == Operation::kConfigure;
     if (!known || !take(request.netns, spec.netns) || !take(request.name, spec.name) ||
-        spec.name.empty() || !is_plain(spec.name) || !is_plain(spec.netns) ||
-        request.mac.is_group() || request.mtu < kMtuMin || request.mtu > kMtuMax ||
+        !is_interface_name(spec.name) || !is_plain(spec.netns) || request.mac.is_group() ||
+        request.mtu < kMtuMin || request.mtu > kMtuMax ||
         request.address_count > kKernelAddressMax) {
         return std::nullopt;
     }
@@ -102,7 +109,8 @@ Received receive_message(int socket, Message& message, relay::Fd& descriptor, bo
     header.msg_iov = &part;
     header.msg_iovlen = 1;
     header.msg_control = control;
-    header.msg_controllen = sizeof control;
+    // CMSG_SPACE() has room for a second descriptor, which nobody would close.
+    header.msg_controllen = CMSG_LEN(sizeof(int));
     ssize_t got = -1;
     do {
         got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));

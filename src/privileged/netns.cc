@@ -39,7 +39,7 @@ std::uint64_t netns_inode(const std::string& name) {
 
 Result<NetnsVisit> NetnsVisit::enter(const std::string& name) {
     if (name.empty()) { return NetnsVisit(relay::Fd{}, 0); }
-    const relay::Fd target{open(path_of(name).c_str(), O_RDONLY | O_CLOEXEC)};
+    const relay::Fd target{open(path_of(name).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
     if (!target.valid()) { return failure(name, errno); }
     relay::Fd home{open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)};
     if (!home.valid()) { return failure(name, errno); }

@@ -19,21 +19,25 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <functional>
+#include <map>
 
 #include "datapath/thread.h"
 #include "handover/launcher.h"
-#include "privileged/helper.h"
 #include "src/sluiced/arena_place.h"
 #include "src/sluiced/arena_service.h"
 #include "src/sluiced/capture_service.h"
 #include "src/sluiced/eal.h"
 #include "src/sluiced/firewall_log.h"
 #include "src/sluiced/fleet_source.h"
+#include "src/sluiced/health_methods.h"
+#include "src/sluiced/health_watch.h"
 #include "src/sluiced/key_service.h"
 #include "src/sluiced/methods.h"
 #include "src/sluiced/metrics.h"
 #include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/privileges.h"
 #include "src/sluiced/querier_timer.h"
 #include "src/sluiced/service_modules.h"
 #include "src/sluiced/size_watch.h"
@@ -94,13 +98,14 @@ std::string firewall_log_path(const Options& options) {
                                         : options.firewall_log;
 }
 
-// Pets systemd's watchdog as long as the control loop turns.
+// Pets systemd's watchdog as long as the control loop turns and packets move.
 class Watchdog {
 public:
-    explicit Watchdog(boost::asio::io_context& io) : timer_(io) {
+    Watchdog(boost::asio::io_context& io, std::function<bool()> is_well)
+        : timer_(io), is_well_(std::move(is_well)) {
         std::uint64_t usec = 0;
         if (sd_watchdog_enabled(0, &usec) > 0) {
-            period_ = std::chrono::microseconds(usec / 2);
+            period_ = std::chrono::microseconds(usec / 4);
             pet();
         }
     }
@@ -108,13 +113,14 @@ public:
 
 private:
     void pet() {
-        sd_notify(0, "WATCHDOG=1");
+        if (is_well_()) { sd_notify(0, "WATCHDOG=1"); }
         timer_.expires_after(period_);
         timer_.async_wait([this](const boost::system::error_code& error) {
             if (!error) { pet(); }
         });
     }
     boost::asio::steady_timer timer_;
+    std::function<bool()> is_well_;
     std::chrono::microseconds period_{0};
 };
 
@@ -145,10 +151,12 @@ public:
           spoofguard_(dataplane_, config_),
           metrics_(dataplane_, config_, uplinks_, teams_, options_),
           metrics_server_(io_, metrics_),
+          health_(io_, dataplane_,
+                  {[this] { return source_status(); }, [this] { return uplinks_down(); }}),
           admin_(io_, options.socket),
           signals_(io_, SIGTERM, SIGINT),
           reopen_signal_(io_, SIGHUP),
-          watchdog_(io_),
+          watchdog_(io_, [this] { return health_.packets_move(); }),
           querier_(io_, dataplane_, config_),
           sizes_(io_, dataplane_),
           upgrade_(io_, launcher, upgrade_parts()) {}
@@ -173,7 +181,9 @@ public:
         keys_.start();
         metrics_.set_keys(keys_);
         load_source();
+        metrics_.set_alarms([this](AlarmKind kind) { return health_.alarms().count(kind); });
         add_methods(admin_, config_, show_, options_.source);
+        add_health_methods(admin_, show_, health_);
         add_rule_methods(admin_, rule_checks_);
         add_capture_methods(admin_, captures_);
         add_spoofguard_methods(admin_, spoofguard_);
@@ -226,6 +236,7 @@ public:
 private:
     void begin() {
         survival_.start();
+        health_.start();
         if (source_) { source_->start(); }
         sd_notify(0, "READY=1");
         spdlog::info("sluiced {}: serving on {}", kVersion, options_.socket);
@@ -313,6 +324,7 @@ private:
                 [this] {
                     is_retired_ = true;
                     watchdog_.stop();
+                    health_.stop();
                     keys_.stop();
                     if (source_) { source_->stop(); }
                 },
@@ -341,12 +353,25 @@ private:
         metrics_.set_source(status);
     }
 
+    nlohmann::json source_status() const { return source_ ? source_->status() : nlohmann::json(); }
+
+    // By name, why.
+    std::map<std::string, std::string> uplinks_down() const {
+        std::map<std::string, std::string> out;
+        for (const model::Uplink& uplink : config_.document().uplinks) {
+            const std::string why = uplinks_.state(uplink.name).why;
+            if (!why.empty()) { out.emplace(uplink.name, why); }
+        }
+        return out;
+    }
+
     void stop(int signal) {
         if (is_retired_) { leave(0); }
         spdlog::info("signal {}: stopping", signal);
         sd_notify(0, "STOPPING=1");
         admin_.stop();
         watchdog_.stop();
+        health_.stop();
         sizes_.stop();
         survival_.stop();
         captures_.stop();
@@ -418,6 +443,7 @@ private:
     SpoofGuardService spoofguard_;
     Metrics metrics_;
     MetricsServer metrics_server_;
+    HealthWatch health_;
     admin::AdminServer admin_;
     boost::asio::signal_set signals_;
     boost::asio::signal_set reopen_signal_;
@@ -443,7 +469,7 @@ int run(const Options& options, std::vector<std::string> arguments) {
     // Both while there is one thread.
     Result<handover::Launcher> launcher = handover::Launcher::fork(std::move(arguments));
     if (!launcher) { return failed(launcher.error()); }
-    Result<privileged::Helper> helper = privileged::start_helper();
+    Result<privileged::Helper> helper = start_confined(options);
     if (!helper) { return failed(helper.error()); }
     Result<std::unique_ptr<Eal>> eal = Eal::start(options);
     if (!eal) { return failed(eal.error()); }

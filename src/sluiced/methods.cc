@@ -265,10 +265,6 @@ void add_methods(admin::AdminServer& server, ConfigService& config, ShowService&
     add_trace(server, show);
     add_trace_tunnelled(server, show);
     add_flush(server, show);
-    server.add("status", Access::kRead,
-               [&show](const json&, const Peer&) { return show.status(); });
-    server.add("health", Access::kRead,
-               [&show](const json&, const Peer&) { return show.health(); });
     server.add("version", Access::kRead, [](const json&, const Peer&) -> Answer {
         return json{{"version", kVersion}};
     });

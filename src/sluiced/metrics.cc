@@ -91,6 +91,7 @@ asio::awaitable<std::string> Metrics::text() {
     MetricsText out;
     write_host(out);
     write_source(out);
+    write_alarms(out);
     write_port_states(out, ports);
     write_port_counters(out, ports);
     co_await write_drops(out, ports);
@@ -148,6 +149,14 @@ void Metrics::write_source(MetricsText& out) const {
     out.begin(Metric::kSourceAlarms);
     if (source.contains("alarms")) {
         out.sample("", static_cast<std::uint64_t>(source["alarms"].size()));
+    }
+}
+
+void Metrics::write_alarms(MetricsText& out) const {
+    out.begin(Metric::kAlarm);
+    for (std::size_t i = 0; alarms_ && i < kAlarmKindCount; ++i) {
+        const auto kind = static_cast<AlarmKind>(i);
+        out.sample(metric_labels({{"name", rule_of(kind).name}}), std::uint64_t{alarms_(kind)});
     }
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "datapath/dataplane.h"
+#include "src/sluiced/alarms.h"
 #include "src/sluiced/config_service.h"
 #include "src/sluiced/key_service.h"
 #include "src/sluiced/metrics_text.h"
@@ -31,6 +32,9 @@ public:
 
     /// What `status` says of a source that is not the local store.
     void set_source(std::function<nlohmann::json()> status) { source_ = std::move(status); }
+
+    /// How many alarms of a kind are raised.
+    void set_alarms(std::function<std::size_t(AlarmKind)> count) { alarms_ = std::move(count); }
 
     /// Who counts what is sealed and opened.
     void set_keys(const KeyService& keys) { keys_ = &keys; }
@@ -54,6 +58,7 @@ private:
     [[nodiscard]] std::vector<PortRow> port_rows() const;
     void write_host(MetricsText& out) const;
     void write_source(MetricsText& out) const;
+    void write_alarms(MetricsText& out) const;
     void write_port_states(MetricsText& out, const std::vector<PortRow>& ports) const;
     void write_port_counters(MetricsText& out, const std::vector<PortRow>& ports) const;
     void write_uplinks(MetricsText& out) const;
@@ -80,6 +85,7 @@ private:
     const TeamWatch& teams_;
     const Options& options_;
     std::function<nlohmann::json()> source_;
+    std::function<std::size_t(AlarmKind)> alarms_;
     const KeyService* keys_ = nullptr;
     const double start_time_s_;
 };

@@ -33,6 +33,7 @@ enum class Metric : std::uint8_t {
     kSourceBindings,
     kSourceLag,
     kSourceAlarms,
+    kAlarm,
     kPortUp,
     kPortInfo,
     kPortReceivePackets,

@@ -184,6 +184,17 @@ CommandLine parse_command_line(int argc, char** argv) {
     app.add_option("--service-dir", options.service_dir,
                    "where in-process services are (NAME.so, NAME.conf)")
         ->capture_default_str();
+    app.add_option("--user", options.user,
+                   "as whom to run, with no rights but those for uplinks (default: as who starts "
+                   "it)");
+    app.add_option("--helper", options.helper,
+                   "socket of sluiced-helper, which makes kernel ports (default: a process of its "
+                   "own, forked at the start)");
+    app.add_option("--allow-uplinks", options.allow_uplinks,
+                   "with --user, for which uplinks rights are kept: none, af_packet, af_xdp, or "
+                   "auto: those of the stored document")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"auto", "none", "af_packet", "af_xdp"}));
     app.add_option("--log-level", options.log_level,
                    "trace, debug, info, warn, error, critical, off")
         ->capture_default_str()

@@ -42,6 +42,9 @@ struct Options {
     std::string arena;         ///< Folder of what survives; empty: found, "none": nothing does.
     std::string firewall_log;  ///< Empty: firewall.log in the state folder.
     Source source;
+    std::string user;    ///< As whom to run; empty: as whoever starts it, with all his rights.
+    std::string helper;  ///< Socket of a helper that somebody else starts; empty: our own.
+    std::string allow_uplinks = "auto";  ///< auto, none, af_packet, af_xdp: rights that are kept.
     std::optional<int> takeover_fd;  ///< Started by a running daemon, to go on in its place.
 };
 

@@ -63,10 +63,10 @@ def _processes_of_session(session):
 class Daemon:
     """One sluiced. Arguments: workers (core list or None for one core), memory in MB, args (more options), document
     (applied after the start), config (content of --config), start (False: call start() yourself), netns (name of the
-    network namespace that it runs in)."""
+    network namespace that it runs in), user (whom it becomes; its folders are that user's)."""
 
     def __init__(self, workers=None, memory=128, args=(), document=None, config=None, start=True,
-                 netns=None):
+                 netns=None, user=None):
         self.directory = tempfile.mkdtemp(prefix="sluice-")
         self.admin_socket = os.path.join(self.directory, "sluiced.sock")
         self.state_dir = os.path.join(self.directory, "state")
@@ -78,7 +78,10 @@ class Daemon:
         os.mkdir(self.state_dir)
         self._workers = worker_cores() if workers is None else str(workers)
         self._memory = memory
-        self._args = [str(one) for one in args]
+        self._args = [str(one) for one in args] + (["--user", user] if user else [])
+        if user:
+            for folder in (self.directory, self.state_dir, self.port_dir):
+                shutil.chown(folder, user)
         self._config = config
         self._netns = netns
         self._process = None

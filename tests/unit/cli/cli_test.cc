@@ -277,6 +277,41 @@ TEST_F(Cli, UnknownMethodNamesTheVersion) {
     EXPECT_EQ(run.err, "sluice: sluiced does not know health: is it of another version?\n");
 }
 
+json health_of(bool is_well) {
+    const json check{{"name", "worker_0"}, {"ok", is_well}, {"detail", "worker 0: as it is"}};
+    return json{{"healthy", is_well}, {"checks", json::array({check})}};
+}
+
+TEST_F(Cli, HealthOfAWellSwitchIsExitZero) {
+    daemon_.answers("health", health_of(true));
+    const Transcript run = daemon_.run({"health"});
+    EXPECT_EQ(run.status, 0);
+    EXPECT_TRUE(contains(run.out, "healthy: packets move\n")) << run.out;
+    EXPECT_EQ(daemon_.run({"health", "--within", "soon"}).status, 2) << "bad usage";
+}
+
+TEST_F(Cli, HealthOfAnIllSwitchIsExitOneWithReasons) {
+    daemon_.answers("health", health_of(false));
+    const Transcript run = daemon_.run({"health"});
+    EXPECT_EQ(run.status, 1);
+    EXPECT_TRUE(contains(run.out, "not healthy: worker 0: as it is\n")) << run.out;
+    EXPECT_EQ(run.err, "");
+    const Transcript as_json = daemon_.run({"-o", "json", "health"});
+    EXPECT_EQ(as_json.status, 1);
+    EXPECT_EQ(json::parse(as_json.out), health_of(false));
+}
+
+TEST_F(Cli, HealthOfAnOddAnswerIsNone) {
+    daemon_.answers("health", json());
+    EXPECT_EQ(daemon_.run({"health"}).status, 1);
+}
+
+TEST(CliAlone, HealthOfNobodyIsExitTwo) {
+    const Transcript run = FakeDaemon::run_anywhere({"--socket", "/tmp/none.sock", "health"});
+    EXPECT_EQ(run.status, 2);
+    EXPECT_TRUE(contains(run.err, "cannot reach sluiced at /tmp/none.sock")) << run.err;
+}
+
 TEST(CliAlone, NoDaemonSaysHowToMend) {
     const Transcript run = FakeDaemon::run_anywhere({"--socket", "/tmp/none.sock", "status"});
     EXPECT_EQ(run.status, 1);

@@ -54,6 +54,9 @@ TEST(Message, MalformedRequestsAreRefused) {
     EXPECT_TRUE(is_refused([](Request& r) { r.name.fill('x'); }));   // No end.
     EXPECT_TRUE(is_refused([](Request& r) { r.netns.fill('x'); }));  // No end.
     EXPECT_TRUE(is_refused([](Request& r) { r.name = {}; }));
+    EXPECT_TRUE(is_refused([](Request& r) { std::memcpy(r.name.data(), "tap%d", 6); }));
+    EXPECT_TRUE(is_refused([](Request& r) { std::memcpy(r.name.data(), "a:1", 4); }));
+    EXPECT_TRUE(is_refused([](Request& r) { std::memcpy(r.name.data(), "a b", 4); }));
     EXPECT_TRUE(is_refused([](Request& r) { std::memcpy(r.name.data(), "a/b", 4); }));
     EXPECT_TRUE(is_refused([](Request& r) { std::memcpy(r.netns.data(), "..", 3); }));
     EXPECT_TRUE(is_refused([](Request& r) { std::memcpy(r.netns.data(), "../x", 5); }));
@@ -119,7 +122,7 @@ TEST_F(HelperTest, AnotherInterfaceIsNotTouched) {
     foreign.netns = "";
     foreign.name = "lo";
     ASSERT_TRUE(send_message(ours_.get(), make_request(1, Operation::kConfigure, 9999, foreign)));
-    EXPECT_STREQ(answer().message.data(), "interface \"lo\" is another one now");
+    EXPECT_STREQ(answer().message.data(), "interface \"lo\" is none that the helper has made");
 }
 
 TEST_F(HelperTest, PacketsOfAnotherSizeAreLetGo) {

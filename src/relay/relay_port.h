@@ -25,6 +25,8 @@ struct RelayPort {
     std::string library_path;  ///< Absolute; librte_vhost listens there.
     std::uint16_t queue_pair_max =
         kQueuePairMax;  ///< 1..kQueuePairLimit; offered to QEMU, and checked.
+    std::uint16_t guard =
+        kGuardPortMax;  ///< Its number for guest_memory_guard.h; kGuardPortMax: not guarded.
 };
 
 struct RelayCounters {

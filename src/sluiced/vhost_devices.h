@@ -52,6 +52,7 @@ private:
     [[nodiscard]] static bool fits(const Device& device, const model::Port& port);
     [[nodiscard]] Result<Device> make(const model::Port& port);
     void watch_memory();
+    void watch_calls();
 
     boost::asio::io_context& io_;
     datapath::Dataplane& dataplane_;
@@ -63,6 +64,7 @@ private:
     std::vector<std::uint16_t> free_guards_;
     std::uint32_t fresh_ = 0;
     boost::asio::steady_timer memory_timer_;
+    boost::asio::steady_timer call_timer_;
 };
 
 }  // namespace sluice::daemon

@@ -9,6 +9,7 @@ namespace sluice::frontend {
 namespace {
 
 constexpr Milliseconds kRace{15};
+constexpr Milliseconds kRaceMax{80};  // Where the device gets no core before.
 
 template <typename T, typename V>
 void store(T& at, V value) {
@@ -24,8 +25,10 @@ void race(AttackScene& s, Flip flip) {
         [&s, &stop, flip, random = Random(static_cast<unsigned>(s.random()))]() mutable {
             while (!stop.load(std::memory_order_relaxed)) { flip(s, random); }
         });
+    const std::uint16_t used = s.ring.used_index();
     const Deadline deadline = after(kRace);
-    while (Clock::now() < deadline) {
+    const Deadline last = after(kRaceMax);
+    while (Clock::now() < deadline || (s.ring.used_index() == used && Clock::now() < last)) {
         if (s.ring.outstanding() >= s.ring.size() / 2) { continue; }
         s.ring.put(0);
         s.publish();

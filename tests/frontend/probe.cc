@@ -13,7 +13,7 @@
 namespace sluice::frontend {
 namespace {
 
-constexpr std::chrono::seconds kLost{1};
+constexpr std::chrono::seconds kLost{5};
 constexpr std::chrono::milliseconds kLate{1};  // Only then is it worth asking who waited.
 constexpr std::size_t kChecksumAt = 40;        // Of UDP behind Ethernet and IPv4.
 constexpr std::size_t kNumberAt = 42;

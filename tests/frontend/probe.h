@@ -28,7 +28,7 @@ struct ProbeOptions {
 
 struct ProbeResult {
     std::uint64_t frames = 0;
-    std::uint64_t lost = 0;              ///< Not there after a second.
+    std::uint64_t lost = 0;              ///< Not there after five seconds.
     std::vector<std::uint32_t> took_us;  ///< Of each frame that arrived.
     std::uint32_t stalled_us = 0;        ///< The longest, without waits for a core.
 };

@@ -85,7 +85,7 @@ class Stage:
     def attack(self, name, seed):
         """One attack, after which the daemon must live, the books balance, and vm3 work again."""
         frame = self._scene.udp("vm3", "vm4", sport=9)
-        result = self.guest.attack(name, seed, frame=frame, wait=0.02)
+        result = self.guest.attack(name, seed, frame=frame, wait=0.04)
         assert self.daemon.alive, f"{name}: {self.daemon.log_tail()}"
         self.broken_rings += "ring_broken" in self._row()["detail"]
         self.recoveries[self._recover(result, frame)] += 1

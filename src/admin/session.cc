@@ -18,6 +18,7 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr std::size_t kReadSize = std::size_t{64} << 10U;
+constexpr std::size_t kLargeRequest = std::size_t{8} << 20U;
 constexpr std::size_t kKeptCapacity = std::size_t{1} << 20U;  // A resting peer holds no more.
 
 bool is_blank(const std::string& line) {
@@ -107,6 +108,9 @@ asio::awaitable<bool> Session::read_more() {
         arm(std::min(limits_.request_idle_timeout, left));
     }
     const std::size_t old_size = buffer_.size();
+    if (old_size > kLargeRequest) {  // Once: copying at each doubling would take 100 ms at a time.
+        buffer_.reserve(request_size_max() + 2 * kReadSize);
+    }
     buffer_.resize(old_size + kReadSize);
     boost::system::error_code ec;
     const std::size_t received =

@@ -54,6 +54,6 @@ def run(torture):
         torture.figure("attacks run", len(sentences) * len(seeds))
         torture.figure("deaths of the daemon", 0 if stage.daemon.alive else 1, exactly=0)
         figures(torture, "attacked", together(seen), bounded=True)
-        torture.figure("rings marked broken", stage.broken_rings)
+        torture.figure("rings marked broken", stage.broken_rings, at_least=1)
         for how, count in stage.recoveries.items():
             torture.figure(f"port back by {how}", count)

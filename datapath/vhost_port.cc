@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "datapath/vhost_call.h"
 #include "datapath/vhost_callbacks.h"
 
 namespace sluice::datapath {
@@ -23,6 +24,16 @@ constexpr std::uint16_t tx_ring(unsigned pair) noexcept {
 
 // Polls without a frame after which a ring that holds descriptors counts as broken.
 constexpr std::uint16_t kStuckPolls = 256;
+// Of sends to a guest's receive ring, one in so many looks how far ahead its index is: the library
+// takes the ring's lock for that.
+constexpr std::uint16_t kSendsPerLook = 16;
+
+constexpr std::uint16_t kRingSizeMax = 32768;  // Virtio 1.1 §2.6.
+
+std::uint16_t ring_size(int vid, std::uint16_t ring) noexcept {
+    rte_vhost_vring rings{};
+    return rte_vhost_get_vhost_vring(vid, ring, &rings) == 0 ? rings.size : kRingSizeMax;
+}
 
 }  // namespace
 
@@ -75,8 +86,14 @@ void VhostPort::enter_epoch(int vid) noexcept {
         std::uint16_t used = 0;
         rings_[pair] = RingState{};
         rte_vhost_get_vring_base(vid, tx_ring(pair), &rings_[pair].next_avail, &used);
+        rings_[pair].tx_size = ring_size(vid, tx_ring(pair));
+        rings_[pair].rx_size = ring_size(vid, rx_ring(pair));
     }
     want_kicks(false);  // We poll.
+}
+
+void VhostPort::break_ring(std::uint16_t ring) noexcept {
+    broken_.fetch_or(1U << ring, std::memory_order_relaxed);
 }
 
 // The library took descriptors that gave no frame (no room for a header, an address outside of the
@@ -105,13 +122,15 @@ std::uint16_t VhostPort::retry_stuck(int vid, unsigned pair, std::span<rte_mbuf*
         count_broken(vid, pair, 0, result);  // All were taken, and none gave a frame.
         return 0;
     }
+    check_ahead(vid, pair, result);
+    if (is_broken(tx_ring(pair))) { return 0; }
     if (rte_mempool_avail_count(pool_) < kBurstMax) { return 0; }
     const std::uint16_t next_avail = ring.next_avail;
     const std::uint16_t count = rte_vhost_dequeue_burst(vid, tx_ring(pair), pool_, frames.data(),
                                                         static_cast<std::uint16_t>(frames.size()));
     count_broken(vid, pair, count, result);
     if (count == 0 && ring.next_avail == next_avail) {
-        broken_.fetch_or(1U << pair, std::memory_order_relaxed);
+        break_ring(tx_ring(pair));
         ++result.broken_count;
     }
     return count;
@@ -124,7 +143,18 @@ std::uint16_t VhostPort::receive_queue(int vid, unsigned pair, std::span<rte_mbu
     if (count == 0) { return retry_stuck(vid, pair, frames, result); }
     rings_[pair].empty_polls = 0;
     count_broken(vid, pair, count, result);
+    if (count == frames.size()) { check_ahead(vid, pair, result); }
     return count;
+}
+
+// More is available than the ring can hold: the guest made its index jump, and the library would
+// go through up to 65 535 entries that nobody wrote. Asked where a burst was full, so that it costs
+// nothing a frame: a jump fills every burst, or gives no frame at all (retry_stuck).
+void VhostPort::check_ahead(int vid, unsigned pair, ReceiveResult& result) noexcept {
+    const auto waiting = static_cast<std::uint16_t>(rte_vhost_rx_queue_count(vid, tx_ring(pair)));
+    if (waiting <= rings_[pair].tx_size) [[likely]] { return; }
+    break_ring(tx_ring(pair));
+    ++result.broken_count;
 }
 
 ReceiveResult VhostPort::receive(std::span<rte_mbuf*> frames) noexcept {
@@ -133,14 +163,17 @@ ReceiveResult VhostPort::receive(std::span<rte_mbuf*> frames) noexcept {
     const unsigned pairs = pair_count_.load(std::memory_order_relaxed);
     if (vid < 0 || pairs == 0) { return result; }
     if (seen_epoch_ != epoch_.load(std::memory_order_relaxed)) [[unlikely]] { enter_epoch(vid); }
-    const std::uint32_t broken = broken_.load(std::memory_order_relaxed);
     for (unsigned i = 0; i < pairs && result.frame_count < frames.size();
          ++i) {  // Fair: another pair comes first each time.
         const unsigned pair = (next_pair_ + i) % pairs;
-        if ((broken >> pair & 1U) != 0) { continue; }
+        if (is_broken(tx_ring(pair))) { continue; }
         const std::uint16_t count =
             receive_queue(vid, pair, frames.subspan(result.frame_count), result);
         result.frame_count = static_cast<std::uint16_t>(result.frame_count + count);
+        if (take_blocked_call()) [[unlikely]] {
+            break_ring(tx_ring(pair));
+            tell_blocking(this);
+        }
     }
     if (pairs > 1) { next_pair_ = (next_pair_ + 1U) % pairs; }
     return result;
@@ -150,11 +183,27 @@ std::uint16_t VhostPort::send(std::span<rte_mbuf*> frames) noexcept {
     const int vid = vid_.load(std::memory_order_acquire);
     const unsigned pairs = pair_count_.load(std::memory_order_relaxed);
     if (vid < 0 || pairs == 0) { return 0; }
-    if (pairs == 1) [[likely]] {
-        return rte_vhost_enqueue_burst(vid, rx_ring(0), frames.data(),
-                                       static_cast<std::uint16_t>(frames.size()));
-    }
+    if (pairs == 1) [[likely]] { return send_ring(vid, 0, frames); }
     return send_spread(vid, pairs, frames);
+}
+
+std::uint16_t VhostPort::send_ring(int vid, unsigned pair, std::span<rte_mbuf*> frames) noexcept {
+    const std::uint16_t ring = rx_ring(pair);
+    if (broken_.load(std::memory_order_relaxed) != 0 && is_broken(ring)) [[unlikely]] { return 0; }
+    RingState& state = rings_[pair];
+    if (++state.sends % kSendsPerLook == 0 &&
+        seen_epoch_ == epoch_.load(std::memory_order_relaxed) &&
+        rte_vhost_avail_entries(vid, ring) > state.rx_size) [[unlikely]] {
+        break_ring(ring);
+        return 0;
+    }
+    const std::uint16_t sent = rte_vhost_enqueue_burst(vid, ring, frames.data(),
+                                                       static_cast<std::uint16_t>(frames.size()));
+    if (take_blocked_call()) [[unlikely]] {
+        break_ring(ring);
+        tell_blocking(this);
+    }
+    return sent;
 }
 
 // One flow keeps to one ring; taken frames are gathered in front, the rest behind.
@@ -171,8 +220,7 @@ std::uint16_t VhostPort::send_spread(int vid, unsigned pairs,
             if ((std::uint64_t{frame->hash.rss} * pairs >> 32U) == pair) { mine[count++] = frame; }
         }
         const std::uint16_t sent =
-            count > 0 ? rte_vhost_enqueue_burst(vid, rx_ring(pair), mine.data(), count)
-                      : std::uint16_t{0};
+            count > 0 ? send_ring(vid, pair, std::span(mine).first(count)) : std::uint16_t{0};
         std::copy_n(mine.begin(), sent, taken.begin() + taken_count);
         std::copy(mine.begin() + sent, mine.begin() + count, refused.begin() + refused_count);
         taken_count = static_cast<std::uint16_t>(taken_count + sent);

@@ -60,7 +60,9 @@ public:
     [[nodiscard]] std::uint64_t features() const noexcept {
         return features_.load(std::memory_order_relaxed);
     }
-    /// A guest broke its ring: it is not polled until the guest sets it up again. Any thread.
+    /// A guest broke a ring: a chain that can't be walked, an available index further ahead than
+    /// the ring has entries, or a call descriptor that blocks. The ring is left alone until the
+    /// guest sets its rings up again. Any thread.
     [[nodiscard]] bool is_broken() const noexcept {
         return broken_.load(std::memory_order_relaxed) != 0;
     }
@@ -79,16 +81,26 @@ private:
                                               ReceiveResult& result) noexcept;
     void count_broken(int vid, unsigned pair, std::uint16_t received,
                       ReceiveResult& result) noexcept;
+    void check_ahead(int vid, unsigned pair, ReceiveResult& result) noexcept;
     [[nodiscard]] std::uint16_t retry_stuck(int vid, unsigned pair, std::span<rte_mbuf*> frames,
                                             ReceiveResult& result) noexcept;
     void enter_epoch(int vid) noexcept;
+    void break_ring(std::uint16_t ring) noexcept;
+    [[nodiscard]] bool is_broken(std::uint16_t ring) const noexcept {
+        return (broken_.load(std::memory_order_relaxed) >> ring & 1U) != 0;
+    }
+    [[nodiscard]] std::uint16_t send_ring(int vid, unsigned pair,
+                                          std::span<rte_mbuf*> frames) noexcept;
     [[nodiscard]] std::uint16_t send_spread(int vid, unsigned pairs,
                                             std::span<rte_mbuf*> frames) noexcept;
 
-    /// What the worker remembers of one guest transmit ring.
+    /// What the worker remembers of one pair of rings.
     struct RingState {
         std::uint16_t next_avail = 0;  // Index of the next descriptor that the library will take.
         std::uint16_t empty_polls = 0;
+        std::uint16_t tx_size = 0;  // Entries of the guest's transmit ring.
+        std::uint16_t rx_size = 0;
+        std::uint16_t sends = 0;  // To the guest's receive ring.
     };
 
     const std::string path_;
@@ -98,7 +110,7 @@ private:
     std::atomic<unsigned> pair_count_{0};                // library: w, any: r
     std::atomic<std::uint64_t> features_{0};             // library: w, any: r
     std::atomic<std::uint32_t> epoch_{0};                // library: w, worker: r
-    std::atomic<std::uint32_t> broken_{0};               // worker: rw, control: ro; bit a pair
+    std::atomic<std::uint32_t> broken_{0};               // worker: rw, control: ro; bit a ring
     std::uint32_t enabled_rings_ = 0;                    // library
     std::uint32_t seen_epoch_ = 0;                       // worker
     unsigned next_pair_ = 0;                             // worker

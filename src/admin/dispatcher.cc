@@ -26,17 +26,47 @@ asio::awaitable<T> invoke(std::function<T()> work) {
     co_return work();
 }
 
+constexpr std::size_t kAuditTextMax = 1024;  // Bytes of each of an audit line's two texts.
+
+// Control characters could end the line and begin one that nobody wrote.
+std::string printable(std::string text) {
+    if (text.size() > kAuditTextMax) {
+        text.resize(kAuditTextMax);
+        text += "...";
+    }
+    for (char& c : text) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) { c = '?'; }
+    }
+    return text;
+}
+
 }  // namespace
 
+// Whatever the log's level is; and one line, whatever names a peer has made up.
 void log_audit(const AuditRecord& record) {
-    spdlog::info("audit: {} by uid {} pid {}: {}", record.method, record.peer.uid, record.peer.pid,
-                 record.result);
+    const auto logger = spdlog::default_logger()->clone("audit");
+    logger->set_level(spdlog::level::info);
+    logger->info("audit: {} by uid {} pid {}: {}", printable(record.method), record.peer.uid,
+                 record.peer.pid, printable(record.result));
+    logger->flush();
 }
 
 Dispatcher::Dispatcher(const asio::any_io_executor& executor, const Limits& limits, AuditSink audit)
-    : limits_(limits),
-      audit_(std::move(audit)),
-      changes_(std::make_shared<ChangeQueue>(executor)) {}
+    : limits_(limits), audit_(std::move(audit)), changes_(std::make_shared<ChangeQueue>(executor)) {
+    add("methods", Access::kRead, [this](const json& params, const Peer&) -> Result<json> {
+        ParamReader read(params);
+        if (const Status status = read.finish(); !status.ok()) { return status.error(); }
+        return method_list();
+    });
+}
+
+json Dispatcher::method_list() const {
+    json rows = json::array();
+    for (const auto& [name, method] : methods_) {
+        rows.push_back({{"name", name}, {"changes", method.access == Access::kChange}});
+    }
+    return rows;
+}
 
 void Dispatcher::add(std::string method, Access access, Handler handler, Subject subject) {
     const bool added =

@@ -42,10 +42,12 @@ struct AuditRecord {
 using Subject = std::function<std::string(const nlohmann::json& params)>;
 using AuditSink = std::function<void(const AuditRecord&)>;
 
-/// Default sink: one line to the log, "audit: apply by uid 0 pid 812: ok".
+/// Default sink: one line to the log at whatever level that is, "audit: apply by uid 0 pid 812:
+/// ok". Control characters become question marks.
 void log_audit(const AuditRecord& record);
 
-/// The method table and what runs it. Kept alive by every connection that uses it.
+/// The method table and what runs it. Kept alive by every connection that uses it. It brings one
+/// method itself: `methods`, the list of them all with what they may do.
 class Dispatcher {
 public:
     Dispatcher(const boost::asio::any_io_executor& executor, const Limits& limits, AuditSink audit);
@@ -76,6 +78,7 @@ private:
         nlohmann::json result;
     };
 
+    [[nodiscard]] nlohmann::json method_list() const;
     template <typename T>
     boost::asio::awaitable<T> on_helper(std::function<T()> work);
     void free_on_helper(nlohmann::json value);

@@ -12,6 +12,14 @@ namespace {
 using nlohmann::json;
 
 constexpr auto kReplaceBadUtf8 = json::error_handler_t::replace;
+constexpr std::size_t kErrorTextMax = 4096;  // Bytes of a sentence, and of the object it names.
+constexpr std::size_t kIdSizeMax = 256;      // Bytes of an id that is a string.
+
+// A sentence may quote what a peer sent, be it megabytes: nobody reads them, and writing them takes
+// the control thread's time.
+std::string clipped(const std::string& text) {
+    return text.size() <= kErrorTextMax ? text : text.substr(0, kErrorTextMax) + "...";
+}
 
 Refusal refuse(int code, std::string message, json id = nullptr, bool answered = true) {
     return Refusal{code, Error{Errc::kInvalid, std::move(message), ""}, std::move(id), answered};
@@ -22,6 +30,10 @@ std::variant<Request, Refusal> read_call(json message) {
     const bool has_id = id != message.end();
     if (has_id && !id->is_string() && !id->is_number() && !id->is_null()) {
         return refuse(kInvalidRequest, "request: id must be a string, a number or null");
+    }
+    if (has_id && id->is_string() && id->get_ref<const std::string&>().size() > kIdSizeMax) {
+        return refuse(kInvalidRequest,
+                      "request: id is longer than " + std::to_string(kIdSizeMax) + " bytes");
     }
     const json id_value = has_id ? *id : json();
     const auto version = message.find("jsonrpc");
@@ -68,10 +80,11 @@ std::string result_line(const json& id, const json& result) {
 }
 
 std::string error_line(const json& id, int code, const Error& error) {
+    const std::string text = clipped(error.message);
     const json data{
-        {"code", to_string(error.code)}, {"message", error.message}, {"object", error.object}};
+        {"code", to_string(error.code)}, {"message", text}, {"object", clipped(error.object)}};
     const json message{{"jsonrpc", "2.0"},
-                       {"error", {{"code", code}, {"message", error.message}, {"data", data}}},
+                       {"error", {{"code", code}, {"message", text}, {"data", data}}},
                        {"id", id}};
     return message.dump(-1, ' ', false, kReplaceBadUtf8) + "\n";
 }

@@ -20,9 +20,16 @@ struct Limits {
     /// Of those, how many only peers that may change things can take, so that readers cannot lock
     /// operators out.
     std::size_t reserved_connection_count = 8;
+    /// Of those, how many one user that may only read can take.
+    std::size_t reader_connection_count_max = 16;
+    /// When all places are taken, one who may change takes that of whoever has rested at least so
+    /// long, and longest.
+    std::chrono::milliseconds evictable_after{1'000};
     /// A peer that started a request and sends nothing for so long is cut off. Between requests it
     /// may rest.
     std::chrono::milliseconds request_idle_timeout{30'000};
+    /// A request that is not whole after this is cut off, however steadily it trickles.
+    std::chrono::milliseconds request_timeout{120'000};
     /// Time a peer has to take one whole answer.
     std::chrono::milliseconds answer_timeout{30'000};
     /// Bytes of one answer line; above, the caller is asked to narrow the question.

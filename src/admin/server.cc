@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -62,6 +63,8 @@ private:
     asio::awaitable<void> accept_loop();
     void admit(Protocol::socket socket);
     [[nodiscard]] bool has_room(const Peer& peer) const noexcept;
+    [[nodiscard]] bool has_too_many(const Peer& peer) const noexcept;
+    [[nodiscard]] bool make_room(const Peer& peer);
     void serve(Protocol::socket socket, const Peer& peer);
     static void turn_away(Protocol::socket& socket, const std::string& why);
 
@@ -152,7 +155,11 @@ void AdminServer::Listener::admit(Protocol::socket socket) {
         spdlog::warn("{}", peer.error().message);
         return;
     }
-    if (has_room(peer.value())) {
+    if (has_too_many(peer.value())) {
+        turn_away(socket, "too many connections of uid " + std::to_string(peer.value().uid) +
+                              ": the limit is " +
+                              std::to_string(options_.limits.reader_connection_count_max));
+    } else if (has_room(peer.value()) || make_room(peer.value())) {
         serve(std::move(socket), peer.value());
     } else {
         turn_away(socket, "too many connections: the limit is " +
@@ -164,6 +171,34 @@ bool AdminServer::Listener::has_room(const Peer& peer) const noexcept {
     const auto& limits = options_.limits;
     const std::size_t reserved = peer.may_change ? 0 : limits.reserved_connection_count;
     return sessions_.size() + reserved < limits.connection_count_max;
+}
+
+// One user must not keep all others from reading.
+bool AdminServer::Listener::has_too_many(const Peer& peer) const noexcept {
+    if (peer.may_change) { return false; }
+    const auto count = std::count_if(sessions_.begin(), sessions_.end(), [&peer](const auto& one) {
+        return one->peer().uid == peer.uid && !one->peer().may_change;
+    });
+    return static_cast<std::size_t>(count) >= options_.limits.reader_connection_count_max;
+}
+
+// For those who may change: whoever has rested longest leaves, be it one of their own.
+bool AdminServer::Listener::make_room(const Peer& peer) {
+    if (!peer.may_change) { return false; }
+    std::shared_ptr<Session> idlest;
+    Session::Clock::duration longest = options_.limits.evictable_after;
+    for (const auto& one : sessions_) {
+        const auto rests = one->rests_for();
+        if (!rests || *rests < longest) { continue; }
+        longest = *rests;
+        idlest = one;
+    }
+    if (!idlest) { return false; }
+    spdlog::info("admin: uid {} pid {}: cut off to make room for uid {} pid {}", idlest->peer().uid,
+                 idlest->peer().pid, peer.uid, peer.pid);
+    idlest->close();
+    sessions_.erase(idlest);  // Its coroutine holds it until it has seen the end.
+    return true;
 }
 
 void AdminServer::Listener::serve(Protocol::socket socket, const Peer& peer) {

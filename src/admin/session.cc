@@ -21,6 +21,7 @@ namespace asio = boost::asio;
 
 namespace {
 constexpr std::size_t kReadSize = std::size_t{64} << 10U;
+constexpr std::size_t kLargeRequest = std::size_t{8} << 20U;
 constexpr std::size_t kKeptCapacity = std::size_t{1} << 20U;  // A resting peer holds no more.
 
 // A line so small, on a socket that has so little to send, is sent whole.
@@ -45,10 +46,18 @@ asio::awaitable<void> Session::run() {
     peer_.connection = self;
     while (auto line = co_await read_line()) {
         if (is_blank(*line)) { continue; }
+        is_serving_ = true;
         std::string text = co_await dispatcher_->answer(std::move(*line), peer_);
         if (!text.empty() && !co_await write(std::move(text))) { break; }
+        is_serving_ = false;
+        rests_since_ = Clock::now();
     }
     close();
+}
+
+std::optional<Session::Clock::duration> Session::rests_for() const noexcept {
+    if (is_serving_) { return std::nullopt; }
+    return Clock::now() - rests_since_;
 }
 
 bool Session::is_gone() const noexcept {
@@ -108,14 +117,26 @@ std::optional<std::string> Session::take_line() {
 }
 
 asio::awaitable<bool> Session::read_more() {
-    if (!buffer_.empty()) { arm(limits_.request_idle_timeout); }
+    if (buffer_.empty()) {
+        request_began_ = Clock::time_point::max();
+    } else {
+        const auto now = Clock::now();
+        request_began_ = std::min(request_began_, now);
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            request_began_ + limits_.request_timeout - now);
+        arm(std::min(limits_.request_idle_timeout, left));
+    }
     const std::size_t old_size = buffer_.size();
+    if (old_size > kLargeRequest) {  // Once: copying at each doubling would take 100 ms at a time.
+        buffer_.reserve(request_size_max() + 2 * kReadSize);
+    }
     buffer_.resize(old_size + kReadSize);
     boost::system::error_code ec;
     const std::size_t received =
         co_await socket_.async_read_some(asio::buffer(buffer_.data() + old_size, kReadSize),
                                          asio::redirect_error(asio::use_awaitable, ec));
     disarm();
+    rests_since_ = Clock::now();
     buffer_.resize(old_size + received);
     co_return !ec && received > 0;
 }

@@ -75,8 +75,11 @@ std::vector<int> GuestMemory::fds() const {
     return fds;
 }
 
-void GuestMemory::truncate(std::size_t region) {
-    SLUICE_ASSERT(::ftruncate(regions_.at(region).file.get(), 0) == 0);
+void GuestMemory::truncate(std::size_t region, std::size_t bytes) {
+    const Region& cut = regions_.at(region);
+    SLUICE_ASSERT(::mmap(cut.host, cut.size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == cut.host);
+    SLUICE_ASSERT(::ftruncate(cut.file.get(), static_cast<off_t>(bytes)) == 0);
 }
 
 std::uint64_t GuestMemory::end_of(std::size_t region) const {

@@ -43,9 +43,11 @@ public:
     [[nodiscard]] std::size_t region_count() const { return regions_.size(); }
     [[nodiscard]] MemoryTable table() const;
     [[nodiscard]] std::vector<int> fds() const;
-    /// Cuts a region's file to nothing behind the back-end's back; our own mapping must not be
-    /// touched afterwards.
-    void truncate(std::size_t region);
+    /// Cuts a region's file to `bytes` behind the back-end's back. Our own mapping stays usable, as
+    /// private memory of zeroes.
+    void truncate(std::size_t region, std::size_t bytes = 0);
+    /// Bytes of a region.
+    [[nodiscard]] std::size_t size_of(std::size_t region) const { return regions_.at(region).size; }
     /// First guest address behind a region.
     [[nodiscard]] std::uint64_t end_of(std::size_t region) const;
 

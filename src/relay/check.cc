@@ -2,6 +2,8 @@
 // The rules of check.h, one function a kind of payload.
 #include "relay/check.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -41,6 +43,14 @@ Verdict check_fd_count(const Message& message, std::size_t expected) {
                   message.fds.size(), expected);
 }
 
+// As the library will: read-only, sealed and path-only descriptors cannot be mapped, and of a table
+// that it can't map the library leaks the descriptors.
+bool can_be_mapped(int fd, std::uint64_t bytes) {
+    void* const at =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    return at != MAP_FAILED && ::munmap(at, bytes) == 0;
+}
+
 // The file behind the region is as long as the region says, now. (It may shrink later:
 // guest_memory_guard.h.)
 Verdict check_region(const Message& message, const MemoryRegion& region, int fd,
@@ -66,11 +76,21 @@ Verdict check_region(const Message& message, const MemoryRegion& region, int fd,
         return refuse(RefuseReason::kBadMemory, request,
                       "region {} ends at byte {} of a file of {} bytes", number, end, file.st_size);
     }
+    if (!can_be_mapped(fd, end)) {
+        return refuse(RefuseReason::kBadMemory, request,
+                      "the file of region {} cannot be mapped to read and write", number);
+    }
     return std::nullopt;
 }
 
+bool overlap(std::uint64_t a, std::uint64_t a_size, std::uint64_t b, std::uint64_t b_size) {
+    return a < b + b_size && b < a + a_size;
+}
+
+// In the guest's addresses, or in QEMU's own: rings are found by the latter.
 bool overlap(const MemoryRegion& a, const MemoryRegion& b) {
-    return a.guest_address < b.guest_address + b.size && b.guest_address < a.guest_address + a.size;
+    return overlap(a.guest_address, a.size, b.guest_address, b.size) ||
+           overlap(a.user_address, a.size, b.user_address, b.size);
 }
 
 Verdict check_memory_table(const Message& message) {
@@ -123,6 +143,8 @@ Verdict check_vring_fd(const Message& message, std::uint16_t queue_pair_max) {
         return refuse(RefuseReason::kBadFds, message.header.request,
                       "the descriptor is not an eventfd");
     }
+    // As QEMU's are. A blocking one that counts no further would stop the worker that calls.
+    if (!none) { ::fcntl(message.fds[0].get(), F_SETFL, O_NONBLOCK); }
     return std::nullopt;
 }
 

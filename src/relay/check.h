@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What QEMU may say: every message is judged here before the library sees it. Headers are judged
-// before their payload is awaited. Stateless; fstat and readlink of the message's descriptors are
-// the only system calls. The control thread.
+// before their payload is awaited. Stateless; fstat, readlink, fcntl and mmap of the message's
+// descriptors are the only system calls. The control thread.
 #pragma once
 
 #include <cstdint>

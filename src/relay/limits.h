@@ -45,6 +45,8 @@ inline constexpr std::size_t kLinkMax = 1024;  ///< Ports of one relay.
 inline constexpr std::size_t kGuardRegionMax =
     8192;  ///< kLinkMax ports, kMemoryRegionMax regions each.
 inline constexpr std::size_t kGuardPortMax = 1024;
+inline constexpr std::size_t kGuardFilesPerPort =
+    16;  ///< Two memory tables: the one that goes and the one that comes.
 inline constexpr std::size_t kLogLinesMax = 20;  ///< Of one port within kLogPeriod.
 inline constexpr milliseconds kLogPeriod{10000};
 

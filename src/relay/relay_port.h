@@ -27,6 +27,8 @@ struct RelayPort {
     std::uint16_t queue_pair_max =
         kQueuePairMax;            ///< 1..kQueuePairLimit; offered to QEMU, and checked.
     OfferBook* offers = nullptr;  ///< Outlives the relay. Null: what was offered is not kept.
+    std::uint16_t guard =
+        kGuardPortMax;  ///< Its number for guest_memory_guard.h; kGuardPortMax: not guarded.
 };
 
 struct RelayCounters {

@@ -8,11 +8,27 @@
 #include <cstring>
 
 #include "relay/check.h"
+#include "relay/guest_memory_guard.h"
 #include "relay/socket_path.h"
 
 namespace sluice::relay {
 
 using Kind = SessionEnd::Kind;
+
+namespace {
+
+// Questions of QEMU that the library has not answered yet; more of them wait. QEMU asks one at a
+// time.
+constexpr std::uint32_t kRepliesOwedMax = 32;
+
+// Before the library maps them: they may shrink in that very moment.
+void guard_files(const Message& message, std::uint16_t guard) {
+    std::vector<int> files;
+    for (const Fd& fd : message.fds) { files.push_back(fd.get()); }
+    guest_memory::expect(files, guard);
+}
+
+}  // namespace
 
 Session::Session(const asio::any_io_executor& executor, const RelayPort& port,
                  RelayCounters& counters)
@@ -124,6 +140,12 @@ asio::awaitable<bool> Session::relay_request(Message& message) {
         co_await library_event_.wait_until(Clock::time_point::max());
     }
     if (finished_) { co_return false; }
+    // The library answers on its only thread, and waits there if nobody takes its answers.
+    while (message.wants_reply() && replies_owed_ >= kRepliesOwedMax && !finished_) {
+        co_await library_event_.wait_until(Clock::time_point::max());
+    }
+    if (finished_) { co_return false; }
+    if (message.request() == Request::kSetMemTable) { guard_files(message, port_.guard); }
     if (!handshake_.record(message)) {
         finish({Kind::kRefused, RefuseReason::kBadFds, "the daemon has no descriptors left"});
         co_return false;
@@ -172,6 +194,7 @@ asio::awaitable<bool> Session::relay_reply(Message& message) {
     offer_again(message);
     handshake_.note_reply(message);
     if (replies_owed_ > 0) { --replies_owed_; }
+    library_event_.notify();
     answering_ = true;
     const auto end = co_await qemu_->write(message);
     answering_ = false;

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -72,6 +73,9 @@ public:
         boost::system::error_code ignored;
         stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
     }
+    /// Is it waiting for a request, or for the rest of one?
+    [[nodiscard]] bool is_waiting() const noexcept { return is_waiting_; }
+    void close() { stream_.close(); }
 
 private:
     // False: the connection ends.
@@ -81,8 +85,10 @@ private:
         parser.body_limit(0);
         boost::system::error_code ec;
         stream_.expires_after(kRequestTimeout);
+        is_waiting_ = true;
         co_await http::async_read(stream_, buffer_, parser,
                                   asio::redirect_error(asio::use_awaitable, ec));
+        is_waiting_ = false;
         if (ec) { co_return false; }
         const Request request = parser.release();
         Answer reply = co_await reply_to(request);
@@ -107,6 +113,7 @@ private:
     beast::tcp_stream stream_;
     beast::flat_buffer buffer_{kMetricsRequestBytes * 2};
     Metrics& metrics_;
+    bool is_waiting_ = true;
 };
 
 Status MetricsServer::start(const MetricsEndpoint& endpoint) {
@@ -173,6 +180,18 @@ void MetricsServer::stop() {
     retry_.cancel();
 }
 
+// Where all places are taken, the one that has been here longest without asking loses its own: slow
+// peers must not keep a scraper out.
+bool MetricsServer::has_room() {
+    if (connections_.size() < kMetricsConnectionMax) { return true; }
+    const auto slowest = std::find_if(connections_.begin(), connections_.end(),
+                                      [](const auto& one) { return one->is_waiting(); });
+    if (slowest == connections_.end()) { return false; }
+    (*slowest)->close();
+    connections_.erase(slowest);
+    return true;
+}
+
 asio::awaitable<void> MetricsServer::accept_loop() {
     while (acceptor_->is_open()) {
         boost::system::error_code ec;
@@ -190,14 +209,14 @@ asio::awaitable<void> MetricsServer::accept_loop() {
             co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
             continue;
         }
-        if (connection_count_ >= kMetricsConnectionMax) { continue; }  // Closes the new one.
+        if (!has_room()) { continue; }  // Closes the new one.
         ::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
-        ++connection_count_;
         auto connection = std::make_shared<Connection>(std::move(socket), metrics_);
+        connections_.push_back(connection);
         auto serving = connection->run();
         asio::co_spawn(io_, std::move(serving),
                        [this, connection](const std::exception_ptr& failure) {
-                           --connection_count_;
+                           connections_.remove(connection);
                            if (failure) { spdlog::warn("metrics: a scrape failed"); }
                        });
     }

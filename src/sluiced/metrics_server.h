@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <list>
 #include <memory>
 
 #include "sluice/base/result.h"
@@ -36,11 +37,12 @@ private:
     class Connection;
     void serve();
     [[nodiscard]] boost::asio::awaitable<void> accept_loop();
+    [[nodiscard]] bool has_room();
 
     boost::asio::io_context& io_;
     Metrics& metrics_;
     std::unique_ptr<boost::asio::ip::tcp::acceptor> acceptor_;
-    std::size_t connection_count_ = 0;
+    std::list<std::shared_ptr<Connection>> connections_;  // Oldest first.
     boost::asio::steady_timer retry_{io_};
     bool is_held_ = false;
 };

@@ -102,7 +102,8 @@ std::string ShowService::port_detail(const model::Port& port) const {
     if (port.kind == model::PortKind::kKernel) { return kernel_ports_.state_text(port.name); }
     const datapath::VhostPort* device = devices_.find(port.name);
     return device != nullptr && device->is_broken()
-               ? "the guest broke its ring; it is polled again after the guest sets it up anew"
+               ? "ring_broken: the guest broke a ring; it is served again after the guest sets its "
+                 "rings up anew"
                : devices_.state_text(port.name);
 }
 
@@ -114,7 +115,10 @@ Answer ShowService::ports() const {
             json row = port_row(index, *config);
             row["kind"] = agent::to_text(port.kind);
             std::string detail = size_warning(row["drops"], *config);
-            if (!is_up(*config)) { detail = port.enabled ? port_detail(port) : "disabled"; }
+            const datapath::VhostPort* device = devices_.find(port.name);
+            if (!is_up(*config) || (device != nullptr && device->is_broken())) {
+                detail = port.enabled ? port_detail(port) : "disabled";
+            }
             if (!detail.empty()) { row["detail"] = detail; }
             rows.push_back(std::move(row));
         }
@@ -164,7 +168,8 @@ Answer ShowService::port(const std::string& name) const {
     }
     row["detail"] = port.enabled ? port_detail(port) : "disabled";
     const std::string warning = size_warning(row["drops"], config);
-    if (is_up(config) && !warning.empty()) { row["detail"] = warning; }
+    const bool is_broken = row["detail"].get_ref<const std::string&>().starts_with("ring_broken");
+    if (is_up(config) && !is_broken && !warning.empty()) { row["detail"] = warning; }
     return row;
 }
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "datapath/vhost_call.h"
 #include "datapath/vhost_callbacks.h"
 #include "relay/guest_memory_guard.h"
 
@@ -15,6 +16,7 @@ namespace sluice::daemon {
 namespace {
 
 constexpr std::chrono::milliseconds kMemoryCheck{100};
+constexpr std::chrono::milliseconds kCallCheck{4};  // A worker is held up for twice that at most.
 
 void guard_memory(int vid, std::uint16_t guard) {
     rte_vhost_memory* memory = nullptr;
@@ -50,12 +52,17 @@ VhostDevices::VhostDevices(boost::asio::io_context& io, datapath::Dataplane& dat
       pool_(pool),
       runtime_dir_(std::move(runtime_dir)),
       relay_(io, log_state),
-      memory_timer_(io) {
+      memory_timer_(io),
+      call_timer_(io) {
     if (!relay::guest_memory::install_handler()) {
         spdlog::warn(
             "vhost: no SIGBUS handler: a guest that truncates its memory can end the daemon");
     }
+    if (const Status ready = datapath::install_call_interrupts(); !ready) {
+        spdlog::warn("{}", ready.error().message);
+    }
     watch_memory();
+    watch_calls();
 }
 
 VhostDevices::~VhostDevices() = default;
@@ -66,11 +73,29 @@ void VhostDevices::watch_memory() {
     memory_timer_.async_wait([this](const boost::system::error_code& error) {
         if (error) { return; }  // Cancelled: `this` may be gone.
         for (const auto& [name, device] : devices_) {
-            if (relay::guest_memory::poisoned(device.guard)) {
+            if (relay::guest_memory::take_poison(device.guard)) {
                 relay_.drop(name, "the guest's memory was truncated");
             }
         }
         watch_memory();
+    });
+}
+
+// A worker that a guest's call descriptor holds up is freed, and the guest is cut off: each time
+// that it set its rings up again would hold the worker up again.
+void VhostDevices::watch_calls() {
+    call_timer_.expires_after(kCallCheck);
+    call_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error) { return; }
+        datapath::interrupt_blocked_calls();
+        while (const void* blocking = datapath::take_blocking()) {
+            for (const auto& [name, device] : devices_) {
+                if (device.port.get() == blocking) {
+                    relay_.drop(name, "the guest's call descriptor blocks");
+                }
+            }
+        }
+        watch_calls();
     });
 }
 
@@ -89,6 +114,7 @@ Result<VhostDevices::Device> VhostDevices::make(const model::Port& port) {
         free_guards_.pop_back();
     }
     const std::uint16_t guard = device.guard;
+    relay::guest_memory::forget_files(guard);
     datapath::VhostHooks hooks;
     hooks.synchronize = [this] { dataplane_.synchronize(); };
     hooks.on_attached = [guard, name = port.name](datapath::VhostPort&, int vid) {
@@ -156,8 +182,9 @@ void VhostDevices::commit(const model::Document& document) {
 
 void VhostDevices::begin_relay(const std::string& name, const Device& device,
                                relay::HandedPort handed) {
-    relay::RelayPort port{name, device.socket, relay_mode(device.mode), device.port->path(),
-                          kVhostQueuePairMax, offers_};
+    relay::RelayPort port{
+        name,    device.socket, relay_mode(device.mode), device.port->path(), kVhostQueuePairMax,
+        offers_, device.guard};
     if (const Status added = relay_.add(std::move(port), std::move(handed)); !added) {
         spdlog::error("port {}: {}", name, added.error().message);
     }
@@ -210,6 +237,7 @@ void VhostDevices::discard() {
 
 void VhostDevices::stop() {
     memory_timer_.cancel();
+    call_timer_.cancel();
     relay_.stop();
     devices_.clear();
     prepared_.clear();

@@ -77,6 +77,7 @@ private:
     [[nodiscard]] Result<Device> make(const model::Port& port);
     void begin_relay(const std::string& name, const Device& device, relay::HandedPort handed);
     void watch_memory();
+    void watch_calls();
 
     boost::asio::io_context& io_;
     datapath::Dataplane& dataplane_;
@@ -91,6 +92,7 @@ private:
     bool is_deferred_ = false;
     std::vector<std::string> handed_over_;
     boost::asio::steady_timer memory_timer_;
+    boost::asio::steady_timer call_timer_;
 };
 
 }  // namespace sluice::daemon

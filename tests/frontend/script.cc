@@ -208,6 +208,11 @@ void Script::check_idle(const std::string& id) const {
             fail("front-end \"" + id + "\" is in the flood of \"" + name + "\"");
         }
     }
+    for (const auto& [name, pair] : probes_) {
+        if (id == name || id == pair.other) {
+            fail("front-end \"" + id + "\" is in the probe of \"" + name + "\"");
+        }
+    }
 }
 
 Json Script::dispatch(const Json& request) {
@@ -221,11 +226,16 @@ Json Script::dispatch(const Json& request) {
     if (op == "flood") { return flood_start(request); }
     if (op == "flood_stop") { return flood_stop(request); }
     if (op == "attack") { return attack_one(request); }
+    if (op.starts_with("probe_")) { return probe(request); }
     if (op == "stats") { return stats(request); }
     if (op == "attacks") {
         Json names = Json::array();
-        for (const Attack attack : all_attacks()) { names.push_back(to_string(attack)); }
-        return {{"attacks", names}};
+        Json sentences = Json::object();
+        for (const Attack* attack : all_attacks()) {
+            names.push_back(attack->name);
+            sentences[std::string(attack->name)] = attack->what;
+        }
+        return {{"attacks", names}, {"what", sentences}};
     }
     FrontEnd& front_end = find(request);
     if (op == "wait") {
@@ -356,14 +366,42 @@ Json Script::flood_stop(const Json& request) {
 Json Script::attack_one(const Json& request) {
     FrontEnd& front_end = find(request);
     const auto name = request.at("name").get<std::string>();
-    const auto one = parse_attack(name);
-    if (!one) { fail("attack \"" + name + "\" is unknown"); }
+    const Attack* one = find_attack(name);
+    if (one == nullptr) { fail("attack \"" + name + "\" is unknown"); }
     auto frame = from_hex(request.value("frame", std::string()));
     if (frame.empty()) { frame.assign(60, 0xff); }
     const Milliseconds wait(request.value("wait_ms", 50));
     const AttackResult result =
         attack(front_end, *one, frame, request.value("seed", std::uint64_t{1}), wait);
-    return {{"used", result.used}, {"connected", result.connected}, {"sent", result.sent}};
+    return {{"used", result.used},
+            {"connected", result.connected},
+            {"sent", result.sent},
+            {"destroys_memory", one->destroys_memory}};
+}
+
+Json Script::probe(const Json& request) {
+    const auto op = request.at("op").get<std::string>();
+    const std::string id = id_of(request);
+    if (op == "probe_start") {
+        const auto other = request.at("other").get<std::string>();
+        ProbeOptions options;
+        options.there = from_hex(request.at("there").get<std::string>());
+        options.back = from_hex(request.at("back").get<std::string>());
+        options.schedstat = request.value("schedstat", std::string());
+        options.pause = std::chrono::microseconds(request.value("pause_us", 200));
+        FrontEnd& one = find(request);
+        FrontEnd& two = find({{"id", other}});
+        probes_[id] = {other, std::make_unique<Probe>(one, two, std::move(options))};
+        return Json::object();
+    }
+    const auto at = probes_.find(id);
+    if (at == probes_.end()) { fail("no probe of \"" + id + "\" is running"); }
+    const ProbeResult result = at->second.probe->read();
+    if (op == "probe_stop") { probes_.erase(at); }
+    return {{"frames", result.frames},
+            {"lost", result.lost},
+            {"stalled_us", result.stalled_us},
+            {"took_us", result.took_us}};
 }
 
 Json Script::stats(const Json& request) {

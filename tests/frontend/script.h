@@ -13,6 +13,7 @@
 
 #include "flood.h"
 #include "front_end.h"
+#include "probe.h"
 
 namespace sluice::frontend {
 
@@ -26,6 +27,10 @@ public:
     [[nodiscard]] Json handle(const std::string& line) noexcept;
 
 private:
+    struct Pair {
+        std::string other;  ///< Id of the second front-end.
+        std::unique_ptr<Probe> probe;
+    };
     struct Background {
         std::vector<std::string> ids;
         std::vector<FloodPort> ports;
@@ -47,10 +52,12 @@ private:
     [[nodiscard]] Json flood_start(const Json& request);
     [[nodiscard]] Json flood_stop(const Json& request);
     [[nodiscard]] Json attack_one(const Json& request);
+    [[nodiscard]] Json probe(const Json& request);
     [[nodiscard]] Json stats(const Json& request);
 
     std::map<std::string, std::unique_ptr<FrontEnd>> front_ends_;
     std::map<std::string, std::unique_ptr<Background>> floods_;
+    std::map<std::string, Pair> probes_;  // By the first front-end. Ends before they do.
 };
 
 }  // namespace sluice::frontend

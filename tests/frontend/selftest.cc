@@ -301,15 +301,14 @@ TEST_F(FrontEndTest, FloodIsRefusedWhenFramesDoNotFit) {
 }
 
 TEST_F(FrontEndTest, EveryAttackIsSurvivedAndRecoveredFrom) {
-    for (const Attack one : all_attacks()) {
-        SCOPED_TRACE(to_string(one));
-        EXPECT_EQ(parse_attack(to_string(one)), one);
-        if (one == Attack::kMemoryTruncated) {
-            continue;
-        }  // The small back-end has no SIGBUS handler.
+    for (const Attack* one : all_attacks()) {
+        SCOPED_TRACE(one->name);
+        EXPECT_EQ(find_attack(one->name), one) << "two attacks have this name";
+        if (one->destroys_memory) { continue; }  // The small back-end has no SIGBUS handler,
+        if (one->name == "call_is_a_socket") { continue; }  // and keeps any descriptor: its peer's.
         start();
         const auto frame = frame_of(60);
-        (void)attack(*guest_, one, frame, 7, Milliseconds(20));
+        (void)attack(*guest_, *one, frame, 7, Milliseconds(20));
         expect_ok(guest_->reconnect(kTimeout, true));
         expect_loops(frame_of(60));
         guest_.reset();
@@ -320,7 +319,7 @@ TEST_F(FrontEndTest, EveryAttackIsSurvivedAndRecoveredFrom) {
 TEST_F(FrontEndTest, UsedUpAttackNeedsNoReset) {
     start();
     const auto frame = frame_of(60);
-    EXPECT_EQ(attack(*guest_, Attack::kShortHeader, frame, 1, kTimeout).used, 1U);
+    EXPECT_EQ(attack(*guest_, *find_attack("short_header"), frame, 1, kTimeout).used, 1U);
     EXPECT_EQ(device_->broken(), 1U);
     expect_loops(frame_of(60));
 }

@@ -198,9 +198,27 @@ class Frontend:
     # Hostility
 
     def attack(self, name, seed=1, frame=None, wait=0.05):
-        """Does what a hostile guest does; names: FrontendProcess.attacks(). Returns used, connected, sent."""
+        """Does what a hostile guest does; names: FrontendProcess.attacks(). Returns used, connected, sent,
+        destroys_memory."""
         return self.call("attack", name=name, seed=seed, wait_ms=int(wait * 1000),
                          frame=None if frame is None else bytes(frame).hex())
+
+
+    # Feeling what others do
+
+    def start_probe(self, other, there, back, schedstat="", pause=0.0002):
+        """This guest and `other` send one small UDP frame after the other, and time each. Both are busy until
+        stop_probe(). `schedstat`: path of the worker thread's, whose waits for a core are taken off `stalled_us`."""
+        self.call("probe_start", other=other.name, there=bytes(there).hex(), back=bytes(back).hex(),
+                  schedstat=schedstat, pause_us=int(pause * 1e6))
+
+    def read_probe(self):
+        """What the probe saw since it was last asked: frames, lost, took_us (of each), stalled_us (the longest)."""
+        return self.call("probe_read")
+
+    def stop_probe(self):
+        """Ends the probe; as read_probe."""
+        return self.call("probe_stop")
 
 
 class FrontendProcess:
@@ -235,6 +253,11 @@ class FrontendProcess:
     def attacks(self):
         """Names of all attacks."""
         return self.call({"op": "attacks"})["attacks"]
+
+    def attack_sentences(self):
+        """{name: what it does} of all attacks, in the program's order."""
+        reply = self.call({"op": "attacks"})
+        return {name: reply["what"][name] for name in reply["attacks"]}
 
     @property
     def pid(self):

@@ -105,5 +105,15 @@ TEST(JsonRpc, CountsValuesUpToTheQuestion) {
     EXPECT_FALSE(has_values(value, 7));
 }
 
+TEST(JsonRpc, WhatAPeerMadeLongIsNotRepeatedToIt) {
+    const std::string line = error_line(
+        1, kMethodFailed, {Errc::kInvalid, std::string(1 << 20, 'x'), std::string(1 << 20, 'y')});
+    EXPECT_LT(line.size(), 20'000U);
+    const auto refused =
+        parse_request(R"({"jsonrpc":"2.0","method":"x","id":")" + std::string(1000, 'i') + "\"}");
+    ASSERT_TRUE(std::holds_alternative<Refusal>(refused));
+    EXPECT_TRUE(std::get<Refusal>(refused).id.is_null());
+}
+
 }  // namespace
 }  // namespace sluice::admin

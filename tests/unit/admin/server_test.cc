@@ -272,6 +272,66 @@ TEST_F(Server, ConnectionOverTheLimitIsToldAndClosed) {
     EXPECT_EQ(RawClient(path_).ask("echo")["result"], json::object());
 }
 
+TEST_F(Server, AChangerTakesThePlaceOfWhoeverRestedLongest) {
+    options_.limits.connection_count_max = 3;
+    options_.limits.evictable_after = 20ms;
+    start();
+    std::vector<RawClient> clients;
+    for (int i = 0; i < 3; ++i) {
+        clients.emplace_back(path_);
+        EXPECT_EQ(clients.back().ask("echo")["result"], json::object()) << i;
+    }
+    std::this_thread::sleep_for(40ms);
+    EXPECT_EQ(clients[0].ask("echo")["result"], json::object());  // Now the second rests longest.
+    RawClient late(path_);
+    EXPECT_EQ(late.ask("count")["result"], 1);
+    EXPECT_TRUE(clients[1].closed_by_peer());
+    EXPECT_EQ(clients[0].ask("echo")["result"], json::object());
+    EXPECT_EQ(clients[2].ask("echo")["result"], json::object());
+    RawClient too_soon(path_);
+    EXPECT_EQ(json::parse(too_soon.line())["error"]["data"]["code"], "limit");
+}
+
+TEST_F(Server, OneReaderCannotKeepAllOthersOut) {
+    if (::getuid() != 0) { GTEST_SKIP() << "needs root to become somebody else"; }
+    options_.limits.reader_connection_count_max = 2;
+    start();
+    std::vector<RawClient> readers;
+    as_user(kNobody, {}, [&] {
+        for (int i = 0; i < 2; ++i) {
+            readers.emplace_back(path_);
+            EXPECT_EQ(readers.back().ask("echo")["result"], json::object());
+        }
+        RawClient excess(path_);
+        EXPECT_EQ(json::parse(excess.line())["error"]["data"]["code"], "limit");
+    });
+    as_user(kNobody - 1, {},
+            [&] { EXPECT_EQ(RawClient(path_).ask("echo")["result"], json::object()); });
+}
+
+TEST_F(Server, ARequestThatTricklesIsCutOff) {
+    options_.limits.request_idle_timeout = 10s;
+    options_.limits.request_timeout = 100ms;
+    start();
+    RawClient client(path_);
+    const auto began = std::chrono::steady_clock::now();
+    while (connection_count() > 0 || std::chrono::steady_clock::now() - began < 50ms) {
+        client.send(" ");
+        std::this_thread::sleep_for(5ms);
+        ASSERT_LT(std::chrono::steady_clock::now() - began, 5s);
+    }
+    EXPECT_TRUE(client.closed_by_peer());
+}
+
+TEST_F(Server, MethodsAreListedWithWhatTheyDo) {
+    start();
+    const json rows = RawClient(path_).ask("methods")["result"];
+    EXPECT_NE(std::find(rows.begin(), rows.end(), json({{"name", "count"}, {"changes", true}})),
+              rows.end());
+    EXPECT_NE(std::find(rows.begin(), rows.end(), json({{"name", "echo"}, {"changes", false}})),
+              rows.end());
+}
+
 TEST_F(Server, ChangesRunOneAtATime) {
     start();
     std::vector<RawClient> clients;

@@ -2,6 +2,7 @@
 // The rules for QEMU's messages, one bad message of each kind.
 #include "relay/check.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -90,6 +91,9 @@ TEST(RelayCheck, MemoryTables) {
     EXPECT_EQ(verdict(memory_table({low, {kMegabyte - 1, 4096, 0, 0}}, kMegabyte)),
               RefuseReason::kBadMemory);
     EXPECT_EQ(verdict(memory_table({low, low}, kMegabyte)), RefuseReason::kBadMemory);
+    EXPECT_EQ(verdict(memory_table({low, {kMegabyte, 4096, 0x11000, 0}}, kMegabyte)),
+              RefuseReason::kBadMemory)
+        << "apart in the guest, but not in QEMU";
 }
 
 TEST(RelayCheck, MemoryTablesAndTheirDescriptors) {
@@ -103,6 +107,10 @@ TEST(RelayCheck, MemoryTablesAndTheirDescriptors) {
     message = memory_table({low}, kMegabyte);
     message.fds[0] = event_file();
     EXPECT_EQ(verdict(message), RefuseReason::kBadMemory);
+    message = memory_table({low}, kMegabyte);
+    const std::string path = "/proc/self/fd/" + std::to_string(message.fds[0].get());
+    message.fds[0] = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_EQ(verdict(message), RefuseReason::kBadMemory) << "cannot be written";
     message = memory_table({low}, kMegabyte);
     for (const std::uint32_t count : {0U, 9U, 0xffffffffU}) {
         std::memcpy(message.payload.data(), &count, sizeof count);

@@ -42,6 +42,7 @@ protected:
     void TearDown() override {
         guest_memory::remove_port(1);
         guest_memory::remove_port(2);
+        guest_memory::forget_files(1);
         std::signal(SIGBUS, SIG_DFL);
     }
 };
@@ -120,6 +121,40 @@ TEST_F(GuestMemoryGuard, RefusesNonsenseAndAFullTable) {
     EXPECT_FALSE(guest_memory::add(&anything, 1, 1));
     guest_memory::remove_port(1);
     EXPECT_TRUE(guest_memory::add(&anything, 1, 1));
+}
+
+TEST_F(GuestMemoryGuard, AFileThatTheLibraryIsAboutToMapIsGuarded) {
+    Mapping guest;
+    std::fill_n(guest.bytes, kBytes, 'x');
+    guest_memory::expect(std::vector<int>{guest.file.get()}, 1);
+    guest.truncate(4 * kPage);
+    EXPECT_EQ(guest.read(5 * kPage), 0);
+    EXPECT_TRUE(guest_memory::poisoned(1));
+    EXPECT_EQ(guest.read(kPage), 'x');
+    EXPECT_EQ(guest.read(kBytes - 1), 0);
+    EXPECT_TRUE(guest_memory::take_poison(1));
+    EXPECT_FALSE(guest_memory::take_poison(1));
+}
+
+TEST_F(GuestMemoryGuard, ManyThreadsMayFaultInAnExpectedFileAtOnce) {
+    for (int round = 0; round < 50; ++round) {
+        Mapping guest;
+        guest_memory::expect(std::vector<int>{guest.file.get()}, 1);
+        guest.truncate(0);
+        std::vector<std::thread> readers;
+        for (std::size_t i = 0; i < 4; ++i) {
+            readers.emplace_back([&guest] { EXPECT_EQ(guest.read(3 * kPage), 0); });
+        }
+        for (auto& reader : readers) { reader.join(); }
+    }
+}
+
+TEST_F(GuestMemoryGuard, AForgottenFileKills) {
+    Mapping guest;
+    guest_memory::expect(std::vector<int>{guest.file.get()}, 1);
+    guest_memory::forget_files(1);
+    guest.truncate(0);
+    EXPECT_EXIT((void)guest.read(0), ::testing::KilledBySignal(SIGBUS), "");
 }
 
 TEST_F(GuestMemoryGuard, AnotherBusErrorStillKills) {

@@ -36,6 +36,7 @@ datapath::DataplaneOptions dataplane_options(const PipelineOptions& options, rte
     out.flow_cache = options.flow_cache;
     out.seed = options.seed;
     out.share_cycles = options.share_cycles;
+    out.cycles = options.cycles;
     return out;
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::uint64_t kNever = UINT64_MAX;
 
-// Frames of a short turn cost more each: their cost counts as if they had come with others.
+// Few frames cost more each: where no more waited, their cost counts as if they had come with
+// others.
 constexpr std::uint32_t kCostFramesMin = 4;
 
 // Large frames come in small bursts: 32 of 60 kB would be copied in, pushed out of the cache, and
@@ -91,7 +92,7 @@ void FairShare::charge(Source& source, const Turn& turn) noexcept {
         next_floor_ = std::min(next_floor_, source.spent);
         if (!turn.is_shared) { ++waiting_; }
     }
-    const std::uint32_t frames = std::max(turn.frames, kCostFramesMin);
+    const std::uint32_t frames = is_hungry ? turn.frames : std::max(turn.frames, kCostFramesMin);
     if (turn.cycles > std::uint64_t{source.cost} * frames) [[unlikely]] {
         source.cost = static_cast<std::uint32_t>(
             std::min<std::uint64_t>(turn.cycles / frames, kShareCostMax));

@@ -11,10 +11,10 @@ namespace sluice::datapath {
 // Turns (fair_share.h). A window, kShareWindowMs, remembers which ports have traffic, and what
 // their frames cost.
 inline constexpr std::uint32_t kShareRoundsPerWindow =
-    100;  ///< A round over the ports that have traffic takes about this part of a window, 10 us; a
+    200;  ///< A round over the ports that have traffic takes about this part of a window, 5 us; a
           ///< port that is so far ahead of others that wait is passed over.
 inline constexpr std::uint32_t kShareTurnsPerRoundMax =
-    6;  ///< A port's turn is never made shorter than this part of a round.
+    3;  ///< A port's turn is never made shorter than this part of a round.
 inline constexpr std::uint32_t kShareWeightMax =
     64;  ///< An uplink weighs as much as the vNICs that wait, up to so many.
 inline constexpr std::uint32_t kShareCostMax = 1U << 24U;  ///< Cycles a frame that count.

@@ -127,6 +127,66 @@ TEST_F(Overload, APortThatCannotSendCostsItsOwnSendersOnly) {
     EXPECT_TRUE(p.packets_conserved());
 }
 
+// A machine behind the uplink.
+const Vnic kFar{mac("02:00:00:00:0f:01"), ip("10.0.0.200"), ip("2001:db8::f1")};
+
+// Turns vm3 into an uplink of the domain of the others.
+void make_uplink(Pipeline& p) {
+    auto next = std::make_unique<datapath::Snapshot>(p.dataplane().snapshot());
+    ++next->generation;
+    const PortIndex index = p.index_of("vm3");
+    next->ports[index.value]->is_uplink = true;
+    next->ports[index.value]->policy_epoch = next->generation;
+    next->ports[index.value]->chain = std::make_shared<const ChainProgram>();
+    for (datapath::Domain& domain : next->domains) {
+        std::erase(domain.members, index);
+        auto rows = domain.macs.rows();
+        std::erase_if(rows, [&](const auto& row) { return row.port == index; });
+        domain.macs = datapath::MacTable(std::move(rows));
+        domain.fabric = {index};
+        domain.epoch = next->generation;
+    }
+    static_cast<void>(p.dataplane().publish(std::move(next)));
+    p.step();
+    p.dataplane().reclaim();
+}
+
+// The fabric can't wait: what is new of it gives way to what is known, and neither takes all.
+TEST(OverloadByUplink, LosesNewFlowsOnly) {
+    PipelineOptions options = shared();
+    options.buffer_count = 4095;
+    options.connection_capacity = 1U << 18U;
+    Pipeline p(three_vms(), options);
+    make_uplink(p);
+    const Bytes known = udp(v4(kFar, kVm1), 5000, 7), own = udp(v4(kVm2, kVm1), 1, 2);
+    p.send("vm3", known).send("vm2", own).step();
+    p.port("vm3").receive_cycles = 2000;
+    p.port("vm2").receive_cycles = 100;
+    const auto received = [&](const char* port) {
+        return p.dataplane().worker(0).context().ports[p.index_of(port).value].rx_packets.get();
+    };
+    std::uint32_t flood = 0;
+    std::uint64_t sent = received("vm3"), sent_own = received("vm2");
+    for (int round = 0; round < 20'000; ++round) {
+        while (sent - received("vm3") < 64) {
+            const auto port = static_cast<std::uint16_t>(1 + flood++ % 60'000U);
+            p.send("vm3", sent++ % 32 == 0 ? known : udp(v4(kFar, kVm1), port, 8));
+        }
+        while (sent_own - received("vm2") < 64) {
+            p.send("vm2", own);
+            ++sent_own;
+        }
+        p.poll(0);
+        p.port("vm1").clear_sent();
+    }
+    p.step();
+    const std::uint64_t lost = p.drops("vm3", DropReason::kFirstPacketShare);
+    EXPECT_GT(lost, sent / 5);
+    EXPECT_LT(lost, sent * 4 / 5) << "new flows get in, too";
+    EXPECT_EQ(p.drops(), lost) << "and nothing else is lost";
+    EXPECT_TRUE(p.packets_conserved());
+}
+
 /// vm1 and vm3 on the first worker, vm2 on the second.
 TEST(Handover, TheOneWhoFillsTheQueuePays) {
     PipelineOptions options = shared(2);

@@ -154,7 +154,7 @@ TEST(FairShare, RemembersACostThatOnlyShowsNowAndThen) {
 TEST(FairShare, IsPaidOffBehindATurnThatWasExpensive) {
     Worker worker({{.cost = 100}, {.cost = 100}});
     worker.run(3 * kWindow);
-    worker[1].cost = 300'000;  // One frame, a round's eleven.
+    worker[1].cost = 300'000;  // One frame.
     worker.round();
     worker[1].cost = 100;
     const std::uint64_t debt = worker[1].longest_turn;

@@ -94,8 +94,9 @@ void FairShare::charge(Source& source, const Turn& turn) noexcept {
     }
     const std::uint32_t frames = is_hungry ? turn.frames : std::max(turn.frames, kCostFramesMin);
     if (turn.cycles > std::uint64_t{source.cost} * frames) [[unlikely]] {
-        source.cost = static_cast<std::uint32_t>(
-            std::min<std::uint64_t>(turn.cycles / frames, kShareCostMax));
+        const std::uint32_t most = 2U * std::clamp(source.cost, kShareCostMin, kShareCostMax);
+        source.cost =
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(turn.cycles / frames, most));
     }
 }
 

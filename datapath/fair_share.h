@@ -16,8 +16,8 @@
 //   shared (uplink,   lead                 level   what no program carries is dropped
 //     other worker)     2 leads            level   not polled
 //
-// A turn is made short while others have traffic: it takes as many frames as cost a part of a round
-// at the highest cost a frame that the source showed lately. Thread: its worker.
+// A turn is made short while others have traffic: it takes as many frames as cost half a round at
+// the highest cost a frame that the source showed lately. Thread: its worker.
 #pragma once
 
 #include <cstddef>

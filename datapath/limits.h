@@ -11,10 +11,13 @@ namespace sluice::datapath {
 // Turns (fair_share.h). A window, kShareWindowMs, remembers which ports have traffic, and what
 // their frames cost.
 inline constexpr std::uint32_t kShareRoundsPerWindow =
-    200;  ///< A round over the ports that have traffic takes about this part of a window, 5 us; a
+    150;  ///< A round over the ports that have traffic takes about this part of a window, 7 us; a
           ///< port that is so far ahead of others that wait is passed over.
 inline constexpr std::uint32_t kShareTurnsPerRoundMax =
-    3;  ///< A port's turn is never made shorter than this part of a round.
+    2;  ///< A turn is never made shorter than this part of a round: 32 cheap frames fit it.
+inline constexpr std::uint32_t kShareCostMin =
+    128;  ///< Cycles a frame; from there, or from what it was, a cost doubles at most a turn: an
+          ///< interrupt in it is no cost of its frames.
 inline constexpr std::uint32_t kShareWeightMax =
     64;  ///< An uplink weighs as much as the vNICs that wait, up to so many.
 inline constexpr std::uint32_t kShareCostMax = 1U << 24U;  ///< Cycles a frame that count.

@@ -10,6 +10,7 @@ namespace sluice::datapath {
 namespace {
 
 constexpr std::uint64_t kNever = UINT64_MAX;
+constexpr std::uint64_t kMost = UINT32_MAX / 2;  // Cycles that 32 bits hold, twice.
 
 // Few frames cost more each: where no more waited, their cost counts as if they had come with
 // others.
@@ -36,12 +37,13 @@ void FairShare::set_floor(std::uint64_t floor) noexcept {
     limit_ = window_cycles_ == 0 ? kNever : floor + lead_;
 }
 
-// A turn is the round's part of a source; never so short that a burst of cheap frames would not
-// fit.
+// A turn is the round's part of a source; never so short that cheap frames would not fit.
 void FairShare::set_turn() noexcept {
     const std::uint32_t active = std::max(active_, active_before_);
-    turn_ = lead_ / std::clamp<std::uint32_t>(active, 1, kShareTurnsPerRoundMax);
-    free_cost_ = active > 1 && window_cycles_ != 0 ? turn_ / kBurstMax : kNever;
+    turn_ = static_cast<std::uint32_t>(
+        std::min(lead_ / std::clamp<std::uint32_t>(active, 1, kShareTurnsPerRoundMax), kMost));
+    const bool is_short = active > 1 && (has_light_ || had_light_) && window_cycles_ != 0;
+    free_cost_ = is_short ? turn_ / static_cast<std::uint32_t>(kBurstMax) : UINT32_MAX;
 }
 
 void FairShare::start_window(std::uint64_t tsc) noexcept {
@@ -50,7 +52,10 @@ void FairShare::start_window(std::uint64_t tsc) noexcept {
                        : static_cast<std::uint32_t>(
                              std::min<std::uint64_t>((tsc - begun_) / window_cycles_, 64));
     active_before_ = follows ? active_ : 0;
-    active_ = 0;
+    had_light_ = follows && has_light_;
+    total_before_ = follows ? total_ : 0;
+    active_ = total_ = 0;
+    has_light_ = false;
     begun_ = tsc;
     set_turn();
 }
@@ -61,7 +66,12 @@ void FairShare::enter_window(Source& source) noexcept {
     for (std::uint32_t i = std::min(window_ - source.window, 64U); i > 0; --i) {
         source.cost -= (source.cost + 7U) / 8U;
     }
+    // Nothing for a window, or little in it: less than an eighth of an equal part of all.
+    const bool is_light = source.window + 1 != window_ ||
+                          std::uint64_t{source.cycles} * 8U * active_before_ < total_before_;
+    has_light_ = has_light_ || is_light;
     source.window = window_;
+    source.cycles = 0;
     ++active_;
     set_turn();
 }
@@ -88,6 +98,9 @@ void FairShare::charge(Source& source, const Turn& turn) noexcept {
     const std::uint64_t cycles = turn.is_shared ? turn.cycles / shared_turns_ : turn.cycles;
     source.spent = std::max(source.spent, floor_) + cycles;
     highest_ = std::max(highest_, source.spent);
+    const auto counted = static_cast<std::uint32_t>(std::min(turn.cycles, kMost));
+    source.cycles = std::min(source.cycles, UINT32_MAX - counted) + counted;
+    total_ = std::min(total_, UINT32_MAX - counted) + counted;
     if (is_hungry) {
         next_floor_ = std::min(next_floor_, source.spent);
         if (!turn.is_shared) { ++waiting_; }
@@ -100,9 +113,11 @@ void FairShare::charge(Source& source, const Turn& turn) noexcept {
     }
 }
 
-std::uint32_t FairShare::frames_by_cost(const Source& source) const noexcept {
-    if (source.cost <= free_cost_) [[likely]] { return kBurstMax; }
-    return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(turn_ / source.cost, 1, kBurstMax));
+std::uint32_t FairShare::frames_by_cost(const Source& source, bool is_shared) const noexcept {
+    const bool is_short = is_shared && std::max(active_, active_before_) > 1;
+    const std::uint32_t free_cost = is_short ? turn_ / std::uint32_t{kBurstMax} : free_cost_;
+    if (source.cost <= free_cost) [[likely]] { return kBurstMax; }
+    return std::clamp<std::uint32_t>(turn_ / source.cost, 1, kBurstMax);
 }
 
 void FairShare::end(std::size_t index, const Turn& turn, std::uint64_t tsc) noexcept {
@@ -113,7 +128,7 @@ void FairShare::end(std::size_t index, const Turn& turn, std::uint64_t tsc) noex
         if (tsc - begun_ >= window_cycles_) [[unlikely]] { start_window(tsc); }
         if (source.window != window_) [[unlikely]] { enter_window(source); }
         charge(source, turn);
-        frames = std::min(frames, frames_by_cost(source));
+        frames = std::min(frames, frames_by_cost(source, turn.is_shared));
     }
     source.frames_max = static_cast<std::uint8_t>(frames);
 }

@@ -16,8 +16,10 @@
 //   shared (uplink,   lead                 level   what no program carries is dropped
 //     other worker)     2 leads            level   not polled
 //
-// A turn is made short while others have traffic: it takes as many frames as cost half a round at
-// the highest cost a frame that the source showed lately. Thread: its worker.
+// Turns are made short while some source takes little (an eighth of a part, or nothing for a
+// window): it does not wait for its share, but for the turns of others. Turns of a shared source
+// are, whenever others have traffic. A short one takes as many frames as cost half a round at the
+// highest cost a frame that the source showed lately. Thread: its worker.
 #pragma once
 
 #include <cstddef>
@@ -80,6 +82,7 @@ private:
         std::uint8_t frames_max = kBurstMax;
         bool is_busy = false;
         bool is_held = false;  ///< A shared one, passed over until it is level: a lead is added.
+        std::uint32_t cycles = 0;  ///< In that window.
     };
 
     [[nodiscard]] bool may_run_ahead(Source& source, bool is_shared) noexcept;
@@ -88,7 +91,7 @@ private:
     void enter_window(Source& source) noexcept;
     void set_turn() noexcept;
     void set_floor(std::uint64_t floor) noexcept;
-    [[nodiscard]] std::uint32_t frames_by_cost(const Source& source) const noexcept;
+    [[nodiscard]] std::uint32_t frames_by_cost(const Source& source, bool is_shared) const noexcept;
 
     const std::uint64_t window_cycles_;
     const std::uint64_t lead_;
@@ -97,8 +100,10 @@ private:
     std::uint64_t next_floor_ = UINT64_MAX;  // Of the running round: of who ran and is hungry,
     std::uint64_t held_floor_ = UINT64_MAX;  // and of who was passed over.
     std::uint64_t highest_ = 0;              // Of all clocks.
-    std::uint64_t turn_ = 0;                 // Cycles that a turn should take.
-    std::uint64_t free_cost_ = UINT64_MAX;   // Up to this cost a frame a full burst fits a turn.
+    std::uint32_t turn_ = 0;                 // Cycles that a turn should take.
+    std::uint32_t free_cost_ = UINT32_MAX;   // Up to this cost a frame a full burst fits a turn.
+    std::uint32_t total_ = 0;                // Cycles of all turns, in this window so far.
+    std::uint32_t total_before_ = 0;         // The same of the window before.
     std::uint64_t begun_ = 0;                // TSC of the running window.
     std::uint32_t window_ = 1;               // Its number.
     std::uint32_t active_ = 0;               // Sources with a turn, in this window so far.
@@ -106,6 +111,8 @@ private:
     std::uint32_t waiting_ = 0;              // vNICs that were hungry or passed over, this round.
     std::uint32_t shared_turns_ = 1;         // The same of the round before, as a weight.
     bool is_used_up_ = false;
+    bool has_light_ = false;  // A source that takes little has had a turn in this window,
+    bool had_light_ = false;  // or in the one before.
     std::vector<Source> sources_;
 };
 

@@ -73,6 +73,7 @@ TEST(SynFlood, WaitsForItsTurnsWhileAnotherVmWaits) {
     constexpr unsigned kWaiting = 3200;
     PipelineOptions options;
     options.share_cycles = 1'000'000;
+    options.cycles = TestCycles::read;
     options.connection_capacity = 1U << 20U;
     options.flow_capacity = 1U << 17U;
     Pipeline p(three_vms(), options);
@@ -81,6 +82,8 @@ TEST(SynFlood, WaitsForItsTurnsWhileAnotherVmWaits) {
     p.send("vm1", own.syn()).step().send("vm3", own.syn_ack()).step();
     p.send("vm1", own.ack(TcpTalk::kClient)).step();
     (void)take(p);
+    p.port("vm1").receive_cycles = 3000;
+    p.port("vm2").receive_cycles = 100;
     SynFlood flood;
     send_syns(p, flood, kWaiting);
     p.send("vm1", own.data(TcpTalk::kClient, 8));

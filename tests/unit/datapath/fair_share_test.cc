@@ -135,8 +135,16 @@ TEST(FairShare, MakesTurnsShortWhileOthersHaveTraffic) {
     EXPECT_EQ(worker[1].longest_turn, 3000 * kBurstMax) << "alone again";
 }
 
+TEST(FairShare, LetsBurstsBeFullWhereAllTakeTheirPart) {
+    Worker worker({{.cost = 3000, .per_round = 30}, {.cost = 2000, .per_round = 30}});
+    worker.run(100 * kWindow);
+    worker.forget();
+    worker.run(100 * kWindow);
+    EXPECT_EQ(worker[1].longest_turn, 2000 * kBurstMax);
+}
+
 TEST(FairShare, RemembersACostThatOnlyShowsNowAndThen) {
-    Worker worker({{.cost = 100, .per_round = 1}, {.cost = 100}});
+    Worker worker({{.cost = 100, .per_round = 0.02}, {.cost = 100}});
     worker.run(3 * kWindow);
     std::uint64_t turns = 0, long_turns = 0;
     for (int i = 0; i < 2000; ++i) {  // Cheap for half a window, then expensive for a round.

@@ -14,6 +14,7 @@
 #include "datapath/fair_share.h"
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
+#include "datapath/handover.h"
 #include "datapath/multicast.h"
 #include "datapath/neighbours.h"
 #include "datapath/reach.h"
@@ -32,7 +33,6 @@
 
 struct rte_mbuf;
 struct rte_mempool;
-struct rte_ring;
 
 namespace sluice::datapath {
 
@@ -92,7 +92,8 @@ struct WorkerOptions {
     std::uint32_t flow_capacity = kFlowTableDefault;
     bool flow_cache = true;          ///< False: every packet walks both chains (--no-flow-cache).
     std::uint64_t seed = 0;          ///< Of the flow table's hash.
-    std::uint64_t share_cycles = 0;  ///< Window of FairShare; 0 = first packets are not bounded.
+    std::uint64_t share_cycles = 0;  ///< Window of FairShare; 0 = nobody is bounded.
+    std::uint64_t (*cycles)() noexcept = nullptr;  ///< The cycle counter; null: the TSC. Of tests.
 };
 
 struct WorkerContext {
@@ -145,12 +146,13 @@ struct WorkerContext {
     std::uint64_t burst_number = 0;
     std::uint32_t slow_count = 0;  ///< Frames of the last burst that no cached program carried.
     FairShare share;
+    std::vector<Counter> held_rounds;  ///< worker: rw, control: ro; by PortIndex: passed over in.
     LastOutput last_output;
-    std::vector<TxBuffer> tx;            // by PortIndex
-    std::vector<PortIndex> tx_dirty;     // Ports with frames in `tx`.
-    std::vector<TxBuffer> handover;      // by worker
-    std::vector<rte_ring*> to_worker;    // by worker: single producer (this one), single consumer
-    std::vector<rte_ring*> from_worker;  // by worker
+    std::vector<TxBuffer> tx;                 // by PortIndex
+    std::vector<PortIndex> tx_dirty;          // Ports with frames in `tx`.
+    std::vector<TxBuffer> handover;           // by worker
+    std::vector<HandoverQueue*> to_worker;    // by worker; null: this one
+    std::vector<HandoverQueue*> from_worker;  // by worker; null: this one
 };
 
 }  // namespace sluice::datapath

@@ -75,6 +75,7 @@ Dataplane::Dataplane(const DataplaneOptions& options)
         worker.flow_cache = options.flow_cache;
         worker.seed = options.seed + i;
         worker.share_cycles = options.share_cycles;
+        worker.cycles = options.cycles;
         workers_.push_back(std::make_unique<Worker>(worker));
         wake_fds_.push_back(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
         if (wake_fds_.back() < 0) { throw std::runtime_error("worker: no eventfd"); }
@@ -92,15 +93,16 @@ void Dataplane::make_rings(unsigned count) {
             rte_ring* ring = rte_ring_create(name.c_str(), kWorkerQueueFrames, SOCKET_ID_ANY,
                                              RING_F_SP_ENQ | RING_F_SC_DEQ);
             if (ring == nullptr) { throw std::bad_alloc(); }
-            rings_.push_back(ring);
-            workers_[from]->context().to_worker[to] = ring;
-            workers_[to]->context().from_worker[from] = ring;
+            queues_.push_back(std::make_unique<HandoverQueue>());
+            queues_.back()->ring = ring;
+            workers_[from]->context().to_worker[to] = queues_.back().get();
+            workers_[to]->context().from_worker[from] = queues_.back().get();
         }
     }
 }
 
 Dataplane::~Dataplane() {
-    for (rte_ring* ring : rings_) { rte_ring_free(ring); }
+    for (const auto& queue : queues_) { rte_ring_free(queue->ring); }
     for (const int fd : wake_fds_) { close(fd); }
     rte_free(rcu_);
 }

@@ -33,7 +33,8 @@ struct DataplaneOptions {
     std::uint32_t fleet_capacity = kFleetRowMax;  ///< Memory is taken as rows come.
     bool flow_cache = true;
     std::uint64_t seed = 0;
-    std::uint64_t share_cycles = 0;  ///< WorkerOptions::share_cycles.
+    std::uint64_t share_cycles = 0;                ///< WorkerOptions::share_cycles.
+    std::uint64_t (*cycles)() noexcept = nullptr;  ///< WorkerOptions::cycles.
 };
 
 /// What adopt() found.
@@ -156,7 +157,7 @@ private:
     ServiceNetworks service_networks_;
     SecurityAssociations associations_;
     std::vector<std::unique_ptr<Worker>> workers_;
-    std::vector<rte_ring*> rings_;
+    std::vector<std::unique_ptr<HandoverQueue>> queues_;  // Between workers.
     std::vector<int> wake_fds_;
     std::unique_ptr<const Snapshot> current_;            // control
     std::atomic<const Snapshot*> published_;             // control: w, worker: r

@@ -8,6 +8,7 @@
 
 #include <array>
 
+#include "datapath/limits.h"
 #include "datapath/offload.h"
 #include "datapath/segment.h"
 #include "datapath/stages.h"
@@ -28,12 +29,14 @@ void finish_whole(WorkerContext& context, rte_mbuf* frame, Take&& take) noexcept
     };
     if (!wants_segments(*frame, kTakesNoOffload)) { return finish(frame); }
     const std::size_t count = segment_count(*frame);
-    if (count == 0) { return drop(context, frame, DropReason::kOffloadMissing); }
+    if (count == 0 || count > kCutSegmentMax) {
+        return drop(context, frame, DropReason::kOffloadMissing);
+    }
     if (count == 1) {
         forget_segmentation(*frame);
         return finish(frame);
     }
-    std::array<rte_mbuf*, kTsoSegmentMax> segments;
+    std::array<rte_mbuf*, kCutSegmentMax> segments;
     if (!segment(*frame, *context.options.pool, {segments.data(), count})) {
         return drop(context, frame, DropReason::kNoBuffer);
     }

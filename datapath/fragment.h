@@ -141,6 +141,10 @@ public:
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
     /// Frames held.
     [[nodiscard]] std::uint32_t held_count() const noexcept { return store_.size(); }
+    /// Buffers of those of one port.
+    [[nodiscard]] std::uint32_t held_buffers(PortIndex port) const noexcept {
+        return store_.held_buffers(port);
+    }
 
 private:
     struct Entry;

@@ -60,6 +60,10 @@ public:
     }
     /// Frames that wait.
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+    /// Buffers of those of one port.
+    [[nodiscard]] std::uint32_t held_buffers(PortIndex port) const noexcept {
+        return ports_[slot_of(port)].buffers;
+    }
 
 private:
     static constexpr std::uint16_t kNone = 0xffff;

@@ -10,6 +10,7 @@
 #include <limits>
 #include <utility>
 
+#include "datapath/limits.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -79,7 +80,9 @@ struct NeighbourQueue::Kept {
 };
 
 NeighbourQueue::NeighbourQueue()
-    : entries_(std::make_unique<Entry[]>(kNeighbourWaitMax)), port_counts_(kPortMax) {
+    : entries_(std::make_unique<Entry[]>(kNeighbourWaitMax)),
+      port_counts_(kPortMax),
+      port_buffers_(kPortMax + 1) {
     kept_.reserve(kNeighbourKeptMax);
 }
 
@@ -191,10 +194,7 @@ void NeighbourQueue::hold(WorkerContext& context, const NeighbourQuestion& quest
     if (entry != nullptr && entry->state == State::kUnreachable && !entry->is_answered) {
         return drop(context, frame, DropReason::kNeighbourUnreachable);
     }
-    const std::uint32_t buffers_max =
-        context.options.pool->size / context.options.worker_count / kNeighbourHeldPoolShare;
-    if (entry == nullptr || entry->frame_count == kNeighbourHeldMax ||
-        held_buffers_ + frame->nb_segs > buffers_max) {
+    if (entry == nullptr || entry->frame_count == kNeighbourHeldMax || !has_room(context, *frame)) {
         return drop(context, frame, DropReason::kNeighbourQueueFull);
     }
     if (entry->state == State::kRefreshing) { entry->state = State::kAsking; }
@@ -202,6 +202,25 @@ void NeighbourQueue::hold(WorkerContext& context, const NeighbourQuestion& quest
     entry->frames[entry->frame_count++] = frame;
     ++held_count_;
     held_buffers_ += frame->nb_segs;
+    port_buffers_[slot_of(PortIndex{frame->port})] += frame->nb_segs;
+}
+
+// A vNIC that asks for what nobody has fills its own part only.
+bool NeighbourQueue::has_room(const WorkerContext& context, const rte_mbuf& frame) const noexcept {
+    const std::uint32_t buffers_max =
+        context.options.pool->size / context.options.worker_count / kNeighbourHeldPoolShare;
+    const std::uint32_t of_port = held_buffers(PortIndex{frame.port});
+    return held_buffers_ + frame.nb_segs <= buffers_max &&
+           of_port + frame.nb_segs <= buffers_max / kNeighbourHeldPortShare;
+}
+
+void NeighbourQueue::release(const Entry& entry) noexcept {
+    for (std::uint8_t i = 0; i < entry.frame_count; ++i) {
+        const rte_mbuf& frame = *entry.frames[i];
+        --held_count_;
+        held_buffers_ -= frame.nb_segs;
+        port_buffers_[slot_of(PortIndex{frame.port})] -= frame.nb_segs;
+    }
 }
 
 void NeighbourQueue::want(WorkerContext& context, const NeighbourQuestion& question) noexcept {
@@ -244,10 +263,7 @@ void NeighbourQueue::note_answer(DomainId domain, const IpAddr& ip) noexcept {
 void NeighbourQueue::drop_held(WorkerContext& context, Entry& entry) noexcept {
     const Entry ended = entry;  // Who is told may come back here.
     entry.frame_count = 0;
-    for (std::uint8_t i = 0; i < ended.frame_count; ++i) {
-        --held_count_;
-        held_buffers_ -= ended.frames[i]->nb_segs;
-    }
+    release(ended);
     for (std::uint8_t i = 0; i < ended.frame_count; ++i) {
         rte_mbuf* frame = ended.frames[i];
         if (ended.question.give_up != nullptr) {
@@ -261,10 +277,7 @@ std::uint32_t NeighbourQueue::resume(WorkerContext& context, Entry& entry) noexc
     const Entry answered = entry;  // The frames may come back.
     close(entry);
     keep(answered.question, context.now_ns);
-    for (std::uint8_t i = 0; i < answered.frame_count; ++i) {
-        --held_count_;
-        held_buffers_ -= answered.frames[i]->nb_segs;
-    }
+    release(answered);
     for (std::uint8_t i = 0; i < answered.frame_count; ++i) {
         answered.question.resume(context, answered.question, answered.frames[i]);
     }

@@ -64,6 +64,10 @@ public:
     [[nodiscard]] std::uint64_t watched_since() const noexcept { return watch_ns_; }
     /// Frames that wait.
     [[nodiscard]] std::uint32_t held_count() const noexcept { return held_count_; }
+    /// Buffers of those that entered by one port.
+    [[nodiscard]] std::uint32_t held_buffers(PortIndex port) const noexcept {
+        return port_buffers_[slot_of(port)];
+    }
     /// Addresses that are being asked for, or were in vain a moment ago.
     [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
 
@@ -86,6 +90,11 @@ private:
     std::uint32_t resume(WorkerContext& context, Entry& entry) noexcept;
     void give_up(WorkerContext& context, Entry& entry) noexcept;
     void drop_held(WorkerContext& context, Entry& entry) noexcept;
+    [[nodiscard]] static std::size_t slot_of(PortIndex port) noexcept {
+        return port.value < kPortMax ? port.value : kPortMax;
+    }
+    [[nodiscard]] bool has_room(const WorkerContext& context, const rte_mbuf& frame) const noexcept;
+    void release(const Entry& entry) noexcept;
     void prune(WorkerContext& context) noexcept;
     void note_rows(const WorkerContext& context) noexcept;
     std::uint32_t resume_answered(WorkerContext& context) noexcept;
@@ -100,6 +109,7 @@ private:
     std::array<std::uint32_t, kNeighbourWaitMax> tags_{};  // Hash of each entry, 0 = free.
     std::vector<Kept> kept_;                               // Never more than was reserved.
     std::vector<std::uint8_t> port_counts_;                // Entries by the asker's PortIndex.
+    std::vector<std::uint32_t> port_buffers_;              // Held ones, by slot_of() the ingress.
     std::uint32_t size_ = 0;
     std::uint32_t tenant_size_ = 0;  // Of them, not of the underlay.
     std::uint32_t held_count_ = 0;

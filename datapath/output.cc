@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Output: the end of every frame. Frames wait in a buffer a port until the end of the poll, so that
+// Output: the end of every frame. Frames wait in a buffer a port until the end of the turn, so that
 // a guest is handed full bursts; frames for a port that another worker polls go there through a
-// ring. Drops are charged to frame->port, the ingress. The egress port travels in hash.fdir.hi, the
-// choice of receive queue in hash.rss.
+// ring (handover.h). Drops are charged to frame->port, the ingress. The egress port travels in
+// hash.fdir.hi, the choice of receive queue in hash.rss.
 #include <rte_mbuf.h>
-#include <rte_prefetch.h>
-#include <rte_ring.h>
 
 #include <algorithm>
 #include <array>
 
+#include "datapath/limits.h"
 #include "datapath/offload.h"
 #include "datapath/refused.h"
 #include "datapath/segment.h"
@@ -105,9 +104,11 @@ void send_made(WorkerContext& context, PortIndex egress, Port& device,
 
 // One frame at a time: its segments are on their way before the next one takes buffers.
 void send_cut(WorkerContext& context, PortIndex egress, Port& device, rte_mbuf* frame) noexcept {
-    std::array<rte_mbuf*, kTsoSegmentMax> segments;
+    std::array<rte_mbuf*, kCutSegmentMax> segments;
     const std::size_t count = segment_count(*frame);
-    if (count == 0) { return drop_towards(context, frame, egress, DropReason::kOffloadMissing); }
+    if (count == 0 || count > kCutSegmentMax) {
+        return drop_towards(context, frame, egress, DropReason::kOffloadMissing);
+    }
     if (count == 1) {
         forget_segmentation(*frame);
         return send_made(context, egress, device, {&frame, 1});
@@ -158,20 +159,6 @@ void buffer_for_port(WorkerContext& context, rte_mbuf* frame, PortIndex egress) 
     }
     context.last_output = {egress, &buffer};
     output(context, frame, egress);
-}
-
-void send_handover(WorkerContext& context, unsigned worker) noexcept {
-    TxBuffer& buffer = context.handover[worker];
-    if (buffer.count == 0) { return; }
-    auto* const objects = reinterpret_cast<void**>(buffer.frames.data());
-    const unsigned queued =
-        rte_ring_sp_enqueue_burst(context.to_worker[worker], objects, buffer.count, nullptr);
-    context.counters.handed_over.add(queued);
-    for (unsigned i = queued; i < buffer.count; ++i) {
-        const PortIndex egress{egress_of(*buffer.frames[i])};
-        drop_towards(context, buffer.frames[i], egress, DropReason::kWorkerQueueFull);
-    }
-    buffer.count = 0;
 }
 
 }  // namespace
@@ -247,45 +234,6 @@ void flush_output(WorkerContext& context) noexcept {
     for (unsigned worker = 0; worker < context.options.worker_count; ++worker) {
         send_handover(context, worker);
     }
-}
-
-namespace {
-
-unsigned take_burst(WorkerContext& context, rte_ring& ring) noexcept {
-    std::array<rte_mbuf*, kBurstMax> frames;
-    const unsigned count = rte_ring_sc_dequeue_burst(&ring, reinterpret_cast<void**>(frames.data()),
-                                                     kBurstMax, nullptr);
-    for (unsigned i = 0; i < count; ++i) { rte_prefetch0(frames[i]); }
-    for (unsigned i = 0; i < count; ++i) {
-        const PortIndex egress{egress_of(*frames[i])};
-        const PortConfig* port = context.snapshot->port(egress);
-        // The port may have gone, or moved to another worker, while the frame was on its way.
-        if (port == nullptr || port->worker != context.options.index) {
-            drop(context, frames[i], DropReason::kPortDown);
-        } else {
-            buffer_for_port(context, frames[i], egress);
-        }
-    }
-    return count;
-}
-
-}  // namespace
-
-// Until a ring is empty: every port of the other worker may have sent a burst this way since.
-std::size_t take_handed_over(WorkerContext& context) noexcept {
-    std::size_t total = 0;
-    for (rte_ring* ring : context.from_worker) {
-        if (ring == nullptr) { continue; }
-        unsigned taken = 0;
-        unsigned count = kBurstMax;
-        while (count == kBurstMax && taken < kWorkerQueueFrames) {
-            count = take_burst(context, *ring);
-            taken += count;
-        }
-        context.counters.taken_over.add(taken);
-        total += taken;
-    }
-    return total;
 }
 
 }  // namespace sluice::datapath

@@ -433,8 +433,14 @@ void count_drop(WorkerContext& context, PortIndex ingress, DropReason reason,
                 std::uint64_t count = 1) noexcept;
 /// Hands everything buffered to the ports, and to the other workers.
 void flush_output(WorkerContext& context) noexcept;
-/// Takes frames that other workers handed over.
-std::size_t take_handed_over(WorkerContext& context) noexcept;
+
+// handover.cc
+/// Hands what is buffered for another worker over; what its queue has no room for is dropped.
+void send_handover(WorkerContext& context, unsigned worker) noexcept;
+/// Buffers up to `frames_max` frames that another worker handed over for output; adds their bytes
+/// to `bytes`. Returns how many there were.
+std::uint32_t take_handed_over(WorkerContext& context, HandoverQueue& queue,
+                               std::uint32_t frames_max, std::uint64_t& bytes) noexcept;
 
 // account.cc
 /// Adds what a program carried to the figures of its slots, rules and connection.

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstring>
 
+#include "datapath/limits.h"
 #include "datapath/membership.h"
 #include "datapath/offload.h"
 #include "datapath/packet_writer.h"
@@ -157,9 +158,11 @@ struct Tunnel {
 };
 
 [[gnu::noinline]] void send_cut(const Tunnel& tunnel, rte_mbuf* frame) noexcept {
-    std::array<rte_mbuf*, kTsoSegmentMax> segments;
+    std::array<rte_mbuf*, kCutSegmentMax> segments;
     const std::size_t count = segment_count(*frame);
-    if (count == 0) { return tunnel.drop(frame, DropReason::kOffloadMissing); }
+    if (count == 0 || count > kCutSegmentMax) {
+        return tunnel.drop(frame, DropReason::kOffloadMissing);
+    }
     if (count == 1) {
         forget_segmentation(*frame);
         return tunnel.finish_and_send(frame);

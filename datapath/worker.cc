@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "datapath/limits.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -55,7 +56,8 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
       chains(kPortMax),
       changed_macs(kPortMax),
       firewall_events(kFirewallEventsWaiting),
-      share(kPortMax, o.share_cycles),
+      share(kPortMax + o.worker_count, o.share_cycles),
+      held_rounds(kPortMax),
       tx(kPortMax),
       handover(o.worker_count),
       to_worker(o.worker_count),
@@ -65,8 +67,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
     connections.listen(options.index, log_end, this);
 }
 
-Worker::Worker(const WorkerOptions& options)
-    : context_(options), commands_(nullptr), burst_counts_(kPortMax, kBurstMax) {
+Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {
     static std::atomic<unsigned> made{
         0};  // Names are the process's, and it may have several dataplanes.
     const std::string name = "sluice_cmd_" + std::to_string(made.fetch_add(1));
@@ -101,45 +102,112 @@ void Worker::enter_snapshot(const Snapshot& snapshot) noexcept {
     }
 }
 
-namespace {
-
-// Large frames come in small bursts: 32 of 60 kB would be copied in, pushed out of the cache, and
-// fetched again to be copied out; and a guest's receive ring has no room for them at once.
-std::uint8_t next_burst_count(std::uint64_t bytes, std::uint32_t frames) noexcept {
-    if (bytes <= std::uint64_t{frames} * (kBurstBytes / kBurstMax)) [[likely]] { return kBurstMax; }
-    return static_cast<std::uint8_t>(
-        std::clamp<std::uint64_t>(std::uint64_t{kBurstBytes} * frames / bytes, 1, kBurstMax));
+std::uint64_t Worker::cycles() const noexcept {
+    return context_.options.cycles == nullptr ? rte_rdtsc() : context_.options.cycles();
 }
 
-}  // namespace
+// Buffers that nobody has: what caches hold counts as used.
+void Worker::look_at_pool() noexcept {
+    constexpr std::uint32_t kRounds = 64;
+    if (++round_ % kRounds != 0) [[likely]] { return; }
+    const rte_mempool& pool = *context_.options.pool;
+    is_pool_low_ = rte_mempool_ops_get_count(&pool) < pool.size / kPoolLowShare;
+}
 
-std::size_t Worker::poll_ports() noexcept {
-    std::size_t moved = 0;
-    std::array<rte_mbuf*, kBurstMax> frames;
-    for (const PortIndex index : context_.snapshot->worker_ports[context_.options.index]) {
-        Port& device = *context_.snapshot->port(index)->device;
-        const ReceiveResult got =
-            device.receive(std::span(frames).first(burst_counts_[index.value]));
-        if (got.broken_count > 0) {  // Received, and dropped at once: the books balance.
-            context_.counters.received.add(got.broken_count);
-            context_.ports[index.value].rx_packets.add(got.broken_count);
-            count_drop(context_, index, DropReason::kBadDescriptor, got.broken_count);
-        }
-        if (got.frame_count == 0) { continue; }
-        const std::uint64_t begun = rte_rdtsc();
-        context_.share.begin(index, begun);
-        PortCounters& counters = context_.ports[index.value];
-        const std::uint64_t bytes = counters.rx_bytes.get();
-        process_burst(context_, index, {frames.data(), got.frame_count});
-        const bool was_full = got.frame_count >= burst_counts_[index.value];
-        burst_counts_[index.value] =
-            next_burst_count(counters.rx_bytes.get() - bytes, got.frame_count);
-        const std::uint64_t cycles = rte_rdtsc() - begun;
-        counters.cycles.add(cycles);
-        context_.share.end(index, cycles, got.frame_count, context_.slow_count, was_full);
-        flush_output(context_);  // Now: other ports' turns would be added to these frames' way.
-        moved += got.frame_count;
+// Whoever is ahead of others that wait is passed over; and while the pool is low, so is a vNIC of
+// which frames are kept.
+bool Worker::may_run(PortIndex index, const PortConfig& port) noexcept {
+    bool may_run = context_.share.may_run(index.value, port.is_uplink);
+    if (is_pool_low_ && !port.is_uplink) [[unlikely]] {
+        const std::uint32_t held =
+            context_.fragments.held_buffers(index) + context_.neighbours.held_buffers(index);
+        may_run = may_run && held <= kPoolLowHeldMax;
     }
+    if (!may_run) [[unlikely]] { context_.held_rounds[index.value].add(1); }
+    return may_run;
+}
+
+// All that a burst causes is in its turn, up to the receivers' rings: other ports' turns would be
+// added to these frames' way, and the cycles to others' shares. Whether it brings anything is not
+// known before: who had nothing the last time is timed from the first frame on.
+std::uint32_t Worker::take_turn(PortIndex index, const PortConfig& port) noexcept {
+    FairShare& share = context_.share;
+    std::array<rte_mbuf*, kBurstMax> frames;
+    std::uint64_t begun = share.is_busy(index.value) ? cycles() : 0;
+    const ReceiveResult got =
+        port.device->receive(std::span(frames).first(share.frames_max(index.value)));
+    if (got.broken_count > 0) {  // Received, and dropped at once: the books balance.
+        context_.counters.received.add(got.broken_count);
+        context_.ports[index.value].rx_packets.add(got.broken_count);
+        count_drop(context_, index, DropReason::kBadDescriptor, got.broken_count);
+    }
+    if (got.frame_count == 0) {
+        share.note_empty(index.value);
+        return 0;
+    }
+    if (begun == 0) { begun = cycles(); }
+    PortCounters& counters = context_.ports[index.value];
+    const std::uint64_t bytes = counters.rx_bytes.get();
+    process_burst(context_, index, {frames.data(), got.frame_count});
+    flush_output(context_);
+    const std::uint64_t ended = cycles();
+    counters.cycles.add(ended - begun);
+    share.end(index.value,
+              {ended - begun, counters.rx_bytes.get() - bytes, got.frame_count, port.is_uplink},
+              ended);
+    return got.frame_count;
+}
+
+// What is everybody's has as many turns as vNICs wait.
+std::size_t Worker::run_port(PortIndex index, const PortConfig& port) noexcept {
+    std::size_t moved = 0;
+    for (std::uint32_t turns = port.is_uplink ? context_.share.shared_turns() : 1; turns > 0;
+         --turns) {
+        if (!may_run(index, port)) { break; }
+        const std::uint32_t asked = context_.share.frames_max(index.value);
+        const std::uint32_t frames = take_turn(index, port);
+        moved += frames;
+        if (frames < asked) { break; }
+    }
+    return moved;
+}
+
+// Frames that another worker handed over: those of all of its ports.
+std::size_t Worker::run_queue(unsigned from) noexcept {
+    HandoverQueue* queue = context_.from_worker[from];
+    if (queue == nullptr) { return 0; }
+    FairShare& share = context_.share;
+    const std::size_t source = kPortMax + from;
+    std::size_t moved = 0;
+    for (std::uint32_t turns = share.shared_turns(); turns > 0; --turns) {
+        if (!share.may_run(source, true)) { break; }
+        const std::uint32_t asked = share.frames_max(source);
+        const std::uint64_t begun = cycles();
+        std::uint64_t bytes = 0;
+        const std::uint32_t frames = take_handed_over(context_, *queue, asked, bytes);
+        if (frames == 0) {
+            share.note_empty(source);
+            break;
+        }
+        flush_output(context_);
+        const std::uint64_t ended = cycles();
+        share.end(source, {ended - begun, bytes, frames, true}, ended);
+        moved += frames;
+        if (frames < asked) { break; }
+    }
+    return moved;
+}
+
+std::size_t Worker::run_round() noexcept {
+    std::size_t moved = 0;
+    do {
+        for (const PortIndex index : context_.snapshot->worker_ports[context_.options.index]) {
+            moved += run_port(index, *context_.snapshot->port(index));
+        }
+        for (unsigned from = 0; from < context_.options.worker_count; ++from) {
+            moved += run_queue(from);
+        }
+    } while (context_.share.end_round() && moved == 0);
     return moved;
 }
 
@@ -197,13 +265,12 @@ std::size_t Worker::poll_once(const Snapshot& snapshot, const CaptureSet* captur
         context_.learned.note_change();
     }
     context_.refresh_stamp();
-    std::size_t moved = poll_ports();
-    moved += take_handed_over(context_);
+    look_at_pool();
+    std::size_t moved = run_round();
     moved += look_at_neighbours(context_);
     context_.memberships.look(context_);
     context_.vtep_peers.look(context_);
     context_.service_health.look(context_);
-    if (moved == 0) { context_.share.note_idle(); }
     flush_output(context_);
     if (captures != nullptr) { context_.capture.ring->commit(); }
     run_command();

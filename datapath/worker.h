@@ -34,7 +34,13 @@ public:
 
 private:
     void enter_snapshot(const Snapshot& snapshot) noexcept;
-    std::size_t poll_ports() noexcept;
+    std::size_t run_round() noexcept;
+    std::size_t run_port(PortIndex index, const PortConfig& port) noexcept;
+    std::uint32_t take_turn(PortIndex index, const PortConfig& port) noexcept;
+    std::size_t run_queue(unsigned from) noexcept;
+    [[nodiscard]] bool may_run(PortIndex index, const PortConfig& port) noexcept;
+    void look_at_pool() noexcept;
+    [[nodiscard]] std::uint64_t cycles() const noexcept;
     void run_command() noexcept;
     void age() noexcept;
     void renew_rewrites() noexcept;
@@ -45,8 +51,9 @@ private:
     std::uint32_t generation_ = 0;
     std::uint32_t aged_ms_ = 0;
     std::uint32_t reach_epoch_ = 0;
-    std::uint32_t renewed_ = 0;               // Flows that renew_rewrites() has looked at.
-    std::vector<std::uint8_t> burst_counts_;  // by PortIndex: frames of the next receive burst
+    std::uint32_t renewed_ = 0;  // Flows that renew_rewrites() has looked at.
+    std::uint32_t round_ = 0;
+    bool is_pool_low_ = false;
 };
 
 }  // namespace sluice::datapath

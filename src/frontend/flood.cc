@@ -8,6 +8,10 @@
 namespace sluice::frontend {
 namespace {
 
+constexpr std::size_t kSampleMax = 1U << 20U;
+constexpr std::chrono::milliseconds kLost{200};  ///< No longer is waited for an offer.
+constexpr std::chrono::microseconds kStall{20};  ///< A turn of the loop takes a few at most.
+
 /// Keeps one transmit ring filled from frames that lie in the flood area.
 class Sender {
 public:
@@ -120,7 +124,31 @@ public:
         return Ok{};
     }
 
+    /// Whose arrivals are waited for; null: none. Before the loop.
+    void time_by(const std::vector<Runner>& runners) {
+        for (const Runner& runner : runners) {
+            if (runner.port_->front_end == port_->timed_to) { target_ = &runner; }
+        }
+        if (target_ != nullptr) { result_.latencies_ns.reserve(kSampleMax); }
+    }
+    /// Has the last frame arrived? Once a turn of the loop, behind everyone's receive().
+    void look(Clock::time_point now) {
+        if (target_ == nullptr) { return; }
+        is_tainted_ = is_tainted_ || now - looked_ > kStall;
+        looked_ = now;
+        const bool is_lost = now - offered_ > kLost;
+        if (!is_waiting_ || (target_->received() < arrival_ && !is_lost)) { return; }
+        is_waiting_ = false;
+        is_tainted_ = is_tainted_ || is_lost;
+        if (is_tainted_) {
+            ++result_.discarded;
+        } else if (result_.latencies_ns.size() < kSampleMax) {
+            result_.latencies_ns.push_back(static_cast<std::uint32_t>(
+                std::chrono::duration_cast<std::chrono::nanoseconds>(now - offered_).count()));
+        }
+    }
     void send(double elapsed_s) {
+        if (target_ != nullptr) { return send_timed(elapsed_s); }
         std::uint64_t left = port_->count_max == 0 ? UINT64_MAX : port_->count_max - available_;
         if (port_->pps != 0) {
             const auto due =
@@ -173,6 +201,20 @@ public:
     [[nodiscard]] bool connected() const { return port_->front_end->connected(); }
 
 private:
+    // Late offers are not made up for: each has the device to itself.
+    void send_timed(double elapsed_s) {
+        const double gap_s = port_->pps == 0 ? 0 : 1.0 / static_cast<double>(port_->pps);
+        if (is_waiting_ || elapsed_s < due_s_) { return; }
+        if (port_->count_max != 0 && available_ >= port_->count_max) { return; }
+        due_s_ = elapsed_s + gap_s;
+        arrival_ = target_->received() + port_->timed_count;
+        is_tainted_ = false;
+        offered_ = looked_ = Clock::now();
+        const unsigned offered = senders_.front().fill(port_->timed_count, port_->timed_count);
+        is_waiting_ = offered == port_->timed_count;
+        available_ += offered;
+    }
+
     // Every ring entry gets a buffer of its own, as in a guest, even if there is only one frame to
     // send.
     [[nodiscard]] Status write_frames() {
@@ -208,6 +250,12 @@ private:
     double came_s_ = 0;
     double looked_s_ = 0;
     FloodResult result_;
+    const Runner* target_ = nullptr;  // Of a timed sender.
+    std::uint64_t arrival_ = 0;       // Frames there, when all that were offered have arrived.
+    Clock::time_point offered_, looked_;
+    double due_s_ = 0;
+    bool is_waiting_ = false;
+    bool is_tainted_ = false;
 };
 
 [[nodiscard]] double seconds_since(Clock::time_point start) {
@@ -230,8 +278,9 @@ void run_loop(std::vector<Runner>& runners, const FloodOptions& options,
         for (Runner& runner : runners) {
             runner.receive();
             if (options.measure_gap) { runner.note_gap(elapsed); }
-            runner.send(elapsed);
         }
+        for (Runner& runner : runners) { runner.look(Clock::now()); }
+        for (Runner& runner : runners) { runner.send(elapsed); }
         if (anyone_sends && std::ranges::none_of(runners, &Runner::has_more_to_send)) { break; }
         if (turn % 4096 == 0 && !std::ranges::all_of(runners, &Runner::connected)) { break; }
     }
@@ -264,6 +313,7 @@ Result<std::vector<FloodResult>> flood(std::span<const FloodPort> ports,
     for (const FloodPort& port : ports) { runners.emplace_back(port, options); }
     for (Runner& runner : runners) {
         if (auto ready = runner.prepare(); !ready) { return ready.error(); }
+        runner.time_by(runners);
     }
     run_loop(runners, options, stop);
     drain_loop(runners, options.drain);

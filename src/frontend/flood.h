@@ -28,6 +28,10 @@ struct FloodPort {
     std::vector<FloodFrame> frames;
     std::uint64_t count_max = 0;  ///< Frames to send, 0 = no limit.
     std::uint64_t pps = 0;        ///< Pace, 0 = as fast as the device takes them.
+    /// Not null: `timed_count` frames are offered at once, at that pace of offers, when those
+    /// before have arrived at this receiver, and timed. Nothing else may arrive there.
+    FrontEnd* timed_to = nullptr;
+    unsigned timed_count = 1;
 };
 
 struct FloodOptions {
@@ -51,6 +55,10 @@ struct FloodResult {
     double received_pps = 0;
     double gap_ms = 0;    ///< With measure_gap: the longest time between two arrivals.
     double stall_ms = 0;  ///< And the longest that the loop itself did not look.
+    /// Of a timed sender: from an offer to the arrival of its last frame, one an offer. Those
+    /// during which the loop itself did not run are left out, and counted.
+    std::vector<std::uint32_t> latencies_ns;
+    std::uint64_t discarded = 0;
 };
 
 /// `count` variants of an IPv4 or IPv6 TCP/UDP frame, each another flow: source port counts up from

@@ -173,7 +173,8 @@ void Metrics::write_port_counters(MetricsText& out, const std::vector<PortRow>& 
         {Metric::kPortReceiveBytes, &PortCounters::rx_bytes},
         {Metric::kPortTransmitPackets, &PortCounters::tx_packets},
         {Metric::kPortTransmitBytes, &PortCounters::tx_bytes},
-        {Metric::kPortAnswered, &PortCounters::answered}};
+        {Metric::kPortAnswered, &PortCounters::answered},
+        {Metric::kPortCycles, &PortCounters::cycles}};
     for (const auto& [metric, figure] : kFigures) {
         out.begin(metric);
         for (const PortRow& row : ports) {
@@ -183,6 +184,15 @@ void Metrics::write_port_counters(MetricsText& out, const std::vector<PortRow>& 
                     return c.*member;
                 }));
         }
+    }
+    out.begin(Metric::kPortHeldRounds);
+    for (const PortRow& row : ports) {
+        std::uint64_t rounds = 0;
+        for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+            rounds +=
+                std::as_const(dataplane_).worker(w).context().held_rounds[row.index.value].get();
+        }
+        out.sample(row.labels, rounds);
     }
 }
 

@@ -41,6 +41,8 @@ enum class Metric : std::uint8_t {
     kPortTransmitPackets,
     kPortTransmitBytes,
     kPortAnswered,
+    kPortCycles,
+    kPortHeldRounds,
     kPortDroppedPackets,
     kUplinkUp,
     kUplinkWorks,

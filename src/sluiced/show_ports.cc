@@ -76,6 +76,10 @@ json ShowService::drops_of(PortIndex index) const {
 }
 
 json ShowService::port_row(PortIndex index, const PortConfig& config) const {
+    std::uint64_t held_rounds = 0;
+    for (unsigned w = 0; w < dataplane_.worker_count(); ++w) {
+        held_rounds += dataplane_.worker(w).context().held_rounds[index.value].get();
+    }
     return {
         {"name", config.name},
         {"port_group", config.port_group},
@@ -95,7 +99,8 @@ json ShowService::port_row(PortIndex index, const PortConfig& config) const {
          sum(index, [](const PortCounters& c) -> const Counter& { return c.answered; })},
         {"drops", drops_of(index)},
         {"worker", config.worker},
-        {"cycles", sum(index, [](const PortCounters& c) -> const Counter& { return c.cycles; })}};
+        {"cycles", sum(index, [](const PortCounters& c) -> const Counter& { return c.cycles; })},
+        {"held_rounds", held_rounds}};
 }
 
 std::string ShowService::port_detail(const model::Port& port) const {

@@ -139,15 +139,20 @@ void require(const Status& status) {
 }
 
 [[nodiscard]] Json to_json(const FloodResult& r) {
-    return {{"sent", r.sent},
-            {"unsent", r.unsent},
-            {"received", r.received},
-            {"received_bytes", r.received_bytes},
-            {"seconds", r.seconds},
-            {"sent_pps", r.sent_pps},
-            {"received_pps", r.received_pps},
-            {"gap_ms", r.gap_ms},
-            {"stall_ms", r.stall_ms}};
+    Json json = {{"sent", r.sent},
+                 {"unsent", r.unsent},
+                 {"received", r.received},
+                 {"received_bytes", r.received_bytes},
+                 {"seconds", r.seconds},
+                 {"sent_pps", r.sent_pps},
+                 {"received_pps", r.received_pps},
+                 {"gap_ms", r.gap_ms},
+                 {"stall_ms", r.stall_ms}};
+    if (!r.latencies_ns.empty()) {
+        json["latencies_ns"] = r.latencies_ns;
+        json["discarded"] = r.discarded;
+    }
+    return json;
 }
 
 [[nodiscard]] FloodPort flood_port_of(const Json& request, FrontEnd& front_end) {
@@ -337,6 +342,10 @@ Json Script::flood_start(const Json& request) {
     for (const auto& other : request.value("with", Json::array())) {
         flood_run->ids.push_back(id_of(other));
         flood_run->ports.push_back(flood_port_of(other, find(other)));
+        if (other.contains("timed_to")) {
+            flood_run->ports.back().timed_to = &find({{"id", other.at("timed_to")}});
+            flood_run->ports.back().timed_count = other.value("timed_count", 1U);
+        }
     }
     FloodOptions& options = flood_run->options;
     options.seconds = request.value("seconds", options.seconds);

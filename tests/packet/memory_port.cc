@@ -73,6 +73,7 @@ datapath::ReceiveResult MemoryPort::receive(std::span<rte_mbuf*> frames) noexcep
         frames[result.frame_count++] = to_mbuf(pool_, queued_.front());
         queued_.pop_front();
     }
+    TestCycles::now += result.frame_count * receive_cycles;
     return result;
 }
 
@@ -80,6 +81,7 @@ std::uint16_t MemoryPort::send(std::span<rte_mbuf*> frames) noexcept {
     const std::size_t count = std::min(frames.size(), room);
     for (std::size_t i = 0; i < count; ++i) { sent_.push_back(from_mbuf(*frames[i])); }
     if (room != SIZE_MAX) { room -= count; }
+    TestCycles::now += count * send_cycles;
     return static_cast<std::uint16_t>(count);
 }
 

@@ -38,6 +38,13 @@ struct SentFrame {
     bool operator==(const SentFrame&) const = default;
 };
 
+/// A cycle counter that only the ports of a test move on: what frames cost is given, and shares are
+/// the same on each machine.
+struct TestCycles {
+    static inline std::uint64_t now = 0;
+    static std::uint64_t read() noexcept { return now; }
+};
+
 class MemoryPort final : public datapath::Port {
 public:
     explicit MemoryPort(rte_mempool& pool) : pool_(pool) {}
@@ -54,8 +61,10 @@ public:
     // What the peer is like.
     bool up = true;
     bool partial_checksum = false, tso4 = false, tso6 = false;
-    std::size_t room = SIZE_MAX;  ///< Frames that the peer still takes.
-    std::size_t burst_max = 32;   ///< Frames that it hands over at once.
+    std::size_t room = SIZE_MAX;       ///< Frames that the peer still takes.
+    std::size_t burst_max = 32;        ///< Frames that it hands over at once.
+    std::uint64_t receive_cycles = 0;  ///< A frame, on TestCycles, when it is taken from here,
+    std::uint64_t send_cycles = 0;     ///< and when it is brought here.
 
     [[nodiscard]] datapath::ReceiveResult receive(std::span<rte_mbuf*> frames) noexcept override;
     [[nodiscard]] std::uint16_t send(std::span<rte_mbuf*> frames) noexcept override;

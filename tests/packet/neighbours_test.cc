@@ -2,6 +2,7 @@
 // Frames that wait for a neighbour: how many, how long, what becomes of them; on one worker and
 // between two.
 #include "datapath/neighbours.h"
+#include "datapath/limits.h"
 
 #include <gtest/gtest.h>
 #include <rte_mbuf.h>
@@ -62,7 +63,7 @@ protected:
     void learn(const NeighbourQuestion& asks, unsigned worker = 0) {
         datapath::learn_neighbour(context(worker), asks.domain, asks.ip, kMac, p_.index_of("vm2"));
     }
-    Pipeline p_{three_vms(), {.worker_count = 2}};
+    Pipeline p_{three_vms(), {.worker_count = 2, .buffer_count = 4095}};
 };
 
 TEST_F(Neighbours, WaitForOneQuestionAndGoOnInOrder) {
@@ -147,6 +148,23 @@ TEST_F(Neighbours, OnePortCantTakeAllTheRoom) {
     EXPECT_TRUE(p_.packets_conserved());
 }
 
+TEST_F(Neighbours, OnePortCantFillTheBuffers) {
+    constexpr std::uint32_t kOfPort =
+        4095 / 2 / kNeighbourHeldPoolShare / datapath::kNeighbourHeldPortShare;
+    for (std::uint32_t i = 0; i < 30; ++i) {
+        for (std::size_t k = 0; k < kNeighbourHeldMax; ++k) { hold(question(1000 + i)); }
+    }
+    EXPECT_EQ(p_.books().held, kOfPort);
+    EXPECT_EQ(p_.drops("vm1", DropReason::kNeighbourQueueFull), 30 * kNeighbourHeldMax - kOfPort);
+    for (std::size_t k = 0; k < kNeighbourHeldMax; ++k) { hold(question(2000), "vm2"); }
+    EXPECT_EQ(p_.drops("vm2", DropReason::kNeighbourQueueFull), 0u);
+    pass(kNeighbourProbeMs * kNeighbourProbeCount + 10);
+    EXPECT_EQ(p_.books().held, 0u);
+    pass(5000);
+    EXPECT_EQ(context().neighbours.held_buffers(p_.index_of("vm1")), 0u);
+    EXPECT_TRUE(p_.packets_conserved());
+}
+
 TEST_F(Neighbours, GuestsLeaveRoomForVteps) {
     const std::size_t room = kNeighbourWaitMax - kNeighbourWaitReserve;
     const char* const ports[] = {"vm1", "vm2", "vm3", "vm1"};
@@ -154,7 +172,7 @@ TEST_F(Neighbours, GuestsLeaveRoomForVteps) {
         hold(question(1000 + i), ports[i / kNeighbourWaitPerPortMax]);
     }
     EXPECT_EQ(context().neighbours.size(), room);
-    EXPECT_LE(p_.books().held, 2047u / 2 / kNeighbourHeldPoolShare);
+    EXPECT_LE(p_.books().held, 4095u / 2 / kNeighbourHeldPoolShare);
     auto next_hop = question(9999);
     next_hop.is_underlay = true;
     datapath::want_neighbour(context(), next_hop);

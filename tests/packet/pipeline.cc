@@ -37,6 +37,7 @@ datapath::DataplaneOptions dataplane_options(const PipelineOptions& options, rte
     out.seed = options.seed;
     out.share_cycles = options.share_cycles;
     out.arena = options.arena;
+    out.cycles = options.cycles;
     return out;
 }
 

@@ -32,9 +32,9 @@ struct PipelineOptions {
     std::uint32_t fleet_capacity = 1U << 16U;
     unsigned buffer_count = 2047;
     std::uint64_t seed = 1;
-    std::uint64_t share_cycles =
-        0;  ///< First packets are not bounded: verdicts must not hang on time.
-    std::shared_ptr<datapath::Arena> arena = {};  ///< It says the capacities then.
+    std::uint64_t share_cycles = 0;  ///< Nobody is bounded: verdicts must not hang on time.
+    std::uint64_t (*cycles)() noexcept = nullptr;  ///< The workers' cycle counter; null: the TSC.
+    std::shared_ptr<datapath::Arena> arena = {};   ///< It says the capacities then.
 };
 
 /// Figures of one slot of one vNIC in one direction, or of one rule.

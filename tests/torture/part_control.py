@@ -349,8 +349,7 @@ def attack(torture, daemon, port, methods):
     torture.figure("malformed requests", sent, at_least=50_000)
     torture.figure("of these answered (the others are notifications or empty)", answers, at_least=sent // 2)
     torture.figure("absurd requests", absurd(daemon))
-    torture.figure("bytes taken before an oversize request was cut off",
-                   oversize(daemon, torture.pick(short=ADMIN_LIMIT, long=ADMIN_LIMIT)))
+    torture.figure("bytes taken before an oversize request was cut off", oversize(daemon, ADMIN_LIMIT))
     torture.figure("the same of one who may only read", as_user(NOBODY, lambda: oversize(daemon, READER_LIMIT)))
     torture.figure("scraper's longest wait beside slow HTTP", slow_http(torture, port), "ms", at_most=1000)
 

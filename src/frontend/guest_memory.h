@@ -46,6 +46,11 @@ public:
     /// Cuts a region's file to nothing behind the back-end's back; our own mapping must not be
     /// touched afterwards.
     void truncate(std::size_t region);
+    /// Guest address of a byte of ours; asserts that it is one.
+    [[nodiscard]] std::uint64_t guest_address_of(const void* host) const;
+    /// Bytes of all regions, one after the other, and where in them a byte of ours is.
+    [[nodiscard]] std::vector<std::uint8_t> copy() const;
+    [[nodiscard]] std::size_t copy_offset_of(const void* host) const;
     /// First guest address behind a region.
     [[nodiscard]] std::uint64_t end_of(std::size_t region) const;
 

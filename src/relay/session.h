@@ -11,6 +11,7 @@
 #include <string>
 
 #include "relay/channel.h"
+#include "relay/dirty_log.h"
 #include "relay/event.h"
 #include "relay/handshake.h"
 #include "relay/relay_port.h"
@@ -46,6 +47,7 @@ public:
 private:
     asio::awaitable<void> pump_requests();
     asio::awaitable<bool> relay_request(Message& message);
+    asio::awaitable<bool> answer_announce(Message& message);
     asio::awaitable<void> pump_replies();
     asio::awaitable<bool> relay_reply(Message& message);
     asio::awaitable<bool> replay();
@@ -59,11 +61,13 @@ private:
     std::shared_ptr<Channel> qemu_;
     std::shared_ptr<Channel> library_;
     Handshake handshake_;
+    DirtyLog log_;
     std::deque<Clock::time_point> replays_;
     Event library_event_;
     Event replies_event_;
     SessionEnd end_;
     std::uint32_t replies_owed_ = 0;
+    std::uint32_t replies_of_replay_ = 0;  // That nobody waits for.
     bool library_up_ = false;
     bool replies_done_ = true;
     bool finished_ = false;

@@ -27,6 +27,7 @@
 #include "src/sluiced/metrics.h"
 #include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/port_migration.h"
 #include "src/sluiced/querier_timer.h"
 #include "src/sluiced/service_modules.h"
 #include "src/sluiced/size_watch.h"
@@ -129,6 +130,7 @@ public:
           metrics_(dataplane_, config_, uplinks_, teams_, options_),
           metrics_server_(io_, metrics_),
           admin_(io_, options.socket),
+          migration_(io_, dataplane_, config_, admin_.changes()),
           signals_(io_, SIGTERM, SIGINT),
           reopen_signal_(io_, SIGHUP),
           watchdog_(io_),
@@ -162,6 +164,7 @@ public:
         add_capture_methods(admin_, captures_);
         add_spoofguard_methods(admin_, spoofguard_);
         add_key_methods(admin_, keys_);
+        add_migration_methods(admin_, migration_);
         Status served = admin_.start();
         if (served) {
             signals_.async_wait([this](const boost::system::error_code& error, int number) {
@@ -199,6 +202,7 @@ private:
         captures_.stop();
         metrics_server_.stop();
         querier_.stop();
+        migration_.stop();
         teams_.stop();
         keys_.stop();
         if (source_) { source_->stop(); }
@@ -259,6 +263,7 @@ private:
     Metrics metrics_;
     MetricsServer metrics_server_;
     admin::AdminServer admin_;
+    PortMigration migration_;
     boost::asio::signal_set signals_;
     boost::asio::signal_set reopen_signal_;
     Watchdog watchdog_;

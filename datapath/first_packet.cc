@@ -249,6 +249,10 @@ Decision Composer::judge_receivers() noexcept {
 // Slot 15 of the sender, once it is known where the packet leaves. False: it must not leave there
 // in the clear, and is dropped.
 bool Composer::set_seal(const PortConfig& out, const Decision& from) noexcept {
+    if (in.vtep != kNoVtep && out.vtep != kNoVtep && !path().is_routed) [[unlikely]] {
+        program.key_policy = sealed_with(key.tunnel);  // A straggler, sent on as it came.
+        return true;
+    }
     if (from.key_policy == 0) [[likely]] { return true; }
     if (out.vtep != kNoVtep) {
         program.key_policy = from.key_policy;

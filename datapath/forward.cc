@@ -2,6 +2,7 @@
 // Forward: where a unicast frame goes, by its destination MAC: to the router of its domain
 // (route.cc), or to whoever has the MAC (learn.cc). First packets, unicast conversations, and
 // programs that are looked at again. Workers.
+#include "datapath/moved.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -18,13 +19,16 @@ Path find_path(const WorkerContext& context, std::uint16_t index, const FlowKey&
     return path;
 }
 
-// From the fabric to the fabric only by a router: that is another network.
+// From the fabric to the fabric only by a router: that is another network; or after a VM that has
+// left for another host.
 DropReason refusal(const WorkerContext& context, const FlowKey& key, const Path& path) noexcept {
     const PortIndex to = path.to.port;
     if (to == kNoPort) { return DropReason::kNoUplink; }
     const Snapshot& snapshot = *context.snapshot;
     const bool is_back = snapshot.port(key.port)->is_uplink && snapshot.port(to)->is_uplink;
-    const bool is_refused = is_back ? !path.is_routed : to == key.port;
+    const bool is_refused =
+        is_back ? !path.is_routed && !is_hairpin(snapshot.domains[path.domain], key, path.to.remote)
+                : to == key.port;
     return is_refused ? DropReason::kSamePort : DropReason::kNone;
 }
 

@@ -5,6 +5,7 @@
 // something changed.
 #include <algorithm>
 
+#include "datapath/moved.h"
 #include "datapath/stages.h"
 
 namespace sluice::datapath {
@@ -53,6 +54,15 @@ Destination behind(const WorkerContext& context, std::uint16_t index, const Flow
     return to;
 }
 
+// A straggler of a VLAN goes back by the uplink that it came by: whoever sent it there by mistake
+// has learned better by then, and another uplink could lead it round in a circle.
+Destination moved_to(const WorkerContext& context, std::uint16_t index, const FlowKey& key,
+                     const MacTable::Row& row) noexcept {
+    Destination to = behind(context, index, key, remote_of(row));
+    if (remote_of(row) == 0 && is_fabric(context, key.port)) { to.port = key.port; }
+    return to;
+}
+
 // Where a row says that a MAC was heard. Behind tunnels the remote VTEP counts, whichever of this
 // host's it was heard by: the first stands for all.
 PortIndex heard_at(const WorkerContext& context, std::uint16_t index, const FlowKey& key) noexcept {
@@ -86,7 +96,7 @@ Destination find_destination(const WorkerContext& context, std::uint16_t index,
     const Domain& domain = context.snapshot->domains[index];
     Destination to;
     if (const MacTable::Row* row = domain.macs.row(key.destination_mac)) {
-        if (row->port == kNoPort) { return behind(context, index, key, row->remote); }
+        if (row->port == kNoPort) { return moved_to(context, index, key, *row); }
         to.port = row->port;
         return to;
     }

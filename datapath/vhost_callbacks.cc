@@ -66,6 +66,7 @@ enum Feature : unsigned {
     kControlQueue = 17,
     kControlRx = 18,
     kMultiQueue = 22,
+    kLogAll = 26,
     kAnyLayout = 27,
     kIndirectDescriptors = 28,
     kEventIndex = 29,
@@ -106,8 +107,8 @@ std::uint64_t offered_features() noexcept {
     std::uint64_t features = 0;
     for (const Feature feature :
          {kCsum, kGuestCsum, kMtu, kGuestTso4, kGuestTso6, kHostTso4, kHostTso6, kMergeableBuffers,
-          kControlQueue, kControlRx, kMultiQueue, kAnyLayout, kIndirectDescriptors, kEventIndex,
-          kProtocolFeatures, kVersion1}) {
+          kControlQueue, kControlRx, kMultiQueue, kLogAll, kAnyLayout, kIndirectDescriptors,
+          kEventIndex, kProtocolFeatures, kVersion1}) {
         features |= bit(feature);
     }
     return features;

@@ -4,15 +4,16 @@
 #include <iterator>
 
 #include "command.h"
+#include "commands_migrate.h"
 
 namespace sluice::cli {
 
 const std::vector<Command>& all_commands() {
     static const std::vector<Command> all = [] {
         std::vector<Command> list;
-        for (auto part :
-             {change_commands(), edit_commands(), show_commands(), spoofguard_commands(),
-              daemon_commands(), capture_commands(), key_commands(), fleet_commands()}) {
+        for (auto part : {change_commands(), edit_commands(), migrate_commands(), show_commands(),
+                          spoofguard_commands(), daemon_commands(), capture_commands(),
+                          key_commands(), fleet_commands()}) {
             std::move(part.begin(), part.end(), std::back_inserter(list));
         }
         return list;

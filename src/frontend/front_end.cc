@@ -99,7 +99,8 @@ Status FrontEnd::negotiate_protocol() {
     auto offered = ask(Request::kGetProtocolFeatures);
     if (!offered) { return offered.error(); }
     const std::uint64_t accepted =
-        offered.value() & (kProtocolMq | kProtocolReplyAck | kProtocolNetMtu);
+        offered.value() &
+        (kProtocolMq | kProtocolLogShmfd | kProtocolRarp | kProtocolReplyAck | kProtocolNetMtu);
     if (auto done = request(Request::kSetProtocolFeatures, bytes_of(accepted)); !done) {
         return done;
     }
@@ -248,10 +249,11 @@ Status FrontEnd::request(Request request, std::span<const std::uint8_t> payload,
     return Ok{};
 }
 
-Result<std::uint64_t> FrontEnd::ask(Request request, std::span<const std::uint8_t> payload) {
+Result<std::uint64_t> FrontEnd::ask(Request request, std::span<const std::uint8_t> payload,
+                                    std::span<const int> fds) {
     const MessageHeader header{static_cast<std::uint32_t>(request), kMessageVersion,
                                static_cast<std::uint32_t>(payload.size())};
-    if (auto sent = channel_.send(header, payload); !sent) { return sent.error(); }
+    if (auto sent = channel_.send(header, payload, fds); !sent) { return sent.error(); }
     auto reply = channel_.receive(after(kRequestTimeout));
     if (!reply) { return reply.error(); }
     if (reply.value().header.request != header.request) {

@@ -69,6 +69,31 @@ struct FrontEndCounters {
     std::uint64_t starts = 0;
 };
 
+/// The guest's dirty log: a bit a page, in a memfd that can't shrink, as QEMU makes it.
+class DirtyLog {
+public:
+    DirtyLog() = default;
+    DirtyLog(const DirtyLog&) = delete;
+    DirtyLog& operator=(const DirtyLog&) = delete;
+    ~DirtyLog();
+    [[nodiscard]] Status create(std::uint64_t guest_end);
+    [[nodiscard]] bool is_marked(std::uint64_t guest_address) const;
+    [[nodiscard]] int fd() const { return file_.get(); }
+    [[nodiscard]] std::uint64_t size_bytes() const { return bytes_; }
+
+private:
+    Fd file_;
+    std::uint64_t* words_ = nullptr;  // device: w, we: r
+    std::size_t bytes_ = 0;
+};
+
+/// Pieces of pages that the device may write, compared with what they were at start_log().
+struct LogCheck {
+    std::uint64_t changed = 0;
+    std::uint64_t unmarked = 0;  ///< Of these, on pages that the log does not mark: a device bug.
+    std::uint64_t marked_alike = 0;  ///< Not changed, but on marked pages.
+};
+
 class FrontEnd {
 public:
     explicit FrontEnd(Options options) : options_(std::move(options)) {}
@@ -111,6 +136,17 @@ public:
     /// True once the device has closed the connection; waits up to `timeout` for it.
     bool wait_disconnected(Milliseconds timeout);
 
+    // Live migration (front_end_log.cc).
+    /// Gives the device a dirty log and turns logging on, while rings run.
+    [[nodiscard]] Status start_log();
+    [[nodiscard]] Status stop_log();
+    /// After start_log(): has the device marked what it wrote since?
+    [[nodiscard]] LogCheck check_log() const;
+    /// Asks the device to announce the vNIC. `mac`: wire order in the low bytes.
+    [[nodiscard]] Status send_rarp(std::uint64_t mac);
+    /// After stop(): the same rings and memory to the device of another socket.
+    [[nodiscard]] Status move_to(const std::string& socket, Milliseconds timeout);
+
     [[nodiscard]] bool connected() const { return channel_.open() && !channel_.hung_up(); }
     [[nodiscard]] const Options& options() const { return options_; }
     [[nodiscard]] std::uint64_t offered_features() const { return offered_; }
@@ -142,7 +178,9 @@ private:
     [[nodiscard]] Status enable(unsigned pairs);
     [[nodiscard]] Status enable_ring(unsigned vring, bool on);
     [[nodiscard]] Result<std::uint64_t> ask(Request request,
-                                            std::span<const std::uint8_t> payload = {});
+                                            std::span<const std::uint8_t> payload = {},
+                                            std::span<const int> fds = {});
+    [[nodiscard]] Status share_logged_rings(bool on);
     void clear_rings();
     [[nodiscard]] bool pending_anywhere() const;
     bool wait_receive(Deadline deadline);
@@ -159,6 +197,8 @@ private:
     unsigned enabled_pairs_ = 0;
     std::size_t next_rx_pair_ = 0;
     FrontEndCounters counters_;
+    std::unique_ptr<DirtyLog> log_;
+    std::vector<std::uint8_t> before_;  // Guest memory at start_log().
 };
 
 }  // namespace sluice::frontend

@@ -82,6 +82,32 @@ void GuestMemory::truncate(std::size_t region, std::size_t bytes) {
     SLUICE_ASSERT(::ftruncate(cut.file.get(), static_cast<off_t>(bytes)) == 0);
 }
 
+std::uint64_t GuestMemory::guest_address_of(const void* host) const {
+    const auto* at = static_cast<const std::uint8_t*>(host);
+    const auto region = std::ranges::find_if(
+        regions_, [at](const Region& r) { return at >= r.host && at < r.host + r.size; });
+    SLUICE_ASSERT(region != regions_.end());
+    return region->guest + static_cast<std::uint64_t>(at - region->host);
+}
+
+std::vector<std::uint8_t> GuestMemory::copy() const {
+    std::vector<std::uint8_t> all;
+    for (const Region& region : regions_) {
+        all.insert(all.end(), region.host, region.host + region.size);
+    }
+    return all;
+}
+
+std::size_t GuestMemory::copy_offset_of(const void* host) const {
+    const std::uint64_t guest = guest_address_of(host);
+    std::size_t before = 0;
+    for (const Region& region : regions_) {
+        if (guest - region.guest < region.size) { return before + (guest - region.guest); }
+        before += region.size;
+    }
+    return before;
+}
+
 std::uint64_t GuestMemory::end_of(std::size_t region) const {
     return regions_.at(region).guest + regions_.at(region).size;
 }

@@ -48,6 +48,11 @@ public:
     void truncate(std::size_t region, std::size_t bytes = 0);
     /// Bytes of a region.
     [[nodiscard]] std::size_t size_of(std::size_t region) const { return regions_.at(region).size; }
+    /// Guest address of a byte of ours; asserts that it is one.
+    [[nodiscard]] std::uint64_t guest_address_of(const void* host) const;
+    /// Bytes of all regions, one after the other, and where in them a byte of ours is.
+    [[nodiscard]] std::vector<std::uint8_t> copy() const;
+    [[nodiscard]] std::size_t copy_offset_of(const void* host) const;
     /// First guest address behind a region.
     [[nodiscard]] std::uint64_t end_of(std::size_t region) const;
 

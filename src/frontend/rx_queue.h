@@ -49,6 +49,7 @@ public:
     /// written.
     [[nodiscard]] bool ring_is_full() const { return posted_count_ == ring_.size(); }
     [[nodiscard]] GuestSpan buffer(unsigned index) const { return buffers_.at(index); }
+    [[nodiscard]] const std::vector<GuestSpan>& buffers() const { return buffers_; }
 
 private:
     void write_buffer(unsigned index);

@@ -22,6 +22,7 @@ enum class Request : std::uint32_t {
     kSetOwner = 3,
     kResetOwner = 4,
     kSetMemTable = 5,
+    kSetLogBase = 6,
     kSetVringNum = 8,
     kSetVringAddr = 9,
     kSetVringBase = 10,
@@ -33,6 +34,7 @@ enum class Request : std::uint32_t {
     kSetProtocolFeatures = 16,
     kGetQueueNum = 17,
     kSetVringEnable = 18,
+    kSendRarp = 19,
     kNetSetMtu = 20,
 };
 
@@ -43,6 +45,8 @@ inline constexpr std::uint32_t kPayloadBytesMax = 4096;
 inline constexpr std::size_t kMessageFdsMax = 8;
 
 inline constexpr std::uint64_t kProtocolMq = 1U << 0U;
+inline constexpr std::uint64_t kProtocolLogShmfd = 1U << 1U;
+inline constexpr std::uint64_t kProtocolRarp = 1U << 2U;
 inline constexpr std::uint64_t kProtocolReplyAck = 1U << 3U;
 inline constexpr std::uint64_t kProtocolNetMtu = 1U << 4U;
 

@@ -148,6 +148,21 @@ Verdict check_vring_fd(const Message& message, std::uint16_t queue_pair_max) {
     return std::nullopt;
 }
 
+Verdict check_vring_address(const Message& message, std::uint16_t queue_pair_max) {
+    const auto address = message.as<VringAddress>();
+    std::uint64_t end = 0;
+    if ((address.flags & ~kVringLogged) != 0) {
+        return refuse(RefuseReason::kBadVring, message.header.request, "flags {:#x} are reserved",
+                      address.flags);
+    }
+    if ((address.flags & kVringLogged) != 0 &&
+        __builtin_add_overflow(address.log, kUsedRingBytesMax, &end)) {
+        return refuse(RefuseReason::kBadVring, message.header.request,
+                      "the used ring at {:#x} passes the end of addresses", address.log);
+    }
+    return check_index(message, address.index, queue_pair_max);
+}
+
 Verdict check_features(const Message& message, std::uint64_t mask) {
     const std::uint64_t extra = message.as<std::uint64_t>() & ~mask;
     if (extra == 0) { return std::nullopt; }
@@ -173,8 +188,7 @@ Verdict check_payload(const Message& message, std::uint16_t queue_pair_max) {
             }
             return check_index(message, state.index, queue_pair_max);
         }
-        case Request::kSetVringAddr:
-            return check_index(message, message.as<VringAddress>().index, queue_pair_max);
+        case Request::kSetVringAddr: return check_vring_address(message, queue_pair_max);
         case Request::kSetVringNum: {
             const auto state = message.as<VringState>();
             if (state.value > kVringSizeMax || !std::has_single_bit(state.value)) {
@@ -231,8 +245,9 @@ Verdict check_reply_header(const Header& header) {
 
 Verdict check_request(const Message& message, std::uint16_t queue_pair_max) {
     const RequestRule* rule = rule_of(message.header.request);
-    if (rule->fds == FdRule::kNone) {
-        if (auto verdict = check_fd_count(message, 0)) { return verdict; }
+    if (rule->fds == FdRule::kNone || rule->fds == FdRule::kOne) {
+        const std::size_t expected = rule->fds == FdRule::kOne ? 1 : 0;
+        if (auto verdict = check_fd_count(message, expected)) { return verdict; }
     }
     return check_payload(message, queue_pair_max);
 }

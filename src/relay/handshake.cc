@@ -32,6 +32,7 @@ std::optional<Message>* Handshake::slot_for(const Message& message) {
         case Request::kSetOwner: return &owner_;
         case Request::kNetSetMtu: return &mtu_;
         case Request::kSetMemTable: return &memory_;
+        case Request::kSetLogBase: return &log_;
         case Request::kSetVringNum: return &ring_of_state().size;
         case Request::kSetVringBase: return &ring_of_state().base;
         case Request::kSetVringAddr: return &rings_[message.as<VringAddress>().index].address;
@@ -85,8 +86,8 @@ std::optional<std::vector<Message>> Handshake::messages() const {
         list.push_back(std::move(*copy));
         return true;
     };
-    bool whole =
-        take(features_) && take(protocol_features_) && take(owner_) && take(mtu_) && take(memory_);
+    bool whole = take(features_) && take(protocol_features_) && take(owner_) && take(mtu_) &&
+                 take(memory_) && take(log_);
     for (const auto& [index, ring] : rings_) { whole = whole && ring.each(take); }
     if (!whole) { return std::nullopt; }
     return list;

@@ -24,8 +24,9 @@ public:
     void note_reply(const Message& message);
 
     /// The messages that rebuild the device, in the order that librte_vhost wants: features, owner,
-    /// MTU, memory, then each ring. None asks for a reply. A ring's base is the last that QEMU set
-    /// or read; the library itself moves on to the used ring's index when it maps the ring.
+    /// MTU, memory, dirty log, then each ring. Only the log's is answered. A ring's base is the
+    /// last that QEMU set or read; the library itself moves on to the used ring's index when it
+    /// maps the ring.
     /// @return nullopt if descriptors could not be duplicated
     [[nodiscard]] std::optional<std::vector<Message>> messages() const;
 
@@ -47,7 +48,7 @@ private:
 
     std::optional<Message>* slot_for(const Message& message);
 
-    std::optional<Message> features_, protocol_features_, owner_, mtu_, memory_;
+    std::optional<Message> features_, protocol_features_, owner_, mtu_, memory_, log_;
     std::map<std::uint32_t, Ring> rings_;
 };
 

@@ -22,6 +22,7 @@ enum class Request : std::uint32_t {
     kSetOwner = 3,
     kResetOwner = 4,
     kSetMemTable = 5,
+    kSetLogBase = 6,
     kSetVringNum = 8,
     kSetVringAddr = 9,
     kSetVringBase = 10,
@@ -33,6 +34,7 @@ enum class Request : std::uint32_t {
     kSetProtocolFeatures = 16,
     kGetQueueNum = 17,
     kSetVringEnable = 18,
+    kSendRarp = 19,
     kNetSetMtu = 20,
 };
 
@@ -77,6 +79,19 @@ struct VringAddress {
 };
 static_assert(sizeof(VringAddress) == 40);
 
+/// Bytes of the largest used ring: head, elements, wish for kicks (virtio 1.1 section 2.6.8).
+inline constexpr std::uint64_t kUsedRingBytesMax = 4 + 8 * 32768 + 2;
+
+/// Bit of VringAddress::flags: writes to the used ring are logged at guest address `log`.
+inline constexpr std::uint32_t kVringLogged = 0x1;
+
+/// Where dirty pages are marked: a bit a page of 4 KiB, in the file of the message's descriptor.
+struct LogArea {
+    std::uint64_t mmap_size;    ///< Bytes.
+    std::uint64_t mmap_offset;  ///< Bytes into the file.
+};
+static_assert(sizeof(LogArea) == 16);
+
 inline constexpr std::uint64_t kVringFdIndexMask = 0xff;
 inline constexpr std::uint64_t kVringFdNone = 0x100;  ///< No descriptor comes with this message.
 
@@ -107,7 +122,7 @@ struct Message {
 };
 
 /// What a request carries.
-enum class FdRule : std::uint8_t { kNone, kRegions, kVring };
+enum class FdRule : std::uint8_t { kNone, kRegions, kVring, kOne };
 struct RequestRule {
     const char* name;
     bool relayed;  ///< False: known to the protocol, refused here.
@@ -124,9 +139,12 @@ struct RequestRule {
 
 constexpr std::uint64_t bit(unsigned number) { return std::uint64_t{1} << number; }
 
+/// Device writes are to be marked in the dirty log; set and cleared while rings run.
+inline constexpr unsigned kLogAllBit = 26;
+
 /// Virtio and vhost feature bits that may be offered and accepted. Left out on purpose: GSO (6),
-/// ECN (9, 13), UFO (10, 14), GUEST_ANNOUNCE (21), LOG_ALL (26), IOMMU_PLATFORM (33), RING_PACKED
-/// (34), and what is unknown.
+/// ECN (9, 13), UFO (10, 14), GUEST_ANNOUNCE (21), IOMMU_PLATFORM (33), RING_PACKED (34), and what
+/// is unknown.
 inline constexpr std::uint64_t kVirtioFeatureMask =
     bit(0) | bit(1) |              // CSUM, GUEST_CSUM
     bit(3) | bit(5) |              // MTU, MAC
@@ -134,13 +152,14 @@ inline constexpr std::uint64_t kVirtioFeatureMask =
     bit(11) | bit(12) |            // HOST_TSO4, HOST_TSO6
     bit(15) | bit(16) |            // MRG_RXBUF, STATUS
     bit(17) | bit(18) |            // CTRL_VQ, CTRL_RX: the front-end's own business
-    bit(22) | bit(24) | bit(27) |  // MQ, NOTIFY_ON_EMPTY, ANY_LAYOUT
+    bit(22) | bit(24) |            // MQ, NOTIFY_ON_EMPTY
+    bit(kLogAllBit) | bit(27) |    // LOG_ALL, ANY_LAYOUT
     bit(28) | bit(29) | bit(30) |  // INDIRECT_DESC, EVENT_IDX, PROTOCOL_FEATURES
     bit(32) | bit(35) | bit(36);   // VERSION_1, IN_ORDER, ORDER_PLATFORM
 
-/// Protocol features that may be offered and accepted: MQ, REPLY_ACK, NET_MTU. So there is no
-/// back-end request channel, no dirty log, no inflight area, no page-fault channel, no
-/// configuration space.
-inline constexpr std::uint64_t kProtocolFeatureMask = bit(0) | bit(3) | bit(4);
+/// Protocol features that may be offered and accepted: MQ, LOG_SHMFD, RARP, REPLY_ACK, NET_MTU. So
+/// there is no back-end request channel, no inflight area, no page-fault channel, no configuration
+/// space.
+inline constexpr std::uint64_t kProtocolFeatureMask = bit(0) | bit(1) | bit(2) | bit(3) | bit(4);
 
 }  // namespace sluice::relay

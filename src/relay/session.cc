@@ -128,6 +128,10 @@ asio::awaitable<void> Session::pump_requests() {
             finish_by(end, Kind::kPeerGone, "QEMU closed the connection");
         } else if (auto refusal = check_request(message, port_.queue_pair_max)) {
             finish({Kind::kRefused, refusal->reason, std::move(refusal->text)});
+        } else if (auto bad_log = log_.judge(message)) {
+            finish({Kind::kRefused, bad_log->reason, std::move(bad_log->text)});
+        } else if (message.request() == Request::kSendRarp) {
+            co_await answer_announce(message);
         } else if (co_await relay_request(message)) {
             ++counters_.requests;
             ++end_.messages;
@@ -163,6 +167,19 @@ asio::awaitable<bool> Session::relay_request(Message& message) {
     co_return !finished_;
 }
 
+// The library would put a frame among the guest's own, where SpoofGuard judges it. The switch
+// announces a vNIC itself, with its addresses, when its device comes up.
+asio::awaitable<bool> Session::answer_announce(Message& message) {
+    ++counters_.requests;
+    ++end_.messages;
+    if (!message.wants_reply()) { co_return true; }
+    message.header.flags = kFlagVersion | kFlagReply;
+    message.set(std::uint64_t{0});
+    const auto end = co_await qemu_->write(message);
+    if (!end.done()) { finish_by(end, Kind::kPeerGone, "QEMU closed the connection"); }
+    co_return end.done();
+}
+
 asio::awaitable<void> Session::pump_replies() {
     while (!finished_) {
         Message message;
@@ -187,6 +204,10 @@ asio::awaitable<void> Session::pump_replies() {
 }
 
 asio::awaitable<bool> Session::relay_reply(Message& message) {
+    if (replies_of_replay_ > 0) {
+        --replies_of_replay_;
+        co_return true;
+    }
     if (auto refusal = narrow_reply(message, port_.queue_pair_max)) {
         finish({Kind::kRefused, refusal->reason, "the library: " + refusal->text});
         co_return false;
@@ -256,13 +277,17 @@ bool Session::may_replay() {
 // False: the session is over, or the pump reads the library's end and tries again.
 asio::awaitable<bool> Session::write_handshake() {
     const auto messages = handshake_.messages();
+    replies_of_replay_ = 0;
     if (!messages) {
         finish({Kind::kRefused, RefuseReason::kBadFds, "the daemon has no descriptors left"});
     }
     const auto channel = library_;
     for (std::size_t i = 0; messages && i < messages->size() && !finished_; ++i) {
-        const auto end = co_await channel->write((*messages)[i]);
+        const Message& message = (*messages)[i];
+        if (message.request() == Request::kSetMemTable) { guard_files(message, port_.guard); }
+        const auto end = co_await channel->write(message);
         if (!end.done()) { co_return false; }
+        if (message.wants_reply()) { ++replies_of_replay_; }
     }
     co_return !finished_;
 }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "relay/channel.h"
+#include "relay/dirty_log.h"
 #include "relay/event.h"
 #include "relay/handed_port.h"
 #include "relay/handshake.h"
@@ -61,6 +62,7 @@ public:
 private:
     asio::awaitable<void> pump_requests();
     asio::awaitable<bool> relay_request(Message& message);
+    asio::awaitable<bool> answer_announce(Message& message);
     asio::awaitable<void> pump_replies();
     asio::awaitable<bool> relay_reply(Message& message);
     /// Offers a guest that was here before what it was offered then.
@@ -78,6 +80,7 @@ private:
     std::shared_ptr<Channel> qemu_;
     std::shared_ptr<Channel> library_;
     Handshake handshake_;
+    DirtyLog log_;
     std::deque<Clock::time_point> replays_;
     Event library_event_;
     Event replies_event_;
@@ -85,6 +88,7 @@ private:
     Event released_event_;  // that of replies while the library is let go of.
     SessionEnd end_;
     std::uint32_t replies_owed_ = 0;
+    std::uint32_t replies_of_replay_ = 0;  // That nobody waits for.
     bool library_up_ = false;
     bool replies_done_ = true;
     bool finished_ = false;

@@ -37,6 +37,7 @@
 #include "src/sluiced/metrics.h"
 #include "src/sluiced/metrics_server.h"
 #include "src/sluiced/options.h"
+#include "src/sluiced/port_migration.h"
 #include "src/sluiced/privileges.h"
 #include "src/sluiced/querier_timer.h"
 #include "src/sluiced/service_modules.h"
@@ -154,6 +155,7 @@ public:
           health_(io_, dataplane_,
                   {[this] { return source_status(); }, [this] { return uplinks_down(); }}),
           admin_(io_, options.socket),
+          migration_(io_, dataplane_, config_, admin_.changes()),
           signals_(io_, SIGTERM, SIGINT),
           reopen_signal_(io_, SIGHUP),
           watchdog_(io_, [this] { return health_.packets_move(); }),
@@ -188,6 +190,7 @@ public:
         add_capture_methods(admin_, captures_);
         add_spoofguard_methods(admin_, spoofguard_);
         add_key_methods(admin_, keys_);
+        add_migration_methods(admin_, migration_);
         add_upgrade_methods(admin_, upgrade_);
         Inheritance inherited;
         if (takeover_ != nullptr) {
@@ -377,6 +380,7 @@ private:
         captures_.stop();
         metrics_server_.stop();
         querier_.stop();
+        migration_.stop();
         teams_.stop();
         keys_.stop();
         if (source_) { source_->stop(); }
@@ -445,6 +449,7 @@ private:
     MetricsServer metrics_server_;
     HealthWatch health_;
     admin::AdminServer admin_;
+    PortMigration migration_;
     boost::asio::signal_set signals_;
     boost::asio::signal_set reopen_signal_;
     Watchdog watchdog_;

@@ -5,6 +5,7 @@
 #include "controller-agent/write_json.h"
 #include "sluice/model/resolve.h"
 #include "sluice/net/address_text.h"
+#include "src/host/moved_ports.h"
 #include "src/sluiced/learned_rows.h"
 #include "src/sluiced/show_service.h"
 
@@ -40,6 +41,22 @@ const char* spoofguard_text(model::SpoofGuard mode) {
         case model::SpoofGuard::kManual: return "manual";
     }
     return "off";
+}
+
+// Where the VM of a port is, if live migration has it elsewhere.
+json moved_json(const datapath::Snapshot& snapshot, PortIndex index) {
+    const std::optional<host::MovedTo> to = host::placed(snapshot, index);
+    if (!to) { return nullptr; }
+    return {{"to", to->vtep == IpAddr{} ? json() : json(to_string(to->vtep))},
+            {"awaited", to->is_awaited}};
+}
+
+std::string moved_text(const json& moved) {
+    if (moved.is_null()) { return ""; }
+    const std::string place =
+        moved["to"].is_null() ? "another host of its VLAN" : moved["to"].get<std::string>();
+    return moved["awaited"] == true ? "awaited by migration from " + place
+                                    : "moved to " + place + ": see `show moved`";
 }
 
 bool is_up(const PortConfig& config) { return config.is_enabled && config.device->is_up(); }
@@ -124,6 +141,8 @@ Answer ShowService::ports() const {
             if (!is_up(*config) || (device != nullptr && device->is_broken())) {
                 detail = port.enabled ? port_detail(port) : "disabled";
             }
+            const std::string moved = moved_text(moved_json(dataplane_.snapshot(), index));
+            if (!moved.empty()) { detail = moved; }
             if (!detail.empty()) { row["detail"] = detail; }
             rows.push_back(std::move(row));
         }
@@ -172,6 +191,8 @@ Answer ShowService::port(const std::string& name) const {
         }
     }
     row["detail"] = port.enabled ? port_detail(port) : "disabled";
+    row["moved"] = moved_json(dataplane_.snapshot(), index.value());
+    if (const std::string text = moved_text(row["moved"]); !text.empty()) { row["detail"] = text; }
     const std::string warning = size_warning(row["drops"], config);
     const bool is_broken = row["detail"].get_ref<const std::string&>().starts_with("ring_broken");
     if (is_up(config) && !is_broken && !warning.empty()) { row["detail"] = warning; }

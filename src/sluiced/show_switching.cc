@@ -2,6 +2,7 @@
 // show macs, show multicast, flush macs: what the switch knows of who is where, from the document
 // and from frames. Learned rows are read beside the workers, a slice at a time.
 
+#include "datapath/moved.h"
 #include "sluice/net/address_text.h"
 #include "src/sluiced/learned_rows.h"
 #include "src/sluiced/show_service.h"
@@ -47,7 +48,7 @@ json static_macs(const datapath::Snapshot& snapshot) {
     json rows = json::array();
     for (const Domain& domain : snapshot.domains) {
         for (const auto& entry : domain.macs.rows()) {
-            json row = place_json(snapshot, domain, entry.port, entry.remote);
+            json row = place_json(snapshot, domain, entry.port, datapath::remote_of(entry));
             row["mac"] = to_string(entry.mac);
             row["source"] = "static";
             rows.push_back(std::move(row));

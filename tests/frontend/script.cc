@@ -253,6 +253,17 @@ Json Script::dispatch(const Json& request) {
         require(front_end.reset());
     } else if (op == "reconnect") {
         require(front_end.reconnect(timeout_of(request), request.value("clear", true)));
+    } else if (op == "log") {
+        require(request.value("on", true) ? front_end.start_log() : front_end.stop_log());
+    } else if (op == "log_check") {
+        const LogCheck check = front_end.check_log();
+        return {{"changed", check.changed},
+                {"unmarked", check.unmarked},
+                {"marked_alike", check.marked_alike}};
+    } else if (op == "rarp") {
+        require(front_end.send_rarp(request.at("mac").get<std::uint64_t>()));
+    } else if (op == "move") {
+        require(front_end.move_to(request.at("socket").get<std::string>(), timeout_of(request)));
     } else if (op == "drop") {
         front_end.drop_connection();
     } else if (op == "queues") {

@@ -94,6 +94,25 @@ class Frontend:
         """Takes the device's next connection, as QEMU does after the switch was restarted. `clear`: fresh rings."""
         self.features = self.call("reconnect", timeout, clear=clear)["features"]
 
+    def move(self, socket, timeout=5.0):
+        """After stop(): the VM goes on at another switch, its rings and memory as they are, over the socket there."""
+        self.features = self.call("move", timeout, socket=str(socket))["features"]
+
+    def start_log(self):
+        """Live migration begins: the device gets a dirty log while it runs."""
+        self.call("log", on=True)
+
+    def stop_log(self):
+        self.call("log", on=False)
+
+    def check_log(self):
+        """{"changed", "unmarked", "marked_alike"}: pieces of pages since start_log()."""
+        return self.call("log_check")
+
+    def send_rarp(self, mac):
+        """As QEMU on arrival: the device is asked to announce the MAC (text)."""
+        self.call("rarp", mac=int.from_bytes(bytes.fromhex(mac.replace(":", "")), "little"))
+
     def drop(self):
         """QEMU is killed: the connection ends without a word. The listening socket stays for reconnect()."""
         self.call("drop")

@@ -44,9 +44,8 @@ void ImportConnections::put(WorkerContext& context, Row& row) noexcept {
     PinChange change{&context.pins.of(done.handle), &row.pins};
     const auto set = [](void* argument) {
         const auto& pins = *static_cast<const PinChange*>(argument);
-        const std::uint32_t generation = pins.to->generation + 1U;
         *pins.to = *pins.from;
-        pins.to->generation = generation;
+        pins.to->seal();
     };
     if (table.run_locked(done.handle, set, &change)) {
         [[maybe_unused]] const ConnectionHandle now = table.redirect(done.handle);

@@ -167,7 +167,8 @@ bool ProbeCommand::send_one(WorkerContext& context) noexcept {
     rte_mbuf* frame = rte_pktmbuf_alloc(context.options.pool);
     if (frame == nullptr) { return false; }
     std::memcpy(rte_pktmbuf_append(frame, kFrame.size()), kFrame.data(), kFrame.size());
-    context.share.begin(from_, rte_rdtsc());  // Whoever came last may have had his share.
+    // Whoever came last may have had his share.
+    [[maybe_unused]] const bool may_run = context.share.may_run(from_.value, false);
     process_burst(context, from_, {&frame, 1});
     flush_output(context);
     return true;

@@ -52,8 +52,8 @@ void HealthWatch::look_between_workers() {
     for (unsigned from = 0; from < dataplane_.worker_count(); ++from) {
         const datapath::WorkerContext& context = std::as_const(dataplane_).worker(from).context();
         for (unsigned to = 0; to < dataplane_.worker_count(); ++to) {
-            const rte_ring* ring = context.to_worker[to];
-            if (ring == nullptr) { continue; }
+            if (context.to_worker[to] == nullptr) { continue; }
+            const rte_ring* ring = context.to_worker[to]->ring;
             const unsigned count = rte_ring_count(ring);
             const unsigned capacity = rte_ring_get_capacity(ring);
             if (count * 100U < capacity * kRingFullPercent) { continue; }

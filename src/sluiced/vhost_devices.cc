@@ -156,8 +156,9 @@ void VhostDevices::commit(const model::Document& document) {
 
 void VhostDevices::begin_relay(const std::string& name, const Device& device,
                                relay::HandedPort handed) {
-    relay::RelayPort port{name, device.socket, relay_mode(device.mode), device.port->path(),
-                          kVhostQueuePairMax, offers_};
+    relay::RelayPort port{
+        name,   device.socket, relay_mode(device.mode), device.port->path(), kVhostQueuePairMax,
+        offers_};
     if (const Status added = relay_.add(std::move(port), std::move(handed)); !added) {
         spdlog::error("port {}: {}", name, added.error().message);
     }

@@ -20,6 +20,8 @@ inline constexpr std::chrono::seconds kHealthyDefault{3};
 inline constexpr std::chrono::seconds kHealthyMax{600};
 /// QEMU ends a message that it has begun within this, or its port is handed over unattached.
 inline constexpr std::chrono::milliseconds kQuietTimeout{100};
+/// Guests are attached again within this, where a process comes back.
+inline constexpr std::chrono::seconds kAttachTimeout{1};
 /// A killed process lets go of its descriptors within this.
 inline constexpr std::chrono::seconds kDeathTimeout{10};
 /// The one who asked for the upgrade reads the answer within this.

@@ -265,6 +265,11 @@ asio::awaitable<Status> Upgrade::come_back() {
     parts_.uplinks.resume();
     parts_.admin.resume();
     parts_.metrics.resume();
+    const auto attached_until = Clock::now() + handover::kAttachTimeout;
+    const auto is_back = [this, attached_until] {
+        return parts_.devices.is_back() || Clock::now() >= attached_until;
+    };
+    co_await wait_until(is_back);
     co_return std::move(started);
 }
 

@@ -214,6 +214,11 @@ bool VhostDevices::is_released() const {
     });
 }
 
+bool VhostDevices::is_back() const {
+    return std::all_of(handed_over_.begin(), handed_over_.end(),
+                       [this](const std::string& name) { return is_settled(name); });
+}
+
 void VhostDevices::adopt(std::map<std::string, relay::HandedPort> guests) {
     is_deferred_ = false;
     for (const auto& [name, device] : devices_) {

@@ -52,6 +52,8 @@ public:
     [[nodiscard]] bool is_released() const;
     /// Guests come back to where the other process left them.
     void resume() { relay_.resume(); }
+    /// Behind resume(): those that were handed over are settled.
+    [[nodiscard]] bool is_back() const;
     // Of the new process:
     /// Before the first commit(): guests are left alone until adopt().
     void defer() noexcept { is_deferred_ = true; }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A vNIC moves to another host: its document, its connections, the dirty log, announcements and stragglers. The same under load
-and many times over is tests/torture/part_migrate.py; a real guest moves in tests/vm/test_migration.py."""
+and many times over is tests/torture/part_migrate.py."""
 
 import copy
 import json

@@ -63,9 +63,9 @@ def move_once(site, load, talks):
     site.vm.front_end.start_log()
     site.carry()
     load.take(0.1)
-    stopped = site.switch_over()
+    log = {}
+    stopped = site.switch_over(lambda: log.update(site.vm.front_end.check_log()))
     first = load.take(0.4)
-    log = site.vm.front_end.check_log()
     lost = load.end()
     assert first is not None, "nothing arrived after the move"
     dead = site.exchange(talks)

@@ -83,18 +83,16 @@ class Guest:
     offloads     checksum and TSO offered to the guest
     more_nics    (MAC, vhost-user socket) of further vNICs, which nobody configures
     image        "initramfs-service" has the modules and programs of a service VM
-    incoming     Unix socket by which another guest migrates here: nothing boots, boot(wait=False) waits for that
     """
 
     def __init__(self, name, directory, mac, socket_path=None, netdev=None, ip=None, ip6=None, queues=1, cpus=1,
-                 memory_mb=128, host_mtu=None, offloads=True, more_nics=(), image="initramfs", incoming=None):
+                 memory_mb=128, host_mtu=None, offloads=True, more_nics=(), image="initramfs"):
         self.name, self.mac, self.socket_path = name, mac, socket_path
         self.ip, self.ip6 = ip, ip6
         self._directory = pathlib.Path(directory)
         self._netdev, self._queues, self._cpus = netdev, queues, cpus
         self._memory_mb, self._host_mtu, self._offloads = memory_mb, host_mtu, offloads
         self._more_nics, self._image = list(more_nics), f"{image}.gz"
-        self._incoming = incoming
         self._process = self._serial = None
         self._received = b""
         self._count = 0
@@ -121,27 +119,10 @@ class Guest:
                    f"guest {self.name} is up; its console says:\n{self.console_tail()}")
         if not self.alive():
             raise GuestError(f"guest {self.name}: QEMU ended: {self._path('qemu.log').read_text()}")
-        return self._connect()
-
-    def _connect(self):
         if self._serial is None:
             self._serial = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._serial.connect(str(self._path("serial")))
         return self
-
-    def migrate_to(self, other, timeout_s=120):
-        """Moves to `other`, which was booted with `incoming`: it runs there, and is stopped here."""
-        self.qmp("migrate", uri=f"unix:{other._incoming}")
-
-        def state():
-            status = self.qmp("query-migrate")
-            assert status.get("status") != "failed", f"guest {self.name}: migration failed: {status}"
-            return status if status.get("status") == "completed" else None
-        status = wait_until(state, timeout_s, f"guest {self.name} has moved")
-        other._count = self._count  # Its agent goes on.
-        wait_until(lambda: other.qmp("query-status")["running"], timeout_s, f"guest {self.name} runs at its new place")
-        other._connect()
-        return status
 
     def alive(self):
         return self._process is not None and self._process.poll() is None
@@ -247,8 +228,6 @@ class Guest:
             "-chardev", f"file,id=console,path={self.console_path}", "-serial", "chardev:console",
             "-chardev", f"socket,id=agent,path={self._path('serial')},server=on,wait=off", "-serial", "chardev:agent",
             "-qmp", f"unix:{self._path('qmp')},server=on,wait=off"]
-        if self._incoming:
-            arguments += ["-incoming", f"unix:{self._incoming}"]
         return arguments + self._nic_arguments()
 
     def _nic_arguments(self):

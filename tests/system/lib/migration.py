@@ -150,10 +150,11 @@ class Site:
             json.dump(document, file)
         return self.target.cli("port", "import", "vm1", path)
 
-    def switch_over(self):
+    def switch_over(self, when_stopped=lambda: None):
         """The VM stops, what changed since carry() follows, the VM goes on at the other host. The time when it stopped."""
         stopped = time.monotonic()
         self.vm.front_end.stop()
+        when_stopped()
         self.carry(final=True)
         self.vm.front_end.move(self.target.vhost_socket("vm1"), timeout=20.0)
         self.at = 3 - self.at

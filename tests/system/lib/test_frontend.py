@@ -103,7 +103,7 @@ def test_client_mode_and_device_restart(guests, tmp_path):
 
 def test_attacks_are_named_and_run(guests, vm):
     assert len(guests.attacks()) > 40
-    assert vm.attack("short_header") == {"used": 1, "connected": True, "sent": True}
+    assert vm.attack("short_header") == {"used": 1, "connected": True, "sent": True, "destroys_memory": False}
     vm.attack("chain_loop", frame=FRAME)
     vm.reset()
     vm.send(FRAME)

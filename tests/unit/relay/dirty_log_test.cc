@@ -37,7 +37,8 @@ constexpr std::uint64_t kGuestEnd = (std::uint64_t{1} << 32U) + 32 * kMegabyte;
 constexpr std::uint64_t kNeeded = kGuestEnd / kPage / 8;
 
 Message guest(std::uint64_t end = kGuestEnd) {
-    return memory_table({{0, 32 * kMegabyte, 0, 0}, {end - 32 * kMegabyte, 32 * kMegabyte, 0, 0}},
+    const std::uint64_t high = end - 32 * kMegabyte;
+    return memory_table({{0, 32 * kMegabyte, 0, 0}, {high, 32 * kMegabyte, high, 0}},
                         32 * kMegabyte);
 }
 
@@ -78,6 +79,7 @@ protected:
         ASSERT_TRUE(relay_.add(port(SocketMode::kServer)).ok());
         qemu_ = attach();
         ASSERT_TRUE(send_message(qemu_.get(), guest()));
+        ASSERT_TRUE(eventually([this] { return library_.seen(0).size() == 1; }));
     }
     Fd qemu_;
 };

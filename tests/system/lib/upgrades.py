@@ -137,13 +137,8 @@ class UpgradableDaemon(Daemon):
 class UpgradableScene(Scene):
     """A Scene on an UpgradableDaemon."""
 
-    def __enter__(self):
-        import scene
-        plain, scene.Daemon = scene.Daemon, UpgradableDaemon
-        try:
-            return super().__enter__()
-        finally:
-            scene.Daemon = plain
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, daemon_type=UpgradableDaemon, **options)
 
 
 __all__ = ["CliError", "Successor", "UpgradableDaemon", "UpgradableScene"]

@@ -78,7 +78,7 @@ Status Dataplane::tend_learned() {
     const std::uint32_t capacity = learned_->capacity();
     const std::uint32_t wanted = std::min(capacity, learned_->used_count() + kArenaAheadRecords);
     ArenaRegion& records = arena_->learned();
-    const Status grown = records.grow(LearnedTable::record_bytes(wanted));
+    Status grown = records.grow(LearnedTable::record_bytes(wanted));
     has_more_learned_ = !grown;
     const std::size_t each = LearnedTable::record_bytes(1U << 12U) >> 12U;
     learned_->set_ready(grown ? records_in(records, each, capacity) : capacity);

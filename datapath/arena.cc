@@ -39,10 +39,9 @@ struct Header {
 
     [[nodiscard]] std::uint64_t computed_check() const noexcept {  // FNV-1a.
         std::uint64_t sum = 0xcbf29ce484222325ULL;
-        const auto* bytes = reinterpret_cast<const unsigned char*>(this);
-        for (std::size_t i = 0; i < offsetof(Header, check); ++i) {
-            sum = (sum ^ bytes[i]) * 0x100000001b3ULL;
-        }
+        std::array<unsigned char, offsetof(Header, check)> bytes{};
+        std::memcpy(bytes.data(), this, bytes.size());
+        for (const unsigned char byte : bytes) { sum = (sum ^ byte) * 0x100000001b3ULL; }
         return sum;
     }
 };

@@ -97,8 +97,9 @@ Status ArenaRegion::extend(std::size_t bytes) {
     if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd_,
              static_cast<off_t>(file_bytes_)) == MAP_FAILED) {
         const int failed = errno;  // Nothing is mapped there now, perhaps: memory of the process.
-        mmap(at, size, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+        [[maybe_unused]] const void* own =
+            mmap(at, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
         return io_error(path_, "can't be mapped", failed);
     }
     file_bytes_ = bytes;

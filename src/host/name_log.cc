@@ -118,7 +118,7 @@ void NameLog::restore(Registries& registries, datapath::Snapshot& previous) {
 
 Status NameLog::write(Registries& registries) {
     std::vector<Record> records;
-    const auto take = [&records](std::vector<NameChange> changes) {
+    const auto take = [&records](const std::vector<NameChange>& changes) {
         for (const NameChange& change : changes) { records.push_back(to_record(change)); }
     };
     take(registries.ports.take_changes());

@@ -45,7 +45,7 @@ struct Options {
     std::string user;    ///< As whom to run; empty: as whoever starts it, with all his rights.
     std::string helper;  ///< Socket of a helper that somebody else starts; empty: our own.
     std::string allow_uplinks = "auto";  ///< auto, none, af_packet, af_xdp: rights that are kept.
-    std::optional<int> takeover_fd;  ///< Started by a running daemon, to go on in its place.
+    std::optional<int> takeover_fd;      ///< Started by a running daemon, to go on in its place.
 };
 
 /// Parses "1", "2,4-6". Cores are checked against those that this process may use.

@@ -107,7 +107,8 @@ TEST_F(AlarmList, KeepsABoundedHistory) {
         look(i * 10000, {{AlarmKind::kWorkerStalled, "worker " + std::to_string(i), ""}});
     }
     EXPECT_EQ(alarms_.history().size(), kAlarmHistoryMax);
-    EXPECT_EQ(alarms_.history().front().object, "worker 125") << "the newest first; 126 is only just well";
+    EXPECT_EQ(alarms_.history().front().object, "worker 125")
+        << "the newest first; 126 is only just well";
 }
 
 }  // namespace

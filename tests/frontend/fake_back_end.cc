@@ -276,7 +276,9 @@ void FakeBackEnd::walk_table(Chain& chain, const Descriptor* table, unsigned ent
             chain.fine = false;
             return;
         }
-        const Descriptor descriptor = table[at];
+        Descriptor descriptor;  // A hostile table lies anywhere.
+        std::memcpy(&descriptor, reinterpret_cast<const std::byte*>(table) + at * sizeof descriptor,
+                    sizeof descriptor);
         if ((descriptor.flags & kDescriptorIndirect) != 0) {
             chain.fine = false;
             return;

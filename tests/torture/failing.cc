@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A daemon that ends the moment it would say that it is healthy: it has taken everything over, and
-// its workers run. The linker puts this in front of handover::send (CMakeLists.txt).
+// A daemon that ends, or stands still, where it would say that it is healthy: it has taken
+// everything over, and its workers run. SLUICE_HEALTHY_SIGNAL says which. The linker puts this in
+// front of handover::send (CMakeLists.txt).
 #include <csignal>
 
 #include "handover/message.h"
@@ -19,7 +20,7 @@ Status send_or_fail(int socket, const Message& message,
                     Deadline deadline) asm("__wrap_" SLUICE_SEND);
 
 Status send_or_fail(int socket, const Message& message, Deadline deadline) {
-    if (message.kind == Kind::kHealthy) { raise(SIGKILL); }
+    if (message.kind == Kind::kHealthy) { raise(SLUICE_HEALTHY_SIGNAL); }
     return send_really(socket, message, deadline);
 }
 

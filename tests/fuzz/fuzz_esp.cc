@@ -4,6 +4,10 @@
 // changed opens once, to what it was; nothing else opens; no buffer is lost.
 #include <rte_mempool.h>
 
+#include <functional>
+#include <random>
+#include <string_view>
+
 #include "datapath/association.h"
 #include "datapath/esp.h"
 #include "sluice/iochain/spi.h"
@@ -16,20 +20,28 @@ namespace {
 constexpr unsigned kBuffers = 255;
 constexpr std::uint16_t kRemote = 1;
 
-datapath::SaParameters parameters(model::KeyAlgorithm algorithm) {
+/// The key is made of the whole input: the fuzzer sees what a tag is compared with, and would forge
+/// one under a key that stays.
+datapath::SaParameters parameters(model::KeyAlgorithm algorithm, std::uint64_t seed) {
     datapath::SaParameters out;
     out.spi = Spi{3, 1, 1, 0}.value();
     out.algorithm = algorithm;
-    for (std::size_t i = 0; i < out.key.size(); ++i) { out.key[i] = static_cast<std::uint8_t>(i); }
+    std::mt19937_64 random(seed);
+    for (std::uint8_t& byte : out.key) { byte = static_cast<std::uint8_t>(random()); }
     out.salt = {9, 8, 7, 6};
     return out;
 }
 
-/// A host that seals and one that opens, for the life of the process.
+/// Where ESP starts in the frames that are made here.
+std::size_t esp_offset(const Bytes& frame) {
+    return 14U + (frame.size() > 12 && frame[12] == 0x86 ? 40U : 20U);
+}
+
+/// A host that seals and one that opens.
 class Tunnel {
 public:
-    Tunnel(rte_mempool* pool, model::KeyAlgorithm algorithm)
-        : pool_(pool), key_(parameters(algorithm)), associations_(1) {
+    Tunnel(rte_mempool* pool, const datapath::SaParameters& key)
+        : pool_(pool), key_(key), associations_(1) {
         require(associations_.send_with(0, key_).ok(), "the key can be used");
         require(associations_.receive_with(kRemote, key_).ok(), "by both");
     }
@@ -44,12 +56,16 @@ public:
         if (reason != DropReason::kNone) { out.clear(); }
         return out;
     }
+    /// The association is the one that the frame names (RFC 4301 §4.1): another SPI has no key.
     /// Empty: it was dropped.
     Bytes open(const Bytes& sealed, std::size_t cut) {
+        const std::size_t esp = esp_offset(sealed);
+        if (sealed.size() < esp + 4) { return {}; }
+        datapath::ReceivingAssociation* with = associations_.state().receiving.load()->find(
+            kRemote, datapath::load_be32(&sealed[esp]));
+        if (with == nullptr) { return {}; }
         rte_mbuf* frame = make(sealed, cut);
-        datapath::ReceivingAssociation& with =
-            *associations_.state().receiving.load()->find(kRemote, key_.spi);
-        const DropReason reason = datapath::open(with, *frame, false);
+        const DropReason reason = datapath::open(*with, *frame, false);
         Bytes out = take(frame);
         if (reason != DropReason::kNone) { out.clear(); }
         return out;
@@ -111,8 +127,7 @@ void deliver(Tunnel& tunnel, Input& input, std::vector<Sealed>& sent) {
     Bytes bytes = one.bytes;
     if (change != 0) { bytes[at % bytes.size()] ^= change; }
     // Behind the Ethernet and IP headers everything is authenticated.
-    const std::size_t header = 14U + (one.clear[12] == 0x86 ? 40U : 20U);
-    const bool is_harmed = change != 0 && at % bytes.size() >= header;
+    const bool is_harmed = change != 0 && at % bytes.size() >= esp_offset(one.clear);
     const Bytes out = tunnel.open(bytes, cut < 128 ? SIZE_MAX : cut);
     if (is_harmed) { require(out.empty(), "what was changed on the way does not open"); }
     if (one.is_opened) { require(out.empty(), "nothing opens twice"); }
@@ -131,10 +146,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     static rte_mempool* const pool = rte_pktmbuf_pool_create(
         "fuzz_esp", kBuffers, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     using sluice::model::KeyAlgorithm;
-    static Tunnel gcm(pool, KeyAlgorithm::kAes128Gcm);
-    static Tunnel gmac(pool, KeyAlgorithm::kAes128Gmac);
+    const std::string_view text(reinterpret_cast<const char*>(data), size);
     Input input(data, size);
-    Tunnel& tunnel = input.byte() % 2U == 0 ? gcm : gmac;
+    const auto algorithm =
+        input.byte() % 2U == 0 ? KeyAlgorithm::kAes128Gcm : KeyAlgorithm::kAes128Gmac;
+    Tunnel tunnel(pool, parameters(algorithm, std::hash<std::string_view>{}(text)));
     std::vector<Sealed> sent;
     while (!input.is_empty()) {
         const std::uint8_t what = input.byte() % 8U;

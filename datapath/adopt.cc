@@ -57,6 +57,7 @@ void Dataplane::prepare_adoption() {
     arena_->learned().populate();
     arena_->pins().populate();
     connections_->prepare(connection_records());
+    for (const auto& worker : workers_) { worker->context().flows.prepare(); }
 }
 
 Status Dataplane::tend_connections() {

@@ -6,6 +6,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <new>
 
@@ -23,6 +24,10 @@ LazyMemory::LazyMemory(std::size_t bytes) : memory_(nullptr), bytes_(bytes) {
 }
 
 LazyMemory::~LazyMemory() { munmap(memory_, bytes_); }
+
+void LazyMemory::populate(std::size_t bytes) const noexcept {
+    madvise(memory_, std::min(bytes, bytes_), MADV_POPULATE_WRITE);
+}
 
 namespace {
 
@@ -56,6 +61,13 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
     for (std::size_t i = 0; i < lists_.size(); ++i) {
         lists_[i].quota = i % 2U == 0 ? capacity_ : kNegativeFlowsPerPort;
     }
+}
+
+void FlowTable::prepare() noexcept {
+    constexpr std::size_t kFirst = std::size_t{4} << 20U;  // A whole huge page, wherever it begins.
+    bucket_memory_.populate(SIZE_MAX);  // The first flows are all over it.
+    entry_memory_.populate(kFirst);
+    cold_memory_.populate(kFirst);
 }
 
 std::uint32_t FlowTable::find_in(const Bucket& bucket, const FlowKey& key,

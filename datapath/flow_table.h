@@ -62,6 +62,9 @@ public:
     LazyMemory(const LazyMemory&) = delete;
     LazyMemory& operator=(const LazyMemory&) = delete;
     [[nodiscard]] void* get() const noexcept { return memory_; }
+    /// Backs the first `bytes` of it, or as much as there is, with pages. A kernel that can't (before
+    /// 5.14) leaves that to the first use.
+    void populate(std::size_t bytes) const noexcept;
 
 private:
     void* memory_;
@@ -77,6 +80,10 @@ public:
     /// @param capacity  entries, rounded up to a power of two, at most 2^23
     FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::uint64_t seed, Retire retire,
               void* context);
+
+    /// Has the memory ready that the first flows need: a worker that takes over waits for no page,
+    /// each of which may be 2 MiB that the kernel clears first. Control, before the worker starts.
+    void prepare() noexcept;
 
     [[nodiscard]] std::uint64_t hash(const FlowKey& key) const noexcept;
 

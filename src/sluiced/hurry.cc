@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hurry: see hurry.h. Niceness is a thread's on Linux: each one is told.
+// Hurry: see hurry.h. A scheduling class is a thread's on Linux: each one is told.
 #include "src/sluiced/hurry.h"
 
-#include <sys/resource.h>
+#include <sched.h>
 
 #include <charconv>
 #include <filesystem>
@@ -11,22 +11,25 @@
 namespace sluice::daemon {
 namespace {
 
-constexpr int kFirst = -20;
-
-void set_nice(int nice) {
+// A high niceness would do as well, if it did not move the whole group's share of all cores to this
+// one (sched(7), "The autogroup feature"): workers elsewhere would starve.
+void set_class(int policy, int priority) {
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task", error)) {
         const std::string name = entry.path().filename().string();
-        id_t thread = 0;
+        pid_t thread = 0;
         std::from_chars(name.data(), name.data() + name.size(), thread);
-        static_cast<void>(setpriority(PRIO_PROCESS, thread, nice));
+        const sched_param parameters{priority};
+        static_cast<void>(sched_setscheduler(thread, policy, &parameters));
     }
 }
 
 }  // namespace
 
-Hurry::Hurry() noexcept : former_nice_(getpriority(PRIO_PROCESS, 0)) { set_nice(kFirst); }
+Hurry::Hurry() noexcept {
+    set_class(SCHED_RR | SCHED_RESET_ON_FORK, sched_get_priority_min(SCHED_RR));
+}
 
-Hurry::~Hurry() { set_nice(former_nice_); }
+Hurry::~Hurry() { set_class(SCHED_OTHER, 0); }
 
 }  // namespace sluice::daemon

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hurry: while it lives, all threads of this process come before others on their cores. For the
 // milliseconds of a handover, in which no frame is forwarded while guests and compilers may keep
-// the control cores busy. Threads that start meanwhile inherit it, and lose it with the others.
+// the control cores busy. Workers that start meanwhile do not inherit it: a thread that loses its
+// rank has used up its share, and waits for tens of milliseconds where it is not alone on its core.
 // Without the right to (CAP_SYS_NICE) nothing happens. Control thread.
 #pragma once
 
@@ -14,8 +15,6 @@ public:
     Hurry(const Hurry&) = delete;
     Hurry& operator=(const Hurry&) = delete;
 
-private:
-    int former_nice_;
 };
 
 }  // namespace sluice::daemon

@@ -5,6 +5,8 @@
 #include <rte_cycles.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -60,12 +62,17 @@ void start_log(const Options& options) {
     spdlog::set_level(spdlog::level::from_str(options.log_level));
 }
 
-// Each vNIC needs a dozen descriptors or more.
-void raise_file_limit() {
+// Each vNIC needs a dozen descriptors or more. Their table grows now: later, with several threads,
+// whoever opens one too many, a worker too, waits for a grace period of the kernel, some 10 ms.
+void make_room_for_files() {
+    constexpr rlim_t kReady = 8192;
     rlimit limit{};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) { return; }
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
+    const relay::Fd any(eventfd(0, EFD_CLOEXEC));
+    const auto last = static_cast<int>(std::min(limit.rlim_cur, kReady) - 1U);
+    const relay::Fd highest(fcntl(any.get(), F_DUPFD_CLOEXEC, last));
 }
 
 // A closed log pipe or a file-size limit is an error of one write, not the daemon's end.
@@ -469,7 +476,7 @@ int run(const Options& options, std::vector<std::string> arguments) {
         if (takeover) { takeover->fail(error); }
         return 1;
     };
-    raise_file_limit();
+    make_room_for_files();
     ignore_write_signals();
     // Both while there is one thread.
     Result<handover::Launcher> launcher = handover::Launcher::fork(std::move(arguments));

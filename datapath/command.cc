@@ -27,7 +27,8 @@ bool FoldCommand::step(WorkerContext& context) noexcept {
     dropped = c.dropped.get();
     handed_over = c.handed_over.get();
     taken_over = c.taken_over.get();
-    waiting = context.fragments.held_count() + context.neighbours.held_count();
+    waiting = context.fragments.held_count() + context.neighbours.held_count() +
+              context.large.held_count();
     return true;
 }
 

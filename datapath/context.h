@@ -15,6 +15,7 @@
 #include "datapath/flow_table.h"
 #include "datapath/fragment.h"
 #include "datapath/handover.h"
+#include "datapath/large_frame.h"
 #include "datapath/multicast.h"
 #include "datapath/neighbours.h"
 #include "datapath/reach.h"
@@ -148,6 +149,7 @@ struct WorkerContext {
     FairShare share;
     std::vector<Counter> held_rounds;  ///< worker: rw, control: ro; by PortIndex: passed over in.
     LastOutput last_output;
+    LargeFrames large;
     std::vector<TxBuffer> tx;                 // by PortIndex
     std::vector<PortIndex> tx_dirty;          // Ports with frames in `tx`.
     std::vector<TxBuffer> handover;           // by worker

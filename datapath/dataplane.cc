@@ -163,6 +163,11 @@ std::size_t Dataplane::poll_once(unsigned worker, std::uint64_t now_ns) noexcept
     return moved;
 }
 
+void Dataplane::finish(unsigned worker) noexcept {
+    workers_[worker]->finish(*published_.load(std::memory_order_acquire));
+    rte_rcu_qsbr_quiescent(rcu_, worker);
+}
+
 void Dataplane::set_online(unsigned worker, bool is_online) noexcept {
     if (is_online) {
         rte_rcu_qsbr_thread_online(rcu_, worker);

@@ -92,6 +92,8 @@ public:
 
     /// worker: a round, and a quiescent state behind it.
     std::size_t poll_once(unsigned worker, std::uint64_t now_ns) noexcept;
+    /// worker: it ends: what it has received and not processed yet goes its way.
+    void finish(unsigned worker) noexcept;
     /// worker: goes on line (its lookups hold snapshots) and off line (asleep or ended).
     void set_online(unsigned worker, bool is_online) noexcept;
     /// Any thread: waits until every worker passed a quiescent state; asleep ones count as passed.

@@ -127,8 +127,12 @@ void FairShare::end(std::size_t index, const Turn& turn, std::uint64_t tsc) noex
     if (window_cycles_ != 0) {
         if (tsc - begun_ >= window_cycles_) [[unlikely]] { start_window(tsc); }
         if (source.window != window_) [[unlikely]] { enter_window(source); }
+        // Who had no more waiting may take a whole round: else the end of a burst, that of one who
+        // sends little, would wait for all others' turns.
+        const bool is_hungry = turn.frames >= source.frames_max;
         charge(source, turn);
-        frames = std::min(frames, frames_by_cost(source, turn.is_shared));
+        const std::uint32_t fit = frames_by_cost(source, turn.is_shared);
+        frames = std::min(frames, is_hungry ? fit : fit * kShareTurnsPerRoundMax);
     }
     source.frames_max = static_cast<std::uint8_t>(frames);
 }

@@ -59,6 +59,8 @@ public:
     [[nodiscard]] bool is_busy(std::size_t source) const noexcept {
         return sources_[source].is_busy;
     }
+    /// True while turns are made short, since somebody waits for others' turns.
+    [[nodiscard]] bool is_short() const noexcept { return free_cost_ != UINT32_MAX; }
     /// It had nothing.
     void note_empty(std::size_t source) noexcept {
         if (sources_[source].is_busy) { sources_[source].is_busy = false; }

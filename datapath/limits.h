@@ -21,10 +21,14 @@ inline constexpr std::uint32_t kShareCostMin =
 inline constexpr std::uint32_t kShareWeightMax =
     64;  ///< An uplink weighs as much as the vNICs that wait, up to so many.
 inline constexpr std::uint32_t kShareCostMax = 1U << 24U;  ///< Cycles a frame that count.
+inline constexpr std::uint32_t kLargeFrameMin =
+    24U * 1024U;  ///< Bytes of a frame that takes several turns, where turns are short
+                  ///< (large_frame.h): 60 kB that are received and cut are 9 us.
 
 inline constexpr std::size_t kCutSegmentMax =
-    128;  ///< Segments of a frame that are cut here: 64 kB to 512 bytes each. Nothing interrupts
-          ///< that, so that a guest that asks for more would keep others waiting.
+    128;  ///< Segments of a frame that are cut here: 64 kB to 512 bytes each.
+inline constexpr std::size_t kCutAtOnce =
+    16;  ///< Of them in one turn, where turns are short: 2 us.
 
 // Buffers: who fills a place pays.
 inline constexpr std::uint32_t kHandoverPoolShare =

@@ -102,9 +102,18 @@ void send_made(WorkerContext& context, PortIndex egress, Port& device,
     }
 }
 
+// Segments `first` to `first` + `count`. False: no buffers; nothing happened.
+bool send_segments(WorkerContext& context, PortIndex egress, Port& device, const rte_mbuf& frame,
+                   std::size_t first, std::size_t count) noexcept {
+    std::array<rte_mbuf*, kCutSegmentMax> segments;
+    if (!segment(frame, *context.options.pool, first, {segments.data(), count})) { return false; }
+    context.counters.created.add(count);
+    send_made(context, egress, device, {segments.data(), count});
+    return true;
+}
+
 // One frame at a time: its segments are on their way before the next one takes buffers.
 void send_cut(WorkerContext& context, PortIndex egress, Port& device, rte_mbuf* frame) noexcept {
-    std::array<rte_mbuf*, kCutSegmentMax> segments;
     const std::size_t count = segment_count(*frame);
     if (count == 0 || count > kCutSegmentMax) {
         return drop_towards(context, frame, egress, DropReason::kOffloadMissing);
@@ -113,12 +122,16 @@ void send_cut(WorkerContext& context, PortIndex egress, Port& device, rte_mbuf* 
         forget_segmentation(*frame);
         return send_made(context, egress, device, {&frame, 1});
     }
-    if (!segment(*frame, *context.options.pool, {segments.data(), count})) {
+    const PortIndex ingress{frame->port};
+    const bool in_pieces =
+        count > kCutAtOnce && context.large.current == ingress && !context.large.has(ingress);
+    const std::size_t now = in_pieces ? kCutAtOnce : count;
+    if (!send_segments(context, egress, device, *frame, 0, now)) {
         return drop_towards(context, frame, egress, DropReason::kNoBuffer);
     }
-    context.counters.created.add(count);
-    consume(context, frame);
-    send_made(context, egress, device, {segments.data(), count});
+    if (!in_pieces) { return consume(context, frame); }
+    context.large.keep(ingress, {frame, context.snapshot->port(ingress)->device.get(), &device,
+                                 egress, static_cast<std::uint16_t>(now)});
 }
 
 // Frames keep their order: those before one that is cut leave before it.
@@ -179,6 +192,26 @@ void send_waiting(WorkerContext& context, PortIndex egress) noexcept {
         }
     }
     buffer.count = 0;
+}
+
+void cut_further(WorkerContext& context, PortIndex ingress) noexcept {
+    LargeFrame& large = context.large.of(ingress);
+    const PortConfig* port = context.snapshot->port(large.egress);  // Worker has checked it.
+    const std::size_t count = segment_count(*large.frame);
+    const std::size_t now = std::min(kCutAtOnce, count - large.next);
+    const PortIndex egress = large.egress;
+    DropReason reason = DropReason::kNone;
+    if (!port->is_enabled || !port->device->is_up()) {
+        reason = DropReason::kPortDown;
+    } else if (!send_segments(context, egress, *port->device, *large.frame, large.next, now)) {
+        reason = DropReason::kNoBuffer;
+    } else if (large.next + now < count) {
+        large.next = static_cast<std::uint16_t>(large.next + now);
+        return;
+    }
+    rte_mbuf* frame = context.large.take(ingress).frame;
+    if (reason != DropReason::kNone) { return drop_towards(context, frame, egress, reason); }
+    consume(context, frame);
 }
 
 void output_by(WorkerContext& context, rte_mbuf* frame, PortIndex egress) noexcept {

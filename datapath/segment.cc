@@ -54,7 +54,12 @@ struct Layout {
 /// Where the next byte of payload lies.
 class Source {
 public:
-    Source(const rte_mbuf& frame, std::uint32_t offset) noexcept : at_(&frame), offset_(offset) {}
+    Source(const rte_mbuf& frame, std::uint32_t offset) noexcept : at_(&frame), offset_(offset) {
+        while (offset_ >= at_->data_len && at_->next != nullptr) {
+            offset_ -= at_->data_len;
+            at_ = at_->next;
+        }
+    }
 
     /// Copies `size` bytes, which must be there, and moves on.
     void copy(std::uint8_t* to, std::uint32_t size) noexcept {
@@ -139,23 +144,28 @@ std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept {
 
 std::size_t segment_count(const rte_mbuf& frame) noexcept { return Layout(frame).count; }
 
-bool segment(const rte_mbuf& frame, rte_mempool& pool, std::span<rte_mbuf*> out) noexcept {
+bool segment(const rte_mbuf& frame, rte_mempool& pool, std::size_t first,
+             std::span<rte_mbuf*> out) noexcept {
     const Layout layout(frame);
-    SLUICE_ASSERT(layout.count > 0 && out.size() == layout.count);
+    SLUICE_ASSERT(!out.empty() && first + out.size() <= layout.count);
+    const auto begin = static_cast<std::uint32_t>(first);
+    const std::uint32_t end = begin + static_cast<std::uint32_t>(out.size());
     const std::uint32_t room =
         rte_pktmbuf_data_room_size(&pool) - std::uint32_t{RTE_PKTMBUF_HEADROOM};
     const std::uint32_t full = std::min(layout.most, layout.payload);
     const std::uint32_t last = layout.payload - (layout.count - 1) * layout.most;
-    const std::uint32_t total = (layout.count - 1) * buffers_of(layout.headers + full, room) +
-                                buffers_of(layout.headers + last, room);
+    const std::uint32_t full_count = std::min(end, layout.count - 1) - begin;
+    const std::uint32_t total =
+        full_count * buffers_of(layout.headers + full, room) +
+        (end == layout.count ? buffers_of(layout.headers + last, room) : 0);
     std::array<rte_mbuf*, kTsoSegmentMax> buffers;
     SLUICE_ASSERT(layout.headers <= room && total <= buffers.size());
     if (rte_pktmbuf_alloc_bulk(&pool, buffers.data(), total) != 0) { return false; }
     rte_mbuf** spare = buffers.data();
-    Source payload(frame, layout.headers);
-    for (std::uint32_t index = 0; index < layout.count; ++index) {
+    Source payload(frame, layout.headers + begin * layout.most);
+    for (std::uint32_t index = begin; index < end; ++index) {
         rte_mbuf* made = *spare++;
-        out[index] = made;
+        out[index - begin] = made;
         take_over(frame, *made);
         std::memcpy(rte_pktmbuf_append(made, static_cast<std::uint16_t>(layout.headers)),
                     rte_pktmbuf_mtod(&frame, const void*), layout.headers);

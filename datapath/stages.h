@@ -434,6 +434,9 @@ void count_drop(WorkerContext& context, PortIndex ingress, DropReason reason,
 /// Hands everything buffered to the ports, and to the other workers.
 void flush_output(WorkerContext& context) noexcept;
 
+/// The next segments of the large frame of `ingress` (large_frame.h) that is being cut.
+void cut_further(WorkerContext& context, PortIndex ingress) noexcept;
+
 // handover.cc
 /// Hands what is buffered for another worker over; what its queue has no room for is dropped.
 void send_handover(WorkerContext& context, unsigned worker) noexcept;

@@ -65,6 +65,7 @@ void WorkerThread::run() noexcept {
             if (has_moved) { last_work_ns = clock.at(from, now_ns); }
         }
     }
+    dataplane_.finish(worker_);
     dataplane_.set_online(worker_, false);
     rte_thread_unregister();
 }

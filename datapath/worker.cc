@@ -4,6 +4,7 @@
 
 #include <rte_cycles.h>
 #include <rte_errno.h>
+#include <rte_mbuf.h>
 #include <rte_memory.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "datapath/limits.h"
 #include "datapath/stages.h"
@@ -67,7 +69,8 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
     connections.listen(options.index, log_end, this);
 }
 
-Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {
+Worker::Worker(const WorkerOptions& options)
+    : context_(options), commands_(nullptr) {
     static std::atomic<unsigned> made{
         0};  // Names are the process's, and it may have several dataplanes.
     const std::string name = "sluice_cmd_" + std::to_string(made.fetch_add(1));
@@ -78,7 +81,14 @@ Worker::Worker(const WorkerOptions& options) : context_(options), commands_(null
     }
 }
 
-Worker::~Worker() { rte_ring_free(commands_); }
+Worker::~Worker() {
+    for (std::uint16_t i = 0; context_.large.count() > 0; ++i) {
+        if (context_.large.has(PortIndex{i})) {
+            rte_pktmbuf_free(context_.large.take(PortIndex{i}).frame);
+        }
+    }
+    rte_ring_free(commands_);
+}
 
 bool Worker::submit(WorkerCommand& command) noexcept {
     return rte_ring_sp_enqueue(commands_, &command) == 0;
@@ -92,6 +102,7 @@ void Worker::enter_snapshot(const Snapshot& snapshot) noexcept {
     context_.snapshot = &snapshot;
     if (generation_ == snapshot.generation) { return; }
     generation_ = snapshot.generation;
+    if (context_.large.count() > 0) { drop_large(snapshot); }
     context_.fragments.configure(snapshot.fragment_timeouts);
     context_.fragments.flush_if([&](PortIndex index) {
         const PortConfig* port = snapshot.port(index);
@@ -127,6 +138,74 @@ bool Worker::may_run(PortIndex index, const PortConfig& port) noexcept {
     return may_run;
 }
 
+// A large frame costs as much to receive as to send on, and more where it is cut: each is a turn of
+// its own while others wait for turns.
+bool Worker::is_kept(PortIndex index, const PortConfig& port,
+                     std::span<rte_mbuf* const> frames) noexcept {
+    const bool is_large = frames.size() == 1 && frames[0]->pkt_len >= kLargeFrameMin;
+    if (!is_large || port.is_uplink || !context_.share.is_short()) [[likely]] { return false; }
+    context_.large.keep(index, {.frame = frames[0], .source = port.device.get()});
+    return true;
+}
+
+void Worker::go_on_with_large(PortIndex index) noexcept {
+    if (context_.large.of(index).next > 0) { return cut_further(context_, index); }
+    rte_mbuf* frame = context_.large.take(index).frame;
+    context_.large.current = index;
+    process_burst(context_, index, {&frame, 1});
+    flush_output(context_);
+    context_.large.current = kNoPort;
+}
+
+// Ports that are gone, or polled elsewhere now, are not those that they were.
+bool Worker::can_go_on(PortIndex index, const Snapshot& snapshot) noexcept {
+    const LargeFrame& large = context_.large.of(index);
+    const auto is_same = [&](PortIndex number, const Port* device) {
+        const PortConfig* port = snapshot.port(number);
+        return port != nullptr && port->worker == context_.options.index &&
+               port->device.get() == device;
+    };
+    return is_same(index, large.source) && (large.next == 0 || is_same(large.egress, large.target));
+}
+
+void Worker::drop_large(const Snapshot& snapshot) noexcept {
+    for (std::uint16_t i = 0; context_.large.count() > 0 && i < kPortMax; ++i) {
+        const PortIndex index{i};
+        if (!context_.large.has(index) || can_go_on(index, snapshot)) { continue; }
+        const LargeFrame large = context_.large.take(index);
+        if (large.next > 0) {
+            drop(context_, large.frame, DropReason::kPortDown);
+        } else {
+            count_dropped_at_once(index, DropReason::kPortDown, 1);
+            rte_pktmbuf_free(large.frame);
+        }
+    }
+}
+
+void Worker::finish(const Snapshot& snapshot) noexcept {
+    enter_snapshot(snapshot);
+    for (std::uint16_t i = 0; context_.large.count() > 0 && i < kPortMax; ++i) {
+        while (context_.large.has(PortIndex{i})) { go_on_with_large(PortIndex{i}); }
+    }
+}
+
+// Received, and dropped at once: the books balance.
+void Worker::count_dropped_at_once(PortIndex index, DropReason reason,
+                                   std::uint64_t count) noexcept {
+    context_.counters.received.add(count);
+    context_.ports[index.value].rx_packets.add(count);
+    count_drop(context_, index, reason, count);
+}
+
+std::uint16_t Worker::receive(PortIndex index, const PortConfig& port,
+                              std::span<rte_mbuf*> frames) noexcept {
+    const ReceiveResult got = port.device->receive(frames);
+    if (got.broken_count > 0) {
+        count_dropped_at_once(index, DropReason::kBadDescriptor, got.broken_count);
+    }
+    return got.frame_count;
+}
+
 // All that a burst causes is in its turn, up to the receivers' rings: other ports' turns would be
 // added to these frames' way, and the cycles to others' shares. Whether it brings anything is not
 // known before: who had nothing the last time is timed from the first frame on.
@@ -134,28 +213,29 @@ std::uint32_t Worker::take_turn(PortIndex index, const PortConfig& port) noexcep
     FairShare& share = context_.share;
     std::array<rte_mbuf*, kBurstMax> frames;
     std::uint64_t begun = share.is_busy(index.value) ? cycles() : 0;
-    const ReceiveResult got =
-        port.device->receive(std::span(frames).first(share.frames_max(index.value)));
-    if (got.broken_count > 0) {  // Received, and dropped at once: the books balance.
-        context_.counters.received.add(got.broken_count);
-        context_.ports[index.value].rx_packets.add(got.broken_count);
-        count_drop(context_, index, DropReason::kBadDescriptor, got.broken_count);
-    }
-    if (got.frame_count == 0) {
+    const bool goes_on = context_.large.has(index);
+    const std::uint16_t count =
+        goes_on ? std::uint16_t{1}
+                : receive(index, port, std::span(frames).first(share.frames_max(index.value)));
+    if (count == 0) {
         share.note_empty(index.value);
         return 0;
     }
     if (begun == 0) { begun = cycles(); }
     PortCounters& counters = context_.ports[index.value];
-    const std::uint64_t bytes = counters.rx_bytes.get();
-    process_burst(context_, index, {frames.data(), got.frame_count});
-    flush_output(context_);
+    std::uint64_t bytes = kBurstBytes;  // Of a large one: they come one by one.
+    if (goes_on) [[unlikely]] {
+        go_on_with_large(index);
+    } else if (!is_kept(index, port, std::span(frames).first(count))) [[likely]] {
+        const std::uint64_t before = counters.rx_bytes.get();
+        process_burst(context_, index, {frames.data(), count});
+        flush_output(context_);
+        bytes = counters.rx_bytes.get() - before;
+    }
     const std::uint64_t ended = cycles();
     counters.cycles.add(ended - begun);
-    share.end(index.value,
-              {ended - begun, counters.rx_bytes.get() - bytes, got.frame_count, port.is_uplink},
-              ended);
-    return got.frame_count;
+    share.end(index.value, {ended - begun, bytes, count, port.is_uplink}, ended);
+    return count;
 }
 
 // What is everybody's has as many turns as vNICs wait.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "datapath/command.h"
 #include "datapath/context.h"
@@ -29,6 +30,9 @@ public:
     /// worker: true while a command wants further polls.
     [[nodiscard]] bool has_command() const noexcept;
 
+    /// Worker, before it ends: large frames go the rest of their way.
+    void finish(const Snapshot& snapshot) noexcept;
+
     [[nodiscard]] WorkerContext& context() noexcept { return context_; }
     [[nodiscard]] const WorkerContext& context() const noexcept { return context_; }
 
@@ -37,6 +41,14 @@ private:
     std::size_t run_round() noexcept;
     std::size_t run_port(PortIndex index, const PortConfig& port) noexcept;
     std::uint32_t take_turn(PortIndex index, const PortConfig& port) noexcept;
+    [[nodiscard]] std::uint16_t receive(PortIndex index, const PortConfig& port,
+                                        std::span<rte_mbuf*> frames) noexcept;
+    [[nodiscard]] bool is_kept(PortIndex index, const PortConfig& port,
+                               std::span<rte_mbuf* const> frames) noexcept;
+    void go_on_with_large(PortIndex index) noexcept;
+    [[nodiscard]] bool can_go_on(PortIndex index, const Snapshot& snapshot) noexcept;
+    void drop_large(const Snapshot& snapshot) noexcept;
+    void count_dropped_at_once(PortIndex index, DropReason reason, std::uint64_t count) noexcept;
     std::size_t run_queue(unsigned from) noexcept;
     [[nodiscard]] bool may_run(PortIndex index, const PortConfig& port) noexcept;
     void look_at_pool() noexcept;

@@ -74,7 +74,7 @@ void segment_tcp(benchmark::State& state) {
     {
         const Meter meter(state);
         for (auto _ : state) {
-            SLUICE_ASSERT(datapath::segment(*frame, bench_pool(), segments));
+            SLUICE_ASSERT(datapath::segment(*frame, bench_pool(), 0, segments));
             for (rte_mbuf* one : segments) {
                 if (state.range(0) != 0) { SLUICE_ASSERT(datapath::fill_l4_checksum(*one)); }
             }

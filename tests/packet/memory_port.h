@@ -54,6 +54,7 @@ public:
         broken_count_ = count;
     }  ///< Descriptors that carry no frame.
     [[nodiscard]] bool has_queued() const noexcept { return !queued_.empty() || broken_count_ > 0; }
+    [[nodiscard]] std::size_t queued_count() const noexcept { return queued_.size(); }
     [[nodiscard]] std::vector<SentFrame> take_sent() { return std::exchange(sent_, {}); }
     [[nodiscard]] const std::vector<SentFrame>& sent() const noexcept { return sent_; }
     void clear_sent() noexcept { sent_.clear(); }

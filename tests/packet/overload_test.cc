@@ -9,6 +9,7 @@
 
 #include "datapath/limits.h"
 #include "tests/packet/pipeline.h"
+#include "tests/packet/tcp_talk.h"
 
 namespace sluice::test {
 namespace {
@@ -248,6 +249,124 @@ TEST(PoolLow, PassesOverTheVnicThatHoldsBuffers) {
     for (int i = 0; i < 64; ++i) { p.poll(0); }
     EXPECT_EQ(p.sent("vm3").size(), 1U) << "vm1's, as soon as there are buffers";
     p.forget_fragments();
+    EXPECT_TRUE(p.packets_conserved());
+}
+
+/// vm1 sends frames of 60 kB that are cut for vm3, vm2 a small one now and then.
+class LargeFrames : public Overload {
+protected:
+    static constexpr std::uint64_t kReceiveCycles = 8000, kSegmentCycles = 200;
+    static constexpr std::size_t kSize = 60000;
+    static constexpr std::uint16_t kSegment = 1400;
+
+    void SetUp() override {
+        p.port("vm1").receive_cycles = kReceiveCycles;
+        p.port("vm3").send_cycles = kSegmentCycles;
+        p.port("vm3").partial_checksum = true;
+        p.send("vm1", talk_.syn()).step().send("vm3", talk_.syn_ack()).step();
+        p.send("vm1", talk_.ack(TcpTalk::kClient)).step();
+        large_ = {with_partial_checksum(talk_.data(TcpTalk::kClient, kSize)),
+                  {},
+                  {RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4, kSegment}};
+        for (int i = 0; i < 1000; ++i) { round(); }  // Until what frames cost is known.
+        longest_ = 0;
+    }
+    void round() {
+        while (p.port("vm1").queued_count() < 2) { p.send("vm1", large_); }
+        add("vm2");
+        run(1, {});
+    }
+    // Until a frame of vm1 stands before segment `next`; 0: received, and not looked at.
+    void stop_at(std::uint16_t next) {
+        for (int i = 0; i < 20; ++i) {
+            add("vm2");
+            p.poll(0);
+            const datapath::LargeFrames& large = context().large;
+            if (large.has(vm1_) && context().large.of(vm1_).next == next) { return; }
+            if (p.port("vm1").queued_count() < 2) { p.send("vm1", large_); }
+        }
+        FAIL() << "large frames are sent on at once";
+    }
+    [[nodiscard]] std::uint64_t received() {
+        return context().ports[p.index_of("vm1").value].rx_packets.get();
+    }
+
+    TcpTalk talk_{v4(kVm1, kVm3)};
+    const PortIndex vm1_ = p.index_of("vm1");
+    QueuedFrame large_;  // Sent again and again: within the receiver's window.
+};
+
+TEST_F(LargeFrames, TakeSeveralTurns) {
+    const std::uint64_t before = received();
+    for (int i = 0; i < 1000; ++i) { round(); }
+    EXPECT_LE(longest_,
+              std::max(kReceiveCycles, datapath::kCutAtOnce * kSegmentCycles) + 2 * kSegmentCycles)
+        << "vm2 waits for a part of one";
+    EXPECT_NEAR(static_cast<double>(received() - before), 250, 2) << "received, 16, 16 and 11 segments";
+    EXPECT_EQ(waiting("vm2"), 0U);
+    p.step();
+    EXPECT_EQ(p.drops(), 0U);
+    EXPECT_TRUE(p.packets_conserved());
+}
+
+TEST_F(LargeFrames, ArriveWholeAndInOrder) {
+    p.step();
+    p.port("vm3").clear_sent();
+    p.send("vm1", large_);
+    stop_at(datapath::kCutAtOnce);
+    while (context().large.has(vm1_)) { p.poll(0); }
+    std::vector<Bytes> segments = p.sent("vm3");
+    std::erase_if(segments, [](const Bytes& frame) { return frame.size() < 500; });  // vm2's.
+    ASSERT_EQ(segments.size(), kSize / kSegment + 1);
+    Bytes payload;
+    for (const Bytes& one : segments) { payload.insert(payload.end(), one.begin() + 54, one.end()); }
+    EXPECT_EQ(payload, Bytes(large_.bytes.begin() + 54, large_.bytes.end()));
+}
+
+TEST_F(LargeFrames, OfAPortThatGoesAreDropped) {
+    for (const std::uint16_t next : {std::uint16_t{0}, std::uint16_t{datapath::kCutAtOnce}}) {
+        p.apply(three_vms());
+        stop_at(next);
+        const std::uint64_t before = p.drops(DropReason::kPortDown);
+        nlohmann::json document = three_vms();
+        document["ports"].erase(document["ports"].begin());
+        p.apply(document);
+        p.poll(0);
+        EXPECT_EQ(p.drops(DropReason::kPortDown), before + 1) << next;
+        EXPECT_EQ(context().large.count(), 0U);
+        p.step();
+        EXPECT_TRUE(p.packets_conserved());
+    }
+}
+
+TEST_F(LargeFrames, ToAPortThatGoesDownAreDropped) {
+    stop_at(datapath::kCutAtOnce);
+    p.port("vm3").up = false;
+    const std::uint64_t before = p.drops("vm1", DropReason::kPortDown);
+    while (context().large.has(vm1_)) { p.poll(0); }
+    EXPECT_EQ(p.drops("vm1", DropReason::kPortDown), before + 1);
+    p.step();
+    EXPECT_TRUE(p.packets_conserved());
+}
+
+TEST_F(LargeFrames, OutliveAChangeThatIsNotTheirs) {
+    stop_at(datapath::kCutAtOnce);
+    EXPECT_EQ(p.books().held, 1U);
+    p.apply(three_vms());
+    p.step();
+    EXPECT_EQ(p.drops(), 0U);
+    EXPECT_TRUE(p.packets_conserved());
+}
+
+TEST_F(LargeFrames, GoTheirWayBeforeAWorkerEnds) {
+    for (const std::uint16_t next : {std::uint16_t{0}, std::uint16_t{datapath::kCutAtOnce}}) {
+        stop_at(next);
+        p.port("vm3").clear_sent();
+        p.dataplane().finish(0);
+        EXPECT_EQ(p.sent("vm3").size(), kSize / kSegment + 1 - next);
+        EXPECT_EQ(context().large.count(), 0U);
+    }
+    p.step();
     EXPECT_TRUE(p.packets_conserved());
 }
 

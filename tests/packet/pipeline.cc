@@ -244,6 +244,7 @@ Books Pipeline::books() const {
         out.held += c.handed_over.get() - c.taken_over.get();
         out.held += dataplane_->worker(i).context().fragments.held_count();
         out.held += dataplane_->worker(i).context().neighbours.held_count();
+        out.held += dataplane_->worker(i).context().large.held_count();
     }
     return out;
 }

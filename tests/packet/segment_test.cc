@@ -67,7 +67,7 @@ std::string faults(const Bytes& frame, std::uint16_t most,
     datapath::convert_offload(head, parsed);
     if (parsed.reason != DropReason::kNone) { return std::string(to_string(parsed.reason)); }
     std::vector<rte_mbuf*> made(datapath::segment_count(head));
-    if (!datapath::segment(head, *pool, made)) { return "no buffers"; }
+    if (!datapath::segment(head, *pool, 0, made)) { return "no buffers"; }
     std::vector<Bytes> segments;
     for (rte_mbuf* segment : made) {
         segments.push_back(bytes_of(*segment));
@@ -179,7 +179,7 @@ TEST(Segment, AllOrNothing) {
     datapath::convert_offload(mbuf.head(), parsed);
     std::vector<rte_mbuf*> made(datapath::segment_count(mbuf.head()));
     ASSERT_EQ(made.size(), 5u);
-    EXPECT_FALSE(datapath::segment(mbuf.head(), *pool, made));
+    EXPECT_FALSE(datapath::segment(mbuf.head(), *pool, 0, made));
     EXPECT_EQ(rte_mempool_avail_count(pool.get()), 4u);
 }
 

@@ -136,7 +136,7 @@ TEST(FairShare, MakesTurnsShortWhileOthersHaveTraffic) {
 }
 
 TEST(FairShare, LetsBurstsBeFullWhereAllTakeTheirPart) {
-    Worker worker({{.cost = 3000, .per_round = 30}, {.cost = 2000, .per_round = 30}});
+    Worker worker({{.cost = 3000, .per_round = 40}, {.cost = 2000, .per_round = 40}});
     worker.run(100 * kWindow);
     worker.forget();
     worker.run(100 * kWindow);
@@ -215,6 +215,20 @@ TEST(FairShare, BoundsNobodyWithoutAWindow) {
     worker.run(10 * kWindow);
     EXPECT_EQ(worker[0].held + worker[1].held, 0U);
     EXPECT_EQ(worker[0].turns, worker[1].turns);
+}
+
+TEST(FairShare, DoesNotCutTheBurstOfOneThatSendsLittle) {
+    Worker worker({{.cost = 600, .per_round = 0}, {.cost = 3000}});
+    worker.run(3 * kWindow);
+    std::uint64_t longest = 0;
+    for (int i = 0; i < 1000; ++i) {
+        worker[0].waiting = 16;
+        const std::uint64_t before = worker.tsc;
+        while (worker[0].waiting > 0) { worker.round(); }
+        longest = std::max(longest, i < 10 ? 0 : worker.tsc - before);
+        worker.run(kWindow / 4);
+    }
+    EXPECT_LE(longest, 16U * 600U + kRound / 2 + 200U) << "one turn of each";
 }
 
 TEST(FairShare, KeepsBurstsOfLargeFramesSmall) {

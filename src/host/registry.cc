@@ -99,8 +99,9 @@ void DomainRegistry::restore(const NameChange& name) {
 RuleId RuleRegistry::acquire(const Key& key) {
     const std::lock_guard lock(mutex_);
     if (const auto at = by_name_.find(key); at != by_name_.end()) { return at->second; }
+    constexpr std::size_t kResting = 1U << 14U;  // Freed slots that are left alone.
     RuleId id;
-    if (fresh_ < (1U << kRuleSlotBits)) {
+    if (free_.size() <= kResting && fresh_ < (1U << kRuleSlotBits)) {
         id = RuleId{fresh_++};
     } else {
         SLUICE_ASSERT(!free_.empty());  // kRuleMax is far below the number of slots.

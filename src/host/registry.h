@@ -92,8 +92,9 @@ using RuleName = std::pair<std::string, std::string>;
 /// Rules with `log`, by id.
 using LoggedRules = std::map<RuleId, RuleName>;
 
-/// (section, rule) -> RuleId. A slot is used again with another generation, oldest first, so that a
-/// late count for a deleted rule can't be taken for another's soon.
+/// (section, rule) -> RuleId. A slot is used again with another generation, the one that is free
+/// longest first, and not while few are free: a late count for a deleted rule is not taken for
+/// another's, and whoever renames rules for ever does not use all counters' memory.
 class RuleRegistry {
 public:
     using Key = RuleName;

@@ -28,6 +28,8 @@ def arguments():
     parser.add_argument("--seed", type=int, default=1, help="what everything random follows from; 0: the clock's (default 1)")
     parser.add_argument("--no-times", action="store_true", help="figures that depend on how busy the machine is are printed and "
                         "fail nothing")
+    parser.add_argument("--sanitized", action="store_true", help="a daemon with address and undefined-behaviour sanitizers, for "
+                        "the parts guest, frames, vmm, control and watch; times are not judged")
     parser.add_argument("--json", type=pathlib.Path, help="writes the summary to this file")
     return parser.parse_args()
 

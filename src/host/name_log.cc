@@ -87,21 +87,32 @@ void give_back(const NameChange& name, Registries& registries, datapath::Snapsho
     }
 }
 
+// The last word on each name that has a number.
+std::vector<Record> live_of(const std::vector<Record>& records) {
+    std::map<std::pair<std::uint8_t, std::string>, std::uint64_t> last;
+    for (const Record& record : records) { last[{record.kind, record.key}] = record.number; }
+    std::vector<Record> live;
+    for (const auto& [name, number] : last) {
+        if (number == kGone || name.first < kNameKindMin || name.first > kNameKindMax) { continue; }
+        live.push_back({name.first, number, name.second});
+    }
+    return live;
+}
+
 }  // namespace
 
 Status NameLog::load(const std::string& path, bool may_rewrite) {
     Result<std::vector<Record>> loaded = log_.load(path);
     if (!loaded) { return loaded.error(); }
-    std::map<std::pair<std::uint8_t, std::string>, std::uint64_t> last;
-    for (const Record& record : loaded.value()) { last[{record.kind, record.key}] = record.number; }
-    std::vector<Record> live;
-    for (const auto& [name, number] : last) {
-        if (number == kGone || name.first < kNameKindMin || name.first > kNameKindMax) { continue; }
-        names_.push_back({static_cast<NameKind>(name.first), number, name.second, false});
-        live.push_back({name.first, number, name.second});
+    const std::vector<Record> live = live_of(loaded.value());
+    for (const Record& record : live) {
+        names_.push_back({static_cast<NameKind>(record.kind), record.number, record.key, false});
     }
+    record_count_ = loaded.value().size();
+    shorten_at_ = std::max(kNameHistoryMax, live.size() * 4U);
     const bool is_short = live.size() * 2U > loaded.value().size() || live.empty();
     if (is_short || !may_rewrite) { return Ok{}; }
+    record_count_ = live.size();
     return log_.rewrite(live);
 }
 
@@ -116,6 +127,18 @@ void NameLog::restore(Registries& registries, datapath::Snapshot& previous) {
     names_ = {};
 }
 
+Status NameLog::append(const std::vector<Record>& records) {
+    if (Status written = log_.append(records); !written) { return written; }
+    record_count_ += records.size();
+    if (!log_.is_open() || record_count_ < shorten_at_) { return Ok{}; }
+    const Result<std::vector<Record>> all = log_.read();
+    if (!all) { return all.error(); }
+    const std::vector<Record> live = live_of(all.value());
+    record_count_ = live.size();
+    shorten_at_ = std::max(kNameHistoryMax, live.size() * 4U);
+    return log_.rewrite(live);
+}
+
 Status NameLog::write(Registries& registries) {
     std::vector<Record> records;
     const auto take = [&records](const std::vector<NameChange>& changes) {
@@ -124,7 +147,7 @@ Status NameLog::write(Registries& registries) {
     take(registries.ports.take_changes());
     take(registries.domains.take_changes());
     take(registries.rules.take_changes());
-    return log_.append(records);
+    return append(records);
 }
 
 Status NameLog::write(Registries& registries, const datapath::Snapshot& previous,
@@ -135,7 +158,7 @@ Status NameLog::write(Registries& registries, const datapath::Snapshot& previous
     compare_lists(NameKind::kServiceRule, previous.service_rules, next.service_rules, kNameOf,
                   records);
     compare_lists(NameKind::kRemote, previous.remotes, next.remotes, kIpOf, records);
-    if (Status written = log_.append(records); !written) { return written; }
+    if (Status written = append(records); !written) { return written; }
     return write(registries);
 }
 

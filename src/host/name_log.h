@@ -14,6 +14,9 @@
 
 namespace sluice::host {
 
+/// Records of the file, at least, before history is left out of it.
+inline constexpr std::size_t kNameHistoryMax = 100'000;
+
 class NameLog {
 public:
     /// Reads the file, or makes an empty one. kIo.
@@ -31,7 +34,11 @@ public:
     [[nodiscard]] Status write(Registries& registries);
 
 private:
+    [[nodiscard]] Status append(const std::vector<RecordLog::Record>& records);
+
     RecordLog log_;
+    std::size_t record_count_ = 0;  // In the file.
+    std::size_t shorten_at_ = 0;    // So many: it is mostly history, and written anew.
     std::vector<NameChange> names_;  // Until restore().
 };
 

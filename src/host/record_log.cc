@@ -103,6 +103,14 @@ Result<std::vector<RecordLog::Record>> RecordLog::load(const std::string& path) 
     return records;
 }
 
+Result<std::vector<RecordLog::Record>> RecordLog::read() const {
+    Result<std::string> bytes = read_all(fd_, path_);
+    if (!bytes) { return bytes.error(); }
+    std::vector<Record> records;
+    take_whole(bytes.value(), records);
+    return records;
+}
+
 Status RecordLog::write_all(int fd, std::string_view bytes) const {
     while (!bytes.empty()) {
         const ssize_t written = write(fd, bytes.data(), bytes.size());

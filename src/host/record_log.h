@@ -29,6 +29,8 @@ public:
 
     /// Opens or makes the file; what it holds, in order. kIo.
     [[nodiscard]] Result<std::vector<Record>> load(const std::string& path);
+    /// What the file holds now, whole records only. kIo.
+    [[nodiscard]] Result<std::vector<Record>> read() const;
     /// Replaces what the file holds by `records`, in one step, as they are now. kIo.
     [[nodiscard]] Status rewrite(const std::vector<Record>& records);
     /// All of them in one write. kIo, and then the file counts as empty for who loads it.

@@ -123,6 +123,27 @@ TEST_F(NameLogFile, HistoryIsLeftOutAtTheNextStart) {
     EXPECT_NE(life.registries.ports.find("comes"), kNoPort);
 }
 
+TEST_F(NameLogFile, HistoryIsLeftOutAsItGrows) {
+    {
+        Life life;
+        begin(life);
+        (void)life.registries.ports.acquire("stays");
+        for (std::size_t i = 0; i < kNameHistoryMax; ++i) {
+            (void)life.registries.ports.acquire("passes");
+            life.registries.ports.release("passes");
+            if (i % 1000 == 0) { ASSERT_TRUE(life.log.write(life.registries)); }
+        }
+        (void)life.registries.ports.acquire("comes");
+        ASSERT_TRUE(life.log.write(life.registries));
+        EXPECT_LT(fs::file_size(path_), kNameHistoryMax * 64U);
+    }
+    Life life;
+    begin(life);
+    EXPECT_NE(life.registries.ports.find("stays"), kNoPort);
+    EXPECT_NE(life.registries.ports.find("comes"), kNoPort);
+    EXPECT_EQ(life.registries.ports.find("passes"), kNoPort);
+}
+
 TEST_F(NameLogFile, ServicesAndRemotesAreNumberedForTheFirstCompilation) {
     {
         Life life;

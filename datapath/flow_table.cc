@@ -65,7 +65,7 @@ FlowTable::FlowTable(std::uint32_t capacity, std::size_t port_count_max, std::ui
 
 void FlowTable::prepare() noexcept {
     constexpr std::size_t kFirst = std::size_t{4} << 20U;  // A whole huge page, wherever it begins.
-    bucket_memory_.populate(SIZE_MAX);  // The first flows are all over it.
+    bucket_memory_.populate(SIZE_MAX);                     // The first flows are all over it.
     entry_memory_.populate(kFirst);
     cold_memory_.populate(kFirst);
 }

@@ -62,8 +62,8 @@ public:
     LazyMemory(const LazyMemory&) = delete;
     LazyMemory& operator=(const LazyMemory&) = delete;
     [[nodiscard]] void* get() const noexcept { return memory_; }
-    /// Backs the first `bytes` of it, or as much as there is, with pages. A kernel that can't (before
-    /// 5.14) leaves that to the first use.
+    /// Backs the first `bytes` of it, or as much as there is, with pages. A kernel that can't
+    /// (before 5.14) leaves that to the first use.
     void populate(std::size_t bytes) const noexcept;
 
 private:

@@ -18,8 +18,9 @@ namespace sluice::datapath {
 class Port;
 
 struct LargeFrame {
-    rte_mbuf* frame = nullptr;     ///< Null: the port has none.
-    const Port* source = nullptr;  ///< Where it came from: the port's number may be another's later.
+    rte_mbuf* frame = nullptr;  ///< Null: the port has none.
+    const Port* source =
+        nullptr;  ///< Where it came from: the port's number may be another's later.
     const Port* target = nullptr;  ///< Being cut: where segments go,
     PortIndex egress = kNoPort;    ///< the number of that port,
     std::uint16_t next = 0;        ///< and the next segment. 0: received, and not looked at.

@@ -155,9 +155,8 @@ bool segment(const rte_mbuf& frame, rte_mempool& pool, std::size_t first,
     const std::uint32_t full = std::min(layout.most, layout.payload);
     const std::uint32_t last = layout.payload - (layout.count - 1) * layout.most;
     const std::uint32_t full_count = std::min(end, layout.count - 1) - begin;
-    const std::uint32_t total =
-        full_count * buffers_of(layout.headers + full, room) +
-        (end == layout.count ? buffers_of(layout.headers + last, room) : 0);
+    const std::uint32_t total = full_count * buffers_of(layout.headers + full, room) +
+                                (end == layout.count ? buffers_of(layout.headers + last, room) : 0);
     std::array<rte_mbuf*, kTsoSegmentMax> buffers;
     SLUICE_ASSERT(layout.headers <= room && total <= buffers.size());
     if (rte_pktmbuf_alloc_bulk(&pool, buffers.data(), total) != 0) { return false; }

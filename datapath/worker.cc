@@ -69,8 +69,7 @@ WorkerContext::WorkerContext(const WorkerOptions& o)
     connections.listen(options.index, log_end, this);
 }
 
-Worker::Worker(const WorkerOptions& options)
-    : context_(options), commands_(nullptr) {
+Worker::Worker(const WorkerOptions& options) : context_(options), commands_(nullptr) {
     static std::atomic<unsigned> made{
         0};  // Names are the process's, and it may have several dataplanes.
     const std::string name = "sluice_cmd_" + std::to_string(made.fetch_add(1));
@@ -184,6 +183,7 @@ void Worker::drop_large(const Snapshot& snapshot) noexcept {
 
 void Worker::finish(const Snapshot& snapshot) noexcept {
     enter_snapshot(snapshot);
+    context_.capture.set = nullptr;  // That of the last poll may be gone.
     for (std::uint16_t i = 0; context_.large.count() > 0 && i < kPortMax; ++i) {
         while (context_.large.has(PortIndex{i})) { go_on_with_large(PortIndex{i}); }
     }

@@ -37,8 +37,8 @@ private:
     [[nodiscard]] Status append(const std::vector<RecordLog::Record>& records);
 
     RecordLog log_;
-    std::size_t record_count_ = 0;  // In the file.
-    std::size_t shorten_at_ = 0;    // So many: it is mostly history, and written anew.
+    std::size_t record_count_ = 0;   // In the file.
+    std::size_t shorten_at_ = 0;     // So many: it is mostly history, and written anew.
     std::vector<NameChange> names_;  // Until restore().
 };
 

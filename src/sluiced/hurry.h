@@ -14,7 +14,6 @@ public:
     ~Hurry();
     Hurry(const Hurry&) = delete;
     Hurry& operator=(const Hurry&) = delete;
-
 };
 
 }  // namespace sluice::daemon

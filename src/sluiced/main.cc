@@ -2,10 +2,10 @@
 // sluiced: the daemon. main() brings the parts up in order (log, EAL, dataplane, configuration,
 // workers, admin socket), runs the control loop on this thread until SIGTERM or SIGINT, and takes
 // them down in reverse.
+#include <fcntl.h>
 #include <rte_cycles.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>

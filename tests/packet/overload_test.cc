@@ -302,7 +302,8 @@ TEST_F(LargeFrames, TakeSeveralTurns) {
     EXPECT_LE(longest_,
               std::max(kReceiveCycles, datapath::kCutAtOnce * kSegmentCycles) + 2 * kSegmentCycles)
         << "vm2 waits for a part of one";
-    EXPECT_NEAR(static_cast<double>(received() - before), 250, 2) << "received, 16, 16 and 11 segments";
+    EXPECT_NEAR(static_cast<double>(received() - before), 250, 2)
+        << "received, 16, 16 and 11 segments";
     EXPECT_EQ(waiting("vm2"), 0U);
     p.step();
     EXPECT_EQ(p.drops(), 0U);
@@ -319,7 +320,9 @@ TEST_F(LargeFrames, ArriveWholeAndInOrder) {
     std::erase_if(segments, [](const Bytes& frame) { return frame.size() < 500; });  // vm2's.
     ASSERT_EQ(segments.size(), kSize / kSegment + 1);
     Bytes payload;
-    for (const Bytes& one : segments) { payload.insert(payload.end(), one.begin() + 54, one.end()); }
+    for (const Bytes& one : segments) {
+        payload.insert(payload.end(), one.begin() + 54, one.end());
+    }
     EXPECT_EQ(payload, Bytes(large_.bytes.begin() + 54, large_.bytes.end()));
 }
 

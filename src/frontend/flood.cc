@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kSampleMax = 1U << 20U;
 constexpr std::chrono::milliseconds kLost{200};  ///< No longer is waited for an offer.
-constexpr std::chrono::microseconds kStall{5};   ///< A turn of the loop takes a few at most.
+constexpr std::chrono::microseconds kStall{20};  ///< A turn of the loop takes a few at most.
 
 /// Keeps one transmit ring filled from frames that lie in the flood area.
 class Sender {

@@ -87,6 +87,9 @@ void give_back(const NameChange& name, Registries& registries, datapath::Snapsho
     }
 }
 
+// Records from which on a file with so many live ones is mostly history.
+std::size_t history_limit(std::size_t live) { return std::max(kNameHistoryMax, live * 4U); }
+
 // The last word on each name that has a number.
 std::vector<Record> live_of(const std::vector<Record>& records) {
     std::map<std::pair<std::uint8_t, std::string>, std::uint64_t> last;
@@ -109,7 +112,7 @@ Status NameLog::load(const std::string& path, bool may_rewrite) {
         names_.push_back({static_cast<NameKind>(record.kind), record.number, record.key, false});
     }
     record_count_ = loaded.value().size();
-    shorten_at_ = std::max(kNameHistoryMax, live.size() * 4U);
+    shorten_at_ = history_limit(live.size());
     const bool is_short = live.size() * 2U > loaded.value().size() || live.empty();
     if (is_short || !may_rewrite) { return Ok{}; }
     record_count_ = live.size();
@@ -135,7 +138,7 @@ Status NameLog::append(const std::vector<Record>& records) {
     if (!all) { return all.error(); }
     const std::vector<Record> live = live_of(all.value());
     record_count_ = live.size();
-    shorten_at_ = std::max(kNameHistoryMax, live.size() * 4U);
+    shorten_at_ = history_limit(live.size());
     return log_.rewrite(live);
 }
 

@@ -26,10 +26,12 @@ void set_class(int policy, int priority) {
 
 }  // namespace
 
-Hurry::Hurry() noexcept {
-    set_class(SCHED_RR | SCHED_RESET_ON_FORK, sched_get_priority_min(SCHED_RR));
+Hurry::Hurry() noexcept : is_normal_(sched_getscheduler(0) == SCHED_OTHER) {
+    if (is_normal_) { set_class(SCHED_RR | SCHED_RESET_ON_FORK, sched_get_priority_min(SCHED_RR)); }
 }
 
-Hurry::~Hurry() { set_class(SCHED_OTHER, 0); }
+Hurry::~Hurry() {
+    if (is_normal_) { set_class(SCHED_OTHER, 0); }
+}
 
 }  // namespace sluice::daemon

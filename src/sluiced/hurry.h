@@ -3,7 +3,8 @@
 // milliseconds of a handover, in which no frame is forwarded while guests and compilers may keep
 // the control cores busy. Workers that start meanwhile do not inherit it: a thread that loses its
 // rank has used up its share, and waits for tens of milliseconds where it is not alone on its core.
-// Without the right to (CAP_SYS_NICE) nothing happens. Control thread.
+// Without the right to (CAP_SYS_NICE), or in a class that somebody chose for the whole process,
+// nothing happens. Control thread.
 #pragma once
 
 namespace sluice::daemon {
@@ -14,6 +15,9 @@ public:
     ~Hurry();
     Hurry(const Hurry&) = delete;
     Hurry& operator=(const Hurry&) = delete;
+
+private:
+    const bool is_normal_;  // The class before: it is given back.
 };
 
 }  // namespace sluice::daemon

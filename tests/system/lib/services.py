@@ -33,6 +33,11 @@ def wait_service(daemon, name, *states, timeout=20.0):
     return eventually(row, f"service {name} {' or '.join(states)}", timeout)
 
 
+def wait_heartbeat(daemon, name="ids1", timeout=20.0):
+    """Waits until one of its heartbeats came back: a new instance is up before it, until they say otherwise."""
+    eventually(lambda: service_rows(daemon)[name]["heartbeat_us"], f"heartbeat of service {name}", timeout)
+
+
 class ServiceProcess:
     """`legs`: one or two ports of kind service that the daemon has."""
 

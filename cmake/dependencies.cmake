@@ -24,7 +24,7 @@ list(APPEND SLUICE_DPDK_LINK "-Wl,--end-group")
 
 # Drivers that register themselves in constructors are kept whole: the mempool's ring and those of uplinks. What they
 # call is added to the list above.
-set(SLUICE_UPLINK_DRIVERS net_af_packet net_af_xdp)
+set(SLUICE_UPLINK_DRIVERS net_af_packet net_af_xdp net_vhost)
 set(SLUICE_PCI_DRIVERS net_e1000 net_ena net_i40e net_iavf net_ice net_igc net_ixgbe net_vmxnet3)
 set(SLUICE_CRYPTO_DRIVERS crypto_ipsec_mb)
 set(SLUICE_DPDK_WHOLE bus_vdev ${SLUICE_CRYPTO_DRIVERS} ${SLUICE_UPLINK_DRIVERS} bus_pci ${SLUICE_PCI_DRIVERS})

@@ -243,9 +243,12 @@ Status Ethdev::set_mtu(std::uint16_t mtu) {
     if (interface_.empty()) {
         std::uint16_t present = 0;
         rte_eth_dev_get_mtu(port_id_, &present);
-        if (present != mtu && rte_eth_dev_set_mtu(port_id_, mtu) != 0 && present < mtu) {
-            return failure(wanted, 0);
+        const int error = present == mtu ? 0 : rte_eth_dev_set_mtu(port_id_, mtu);
+        if (error == -ENOTSUP) {  // A driver without an MTU of its own: what is sent is carried.
+            mtu_ = mtu;
+            return Ok{};
         }
+        if (error != 0 && present < mtu) { return failure(wanted, 0); }
         rte_eth_dev_get_mtu(port_id_, &mtu_);
         return Ok{};
     }

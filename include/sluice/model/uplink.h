@@ -21,13 +21,17 @@ struct Uplink {
     return device.substr(0, device.find(','));
 }
 
-/// The kernel's interface that a device string names by `iface=`; empty if it names none.
+/// The kernel's interface that a device string names by `iface=`; empty if it names none, or the
+/// path of a socket (net_vhost).
 [[nodiscard]] constexpr std::string_view device_interface(std::string_view device) noexcept {
     constexpr std::string_view kKey = "iface=";
     while (!device.empty()) {
         const std::size_t comma = device.find(',');
         const std::string_view item = device.substr(0, comma);
-        if (item.substr(0, kKey.size()) == kKey) { return item.substr(kKey.size()); }
+        if (item.substr(0, kKey.size()) == kKey) {
+            const std::string_view value = item.substr(kKey.size());
+            return value.find('/') == std::string_view::npos ? value : std::string_view{};
+        }
         if (comma == std::string_view::npos) { break; }
         device.remove_prefix(comma + 1);
     }

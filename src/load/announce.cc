@@ -3,7 +3,6 @@
 #include "announce.h"
 
 #include <algorithm>
-#include <cstring>
 #include <thread>
 
 #include "tsc.h"
@@ -14,8 +13,7 @@ void announce(End& end, const End& peer) {
     if (end.tx().outstanding() >= end.tx().size()) { return; }
     const frontend::GuestSpan area = end.frames();
     const std::size_t header_bytes = end.header_bytes();
-    const frontend::NetHeader header;
-    std::memcpy(area.host, &header, header_bytes);
+    end.write_header(area.host, {}, kArpFrameBytes);
     write_arp({area.host + header_bytes, kArpFrameBytes}, end.spec().mac, end.spec().ips.front(),
               peer.spec().ips.front());
     end.tx().set(end.tx().slot(), area.guest,
@@ -29,6 +27,10 @@ bool take_any(End& end) {
     for (unsigned i = 0; i < count; ++i) {
         const std::uint32_t id = end.rx().used(i).id;
         if (id >= end.rx().size()) { continue; }
+        if (end.tx().outstanding() < end.tx().size() && end.answer(i, end.tx().slot())) {
+            end.tx().publish(1);
+            continue;
+        }
         const std::uint8_t* frame = end.rx().buffer(id) + end.header_bytes();
         const bool is_ours = std::equal(frame, frame + 6, end.spec().mac.begin());
         found = found || (is_ours && get16(frame + 12) == 0x0800);

@@ -7,12 +7,10 @@
 
 namespace sluice::load {
 
-/// Bytes at the start of an end's frame memory that announcements use.
-inline constexpr std::size_t kAnnounceBytes = 128;
-
 /// Sends one ARP request of `end` for `peer`'s first address.
 void announce(End& end, const End& peer);
-/// Takes back all that is there. True if one of them was an IPv4 frame to the end's own MAC.
+/// Takes back all that is there, and answers ARP for a tunnel. True if one of them was an IPv4
+/// frame to the end's own MAC.
 bool take_any(End& end);
 /// Waits until the switch has used all that `end` handed over. kIo after `timeout`.
 [[nodiscard]] Status settle(End& end, std::chrono::milliseconds timeout);

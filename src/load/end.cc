@@ -3,6 +3,7 @@
 #include "end.h"
 
 #include <cmath>
+#include <cstring>
 
 namespace sluice::load {
 namespace {
@@ -47,7 +48,37 @@ Status End::start(std::chrono::milliseconds timeout) {
     }
     tx_.emplace(front_end_.pair(0).tx);
     rx_.emplace(front_end_.pair(0).rx);
+    if (spec_.tunnel) { prepare_answer(); }
     return Ok{};
+}
+
+void End::write_header(std::uint8_t* at, const frontend::NetHeader& header, std::size_t frame_bytes,
+                       std::uint64_t flow) {
+    std::memcpy(at, &header, virtio_bytes());
+    if (!spec_.tunnel) { return; }
+    write_outer(std::span<std::uint8_t, kOuterBytes>(at + virtio_bytes(), kOuterBytes),
+                *spec_.tunnel, frame_bytes, flow);
+}
+
+void End::prepare_answer() {
+    const Tunnel& tunnel = *spec_.tunnel;
+    std::uint8_t* const at = frames().host + kAnswerAt;
+    const frontend::NetHeader header;
+    std::memcpy(at, &header, virtio_bytes());
+    write_arp_answer({at + virtio_bytes(), kArpFrameBytes}, {tunnel.own_mac, tunnel.peer_mac},
+                     tunnel.own_ip, tunnel.peer_ip);
+}
+
+bool End::answer(unsigned index, unsigned slot) {
+    if (!spec_.tunnel) { return false; }
+    const frontend::UsedElement& used = rx_->used(index);
+    const std::size_t bytes = used.length - std::min<std::size_t>(used.length, virtio_bytes());
+    if (bytes > kArpFrameBytes) { return false; }  // Others are not looked into.
+    const std::uint8_t* const frame = rx_->buffer(used.id & (rx_->size() - 1)) + virtio_bytes();
+    if (!asks_for({frame, bytes}, *spec_.tunnel)) { return false; }
+    tx_->set(slot, frames().guest + kAnswerAt,
+             static_cast<std::uint32_t>(virtio_bytes() + kArpFrameBytes));
+    return true;
 }
 
 Error End::gone() const {
@@ -64,10 +95,12 @@ Result<Ends> open_ends(const Options& options, std::size_t buffer_bytes, std::si
     Ends ends;
     EndOptions wanted{options.queue_size, options.mergeable, options.offloads, buffer_bytes,
                       a_frame_bytes};
+    wanted.offloads = options.offloads && !options.a.tunnel;  // The fabric has none.
     auto opened = End::open(options.a, wanted);
     if (!opened) { return opened.error(); }
     ends.a = std::move(opened).value();
     wanted.frame_bytes = b_frame_bytes;
+    wanted.offloads = options.offloads && !options.b.tunnel;
     opened = End::open(options.b, wanted);
     if (!opened) { return opened.error(); }
     ends.b = std::move(opened).value();

@@ -13,11 +13,18 @@
 #include "options.h"
 #include "rings.h"
 #include "spec.h"
+#include "tunnel.h"
 
 namespace sluice::load {
 
 /// Receive buffers for frames of an ordinary MTU, virtio header included.
 inline constexpr std::size_t kRxBufferBytes = 2048;
+/// What is in front of a frame at most: End::header_bytes().
+inline constexpr std::size_t kHeaderBytesMax = sizeof(frontend::NetHeader) + kOuterBytes;
+/// Memory at the beginning of an end's frames for what it says of itself: announcement and ARP's
+/// answer.
+inline constexpr std::size_t kAnnounceBytes = 256;
+inline constexpr std::size_t kAnswerAt = 128;
 
 /// What both ends have in common.
 struct EndOptions {
@@ -40,8 +47,18 @@ public:
     [[nodiscard]] const Spec& spec() const { return spec_; }
     [[nodiscard]] SendRing& tx() { return *tx_; }
     [[nodiscard]] ReceiveRing& rx() { return *rx_; }
-    /// Bytes of the virtio header in front of each frame: 12, or 10 on a legacy device.
-    [[nodiscard]] std::size_t header_bytes() { return front_end_.pair(0).tx.header_bytes(); }
+    /// Bytes in front of each frame: the virtio header, 12, or 10 on a legacy device, and what a
+    /// tunnel puts around it.
+    [[nodiscard]] std::size_t header_bytes() {
+        return virtio_bytes() + (spec_.tunnel ? kOuterBytes : 0);
+    }
+    /// Writes them to `at` for a frame of `frame_bytes`. `flow`: for a tunnel's source port.
+    void write_header(std::uint8_t* at, const frontend::NetHeader& header, std::size_t frame_bytes,
+                      std::uint64_t flow = 0);
+    /// Whether the `index`-th received frame is ARP that asks for the VTEP of a tunnel. Then `slot`
+    /// carries the answer.
+    [[nodiscard]] bool answer(unsigned index, unsigned slot);
+    [[nodiscard]] bool has_tunnel() const { return spec_.tunnel.has_value(); }
     [[nodiscard]] frontend::GuestSpan frames() const { return front_end_.flood_area(); }
     [[nodiscard]] bool connected() const { return front_end_.connected(); }
     [[nodiscard]] bool in_huge_pages() { return front_end_.memory().is_huge(); }
@@ -50,6 +67,9 @@ public:
     [[nodiscard]] Error gone() const;
 
 private:
+    [[nodiscard]] std::size_t virtio_bytes() { return front_end_.pair(0).tx.header_bytes(); }
+    void prepare_answer();
+
     End(Spec spec, frontend::Options options)
         : spec_(std::move(spec)), front_end_(std::move(options)) {}
 
@@ -62,11 +82,18 @@ private:
 /// The two ends of a run: a opens, b answers.
 struct Ends {
     std::unique_ptr<End> a, b;
-    [[nodiscard]] Link link() const { return {a->spec().mac, b->spec().mac}; }
+    /// From a to b, and back: to the other's MAC or the router's.
+    [[nodiscard]] Link link() const { return link_of(a->spec(), b->spec()); }
+    [[nodiscard]] Link back_link() const { return link_of(b->spec(), a->spec()); }
     [[nodiscard]] bool connected() const { return a->connected() && b->connected(); }
     [[nodiscard]] bool in_huge_pages() const { return a->in_huge_pages() && b->in_huge_pages(); }
     /// What to say when one is not connected.
     [[nodiscard]] Error gone() const { return a->connected() ? b->gone() : a->gone(); }
+
+private:
+    [[nodiscard]] static Link link_of(const Spec& from, const Spec& to) {
+        return {from.mac, from.via.value_or(to.mac)};
+    }
 };
 
 /// Opens and starts both ends of `options` with so many bytes for frames each.

@@ -49,7 +49,7 @@ private:
             options_.checksum, {sequence_ + 1, peer_sequence(sequence_) + 1, kAck | kPsh}};
         forward_ = write_frames(*ends_.a, frames_at(options_), tuples_, options_.flows, shape);
         if (!options_.both) { return; }
-        shape.link = shape.link.back();
+        shape.link = ends_.back_link();
         shape.reversed = true;
         shape.fields = {peer_sequence(sequence_) + 1, sequence_ + 1, kAck | kPsh};
         back_ = write_frames(*ends_.b, frames_at(options_), tuples_, options_.flows, shape);
@@ -76,7 +76,8 @@ private:
     }
 
     void make_streams() {
-        const bool reads_lengths = options_.size == 0;
+        const bool reads_lengths =
+            options_.size == 0 || ends_.a->has_tunnel() || ends_.b->has_tunnel();
         streams_.reserve(2);
         streams_.emplace_back(*ends_.a, *ends_.b, std::move(forward_), reads_lengths);
         streams_.emplace_back(*ends_.b, *ends_.a, std::move(back_), reads_lengths);

@@ -3,7 +3,6 @@
 #include "frame_set.h"
 
 #include <array>
-#include <cstring>
 
 #include "sluice/base/assert.h"
 
@@ -11,21 +10,20 @@ namespace sluice::load {
 namespace {
 
 constexpr std::size_t kLine = 64;
-constexpr std::size_t kHeaderRoom = sizeof(frontend::NetHeader);
 
 // 7:4:1, mixed so that no burst is all of one size.
 constexpr std::array<unsigned, 12> kImix{64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64};
 
 constexpr std::size_t stride(unsigned wire) {
-    return (kHeaderRoom + wire - kFcsBytes + kLine - 1) / kLine * kLine;
+    return (kHeaderBytesMax + wire - kFcsBytes + kLine - 1) / kLine * kLine;
 }
 
 frontend::NetHeader write_one(std::span<std::uint8_t> frame, const Tuple& forward,
-                              const FrameShape& shape) {
+                              const FrameShape& shape, Checksum checksum) {
     const Tuple tuple = shape.reversed ? forward.back() : forward;
-    if (!shape.tcp) { return write_udp(frame, shape.link, tuple, shape.checksum); }
+    if (!shape.tcp) { return write_udp(frame, shape.link, tuple, checksum); }
     return write_tcp(frame, shape.link, tuple, shape.fields, frame.size() - kTcpPayloadAt,
-                     shape.checksum);
+                     checksum);
 }
 
 }  // namespace
@@ -60,6 +58,7 @@ Result<std::size_t> frame_memory(std::uint64_t flows, unsigned queue_size, unsig
 std::vector<Prepared> write_frames(End& end, std::size_t offset, const Tuples& tuples,
                                    std::uint64_t flows, const FrameShape& shape) {
     const std::size_t header_bytes = end.header_bytes();
+    const Checksum checksum = end.has_tunnel() ? Checksum::kFull : shape.checksum;
     const frontend::GuestSpan area = end.frames();
     std::vector<Prepared> all;
     const std::uint64_t count = frame_count(flows, end.tx().size());
@@ -68,8 +67,8 @@ std::vector<Prepared> write_frames(End& end, std::size_t offset, const Tuples& t
         const unsigned wire = wire_bytes(shape.size, i);
         std::uint8_t* const at = area.host + offset;
         const std::span<std::uint8_t> frame(at + header_bytes, wire - kFcsBytes);
-        const frontend::NetHeader header = write_one(frame, tuples.at(i % flows), shape);
-        std::memcpy(at, &header, header_bytes);
+        const frontend::NetHeader header = write_one(frame, tuples.at(i % flows), shape, checksum);
+        end.write_header(at, header, frame.size(), i % flows);
         all.push_back(
             {area.guest + offset, static_cast<std::uint32_t>(header_bytes + frame.size())});
         offset += stride(wire);

@@ -9,29 +9,8 @@
 namespace sluice::load {
 namespace {
 
-constexpr std::uint8_t kUdp = 17;
-constexpr std::uint8_t kTcp = 6;
 constexpr std::uint16_t kWindow = 65535;
 constexpr std::size_t kScaleOptionBytes = 4;  // No-operation, then window scale (RFC 7323 §2.2).
-
-void write_ethernet(std::span<std::uint8_t> frame, const Link& link, std::uint16_t type) {
-    std::ranges::fill(frame, std::uint8_t{0});
-    std::ranges::copy(link.destination, frame.begin());
-    std::ranges::copy(link.source, frame.begin() + 6);
-    put16(&frame[12], type);
-}
-
-void write_ipv4(std::span<std::uint8_t> frame, const Tuple& tuple, std::uint8_t protocol,
-                std::size_t l4_bytes) {
-    frame[kIpAt] = 0x45;
-    put16(&frame[kIpAt + 2], static_cast<std::uint16_t>(kL4At - kIpAt + l4_bytes));
-    put16(&frame[kIpAt + 6], 0x4000);  // Don't fragment.
-    frame[kIpAt + 8] = 64;
-    frame[kIpAt + 9] = protocol;
-    put32(&frame[kSourceIpAt], tuple.source_ip);
-    put32(&frame[kDestinationIpAt], tuple.destination_ip);
-    put16(&frame[kIpChecksumAt], finish_sum(word_sum(frame.subspan(kIpAt, kL4At - kIpAt))));
-}
 
 frontend::NetHeader write_checksum(std::span<std::uint8_t> frame, const Tuple& tuple,
                                    std::uint8_t protocol, std::size_t l4_bytes,
@@ -52,7 +31,38 @@ frontend::NetHeader write_checksum(std::span<std::uint8_t> frame, const Tuple& t
     return header;
 }
 
+void write_arp_fields(std::span<std::uint8_t> frame, std::uint16_t operation, const Mac& mac,
+                      std::uint32_t source, std::uint32_t target) {
+    put16(&frame[14], 1);       // Ethernet
+    put16(&frame[16], 0x0800);  // IPv4
+    frame[18] = 6;
+    frame[19] = 4;
+    put16(&frame[20], operation);
+    std::ranges::copy(mac, frame.begin() + 22);
+    put32(&frame[28], source);
+    put32(&frame[38], target);
+}
+
 }  // namespace
+
+void write_ethernet(std::span<std::uint8_t> frame, const Link& link, std::uint16_t type) {
+    std::ranges::fill(frame, std::uint8_t{0});
+    std::ranges::copy(link.destination, frame.begin());
+    std::ranges::copy(link.source, frame.begin() + 6);
+    put16(&frame[12], type);
+}
+
+void write_ipv4(std::span<std::uint8_t> frame, const Tuple& tuple, std::uint8_t protocol,
+                std::size_t l4_bytes) {
+    frame[kIpAt] = 0x45;
+    put16(&frame[kIpAt + 2], static_cast<std::uint16_t>(kL4At - kIpAt + l4_bytes));
+    put16(&frame[kIpAt + 6], 0x4000);  // Don't fragment.
+    frame[kIpAt + 8] = 64;
+    frame[kIpAt + 9] = protocol;
+    put32(&frame[kSourceIpAt], tuple.source_ip);
+    put32(&frame[kDestinationIpAt], tuple.destination_ip);
+    put16(&frame[kIpChecksumAt], finish_sum(word_sum(frame.subspan(kIpAt, kL4At - kIpAt))));
+}
 
 std::uint64_t word_sum(std::span<const std::uint8_t> bytes) {
     std::uint64_t sum = 0;
@@ -102,14 +112,15 @@ void write_arp(std::span<std::uint8_t> frame, const Mac& mac, std::uint32_t sour
                std::uint32_t target) {
     SLUICE_ASSERT(frame.size() >= kArpFrameBytes);
     write_ethernet(frame, {mac, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}}, 0x0806);
-    put16(&frame[14], 1);       // Ethernet
-    put16(&frame[16], 0x0800);  // IPv4
-    frame[18] = 6;
-    frame[19] = 4;
-    put16(&frame[20], 1);  // request
-    std::ranges::copy(mac, frame.begin() + 22);
-    put32(&frame[28], source);
-    put32(&frame[38], target);
+    write_arp_fields(frame, 1, mac, source, target);
+}
+
+void write_arp_answer(std::span<std::uint8_t> frame, const Link& link, std::uint32_t source,
+                      std::uint32_t target) {
+    SLUICE_ASSERT(frame.size() >= kArpFrameBytes);
+    write_ethernet(frame, link, 0x0806);
+    write_arp_fields(frame, 2, link.source, source, target);
+    std::ranges::copy(link.destination, frame.begin() + 32);
 }
 
 }  // namespace sluice::load

@@ -29,13 +29,19 @@ inline constexpr std::size_t kUdpChecksumAt = 40;
 inline constexpr std::size_t kUdpPayloadAt = 42;
 inline constexpr std::size_t kArpFrameBytes = 60;
 
+inline constexpr std::uint8_t kUdp = 17, kTcp = 6;  // Protocols.
 inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4, kPsh = 8, kAck = 16;
 
 /// Who sends to whom on the segment.
 struct Link {
     Mac source, destination;
-    [[nodiscard]] Link back() const { return {destination, source}; }
 };
+
+/// Fills `frame`'s Ethernet header, the rest with zeros.
+void write_ethernet(std::span<std::uint8_t> frame, const Link& link, std::uint16_t type);
+/// The IPv4 header behind it, for `l4_bytes` of payload.
+void write_ipv4(std::span<std::uint8_t> frame, const Tuple& tuple, std::uint8_t protocol,
+                std::size_t l4_bytes);
 
 /// How the transport checksum is made.
 enum class Checksum : std::uint8_t {
@@ -73,6 +79,9 @@ frontend::NetHeader write_tcp(std::span<std::uint8_t> frame, const Link& link, c
 /// "Who has `target`? Tell `source`": a broadcast by which switches learn where `mac` is.
 void write_arp(std::span<std::uint8_t> frame, const Mac& mac, std::uint32_t source,
                std::uint32_t target);
+/// "`source` is at link.source", to `target` at link.destination.
+void write_arp_answer(std::span<std::uint8_t> frame, const Link& link, std::uint32_t source,
+                      std::uint32_t target);
 
 /// Sum of big-endian 16-bit words, carries kept (RFC 1071); an odd byte counts as a high byte.
 [[nodiscard]] std::uint64_t word_sum(std::span<const std::uint8_t> bytes);

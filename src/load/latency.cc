@@ -44,7 +44,7 @@ private:
         const Tuples tuples(options_.a.ips, options_.b.ips, options_.port, 1);
         FrameShape shape{ends_.link(), false, false, options_.size, options_.checksum, {}};
         const auto forward = write_frames(*ends_.a, kAnnounceBytes, tuples, 1, shape);
-        shape.link = shape.link.back();
+        shape.link = ends_.back_link();
         shape.reversed = true;
         const auto back = write_frames(*ends_.b, kAnnounceBytes, tuples, 1, shape);
         if (auto open = probe(ends_, turns_, options_, forward[0]); !open) { return open; }

@@ -19,6 +19,7 @@ inline constexpr std::size_t kFlowCountMax = std::size_t{8} << 20U;
 /// Memory for prepared frames; more is refused and not swapped.
 inline constexpr std::size_t kFrameMemoryMax = std::size_t{4} << 30U;
 inline constexpr std::size_t kIpCountMax = 65536;
+inline constexpr std::uint32_t kVniMax = 0xffffff;  ///< RFC 7348 §5: 24 bits.
 inline constexpr unsigned kQueueSizeMin = 256;
 inline constexpr unsigned kQueueSizeMax = 32768;
 /// Source ports: the first, and how many.

@@ -91,7 +91,7 @@ Status close_all(Ends& ends, const Tuples& tuples, std::uint64_t count,
         for (unsigned i = 0; i < burst; ++i, ++n) {
             const unsigned slot = tx.slot(i);
             const std::size_t at = offset + slot * kResetStride;
-            std::fill_n(area.host + at, header_bytes, std::uint8_t{0});
+            ends.a->write_header(area.host + at, {}, kSegmentBytes);
             reset.write(area.host + at + header_bytes, tuples.at(n), sequence_of(n), ack);
             tx.set(slot, area.guest + at, static_cast<std::uint32_t>(header_bytes + kSegmentBytes));
         }

@@ -19,7 +19,10 @@ constexpr const char* kAbout =
     "An END is PATH[,mac=02:00:00:00:00:01][,ip=10.0.0.1]...[,listen]: the vNIC's socket, who the\n"
     "guest says it is (ip: an address, PREFIX/LENGTH or FIRST-LAST, more than once if need be), "
     "and\n"
-    "listen if the switch connects to us (Open vSwitch's dpdkvhostuserclient; Sluice's default).\n";
+    "listen if the switch connects to us (Open vSwitch's dpdkvhostuserclient; Sluice's default).\n"
+    "via=MAC: its frames go to a router. vxlan=VNI/OWN-VTEP/SWITCH-VTEP/SWITCH-MAC: the socket is "
+    "an\n"
+    "uplink of the switch (net_vhost0,iface=PATH,client=1), the guest behind a remote VTEP.\n";
 
 constexpr const char* kExamples =
     "\nEXAMPLES\n"
@@ -28,6 +31,7 @@ constexpr const char* kExamples =
     "  sluice-load crr --a A,ip=10.0.0.1-10.0.0.64 --b B,ip=10.0.0.200 --parallel 256\n"
     "  sluice-load latency --a A --b B --json\n"
     "  sluice-load tso --a A --b B --bytes 60000 --segment 1448\n"
+    "  sluice-load flood --a A --b UPLINK,vxlan=5000/172.16.0.2/172.16.0.1/02:00:00:00:99:01\n"
     "  sluice-load noise --cpus 0,1\n";
 
 /// What CLI11 fills and finish() reads.
@@ -199,6 +203,22 @@ Status read_ends(const Words& w, Options& o) {
     return Ok{};
 }
 
+Status check_tunnels(const Options& o) {
+    if (o.a.tunnel && o.b.tunnel) {
+        return Error{Errc::kInvalid, "--a and --b are both behind a tunnel (vxlan=)", "--b"};
+    }
+    if (!o.a.tunnel && !o.b.tunnel) { return Ok{}; }
+    if (o.mode == Mode::kCrr || o.mode == Mode::kLatency || o.both || o.handshake) {
+        return Error{Errc::kInvalid, "vxlan= is for flood one way without --handshake, and for tso",
+                     "vxlan"};
+    }
+    if (o.mode == Mode::kTso && o.a.tunnel) {
+        return Error{Errc::kInvalid,
+                     "--a: vxlan= does not go with tso, the fabric has packets only", "--a"};
+    }
+    return Ok{};
+}
+
 Status check_together(const Options& o) {
     if (o.handshake && !o.tcp) {
         return Error{Errc::kInvalid, "--handshake needs --proto tcp", "--handshake"};
@@ -224,7 +244,7 @@ Status check_together(const Options& o) {
                          std::to_string(o.queue_size),
                      "--parallel"};
     }
-    return Ok{};
+    return check_tunnels(o);
 }
 
 Status finish(const Words& w, Options& o) {

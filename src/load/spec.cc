@@ -79,21 +79,57 @@ Status add_ips(const std::string& text, const std::string& value, Spec& spec) {
     return Ok{};
 }
 
+std::optional<std::uint32_t> parse_vni(const std::string& text) {
+    std::uint32_t vni = 0;
+    const char* const end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, vni);
+    if (error != std::errc{} || at != end || vni == 0 || vni > kVniMax) { return std::nullopt; }
+    return vni;
+}
+
+Status read_tunnel(const std::string& text, const std::string& value, Spec& spec) {
+    std::vector<std::string> parts;
+    for (std::size_t at = 0; at != std::string::npos;) {
+        const std::size_t end = value.find('/', at);
+        parts.push_back(value.substr(at, end == std::string::npos ? end : end - at));
+        at = end == std::string::npos ? end : end + 1;
+    }
+    if (parts.size() == 4) {
+        const auto vni = parse_vni(parts[0]);
+        const auto own = parse_ip(parts[1]);
+        const auto peer = parse_ip(parts[2]);
+        const auto mac = parse_mac(parts[3]);
+        if (vni && own && peer && mac && *own != *peer) {
+            spec.tunnel = Tunnel{*vni, *own, *peer, {}, *mac};
+            return Ok{};
+        }
+    }
+    return refuse(text, "vxlan \"" + value +
+                            "\" is not VNI/OWN-VTEP/SWITCH-VTEP/SWITCH-MAC, like "
+                            "5000/172.16.0.2/172.16.0.1/02:00:00:00:99:01");
+}
+
 Status read_item(const std::string& text, const std::string& item, Spec& spec) {
     if (item == "listen") {
         spec.listen = true;
         return Ok{};
     }
-    if (item.starts_with("ip=")) { return add_ips(text, item.substr(3), spec); }
-    if (!item.starts_with("mac=")) {
-        return refuse(text, "\"" + item + "\" is none of mac=ADDRESS, ip=ADDRESSES, listen");
+    const std::size_t equals = item.find('=');
+    const std::string key = item.substr(0, equals);
+    const std::string value = equals == std::string::npos ? "" : item.substr(equals + 1);
+    if (key == "ip") { return add_ips(text, value, spec); }
+    if (key == "vxlan") { return read_tunnel(text, value, spec); }
+    if (key != "mac" && key != "via") {
+        return refuse(text, "\"" + item +
+                                "\" is none of mac=ADDRESS, ip=ADDRESSES, via=ADDRESS, "
+                                "vxlan=VNI/OWN-VTEP/SWITCH-VTEP/SWITCH-MAC, listen");
     }
-    const auto mac = parse_mac(std::string_view(item).substr(4));
+    const auto mac = parse_mac(value);
     if (!mac) {
-        return refuse(
-            text, "mac \"" + item.substr(4) + "\" is not a unicast address like 02:00:00:00:00:01");
+        return refuse(text,
+                      key + " \"" + value + "\" is not a unicast address like 02:00:00:00:00:01");
     }
-    spec.mac = *mac;
+    (key == "mac" ? spec.mac : spec.via.emplace()) = *mac;
     return Ok{};
 }
 
@@ -114,6 +150,10 @@ Result<Spec> parse_spec(const std::string& text, unsigned number) {
     }
     if (spec.path.empty()) { return refuse(text, "the path of a vhost-user socket is missing"); }
     if (spec.ips.empty()) { spec.ips = {0x0a000000U + number}; }
+    if (spec.tunnel) {
+        spec.tunnel->own_mac = spec.mac;
+        spec.tunnel->own_mac[4] = 0x99;
+    }
     std::ranges::sort(spec.ips);
     if (std::ranges::adjacent_find(spec.ips) != spec.ips.end()) {
         return refuse(text, "an address is there twice");

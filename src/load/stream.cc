@@ -19,6 +19,7 @@ constexpr unsigned whole_bursts(unsigned count) { return count / kBurst * kBurst
 Stream::Stream(End& from, End& to, std::vector<Prepared> frames, bool reads_lengths)
     : tx_(&from.tx()),
       rx_(&to.rx()),
+      to_(&to),
       frames_(std::move(frames)),
       is_fixed_(frames_.size() == tx_->size()),
       reads_lengths_(reads_lengths),
@@ -50,12 +51,27 @@ bool Stream::receive(std::uint64_t now) {
     last_pending_ = pending - count;
     if (count == 0) { return false; }
     if (reads_lengths_) {
-        for (unsigned i = 0; i < count; ++i) { bytes_ += rx_->used(i).length - header_bytes_; }
+        read(count);
     } else {
         bytes_ += std::uint64_t{count} * frame_bytes_;
     }
     rx_->recycle(count);
     return true;
+}
+
+// Short ones are no frames of a flood. An end behind the fabric that only receives answers those
+// that ask for its VTEP; one that sends needs its ring for itself, and nobody has to find it.
+void Stream::read(unsigned count) {
+    for (unsigned i = 0; i < count; ++i) {
+        const std::uint32_t length = rx_->used(i).length;
+        if (length >= header_bytes_ + kWireBytesMin - kFcsBytes) {
+            bytes_ += length - header_bytes_;
+            continue;
+        }
+        ++answered_;
+        const bool is_free = sends() && to_->tx().outstanding() < to_->tx().size();
+        if (is_free && to_->answer(i, to_->tx().slot())) { to_->tx().publish(1); }
+    }
 }
 
 bool Stream::send(unsigned outstanding, std::uint64_t limit) {
@@ -91,11 +107,11 @@ void Stream::mark(std::uint64_t now) {
     moved_at_ = now;
     giving_turns_ = 0;
     starved_turns_ = 0;
-    marked_ = {tx_->used(), rx_->received(), bytes_, 0};
+    marked_ = {tx_->used(), received(), bytes_, 0};
 }
 
 StreamCounts Stream::counts() const {
-    return {tx_->used() - marked_.sent, rx_->received() - marked_.received, bytes_ - marked_.bytes,
+    return {tx_->used() - marked_.sent, received() - marked_.received, bytes_ - marked_.bytes,
             gap_max_};
 }
 

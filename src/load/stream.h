@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stream: one direction of a flood, from one end's transmit ring to the other's receive ring. A
 // turn takes back what arrived and hands over what fits, whole bursts if it can; frames are not
-// touched. The loop's thread.
+// touched, but for ARP that comes to a tunnel's end. The loop's thread.
 //
 // Nothing is lost here while the switch loses nothing: what is with the switch and what waits in
 // the receive ring together never exceed the ring, because the transmit ring is looked at before
@@ -44,7 +44,7 @@ public:
 
     [[nodiscard]] bool sends() const { return !frames_.empty(); }
     [[nodiscard]] std::uint64_t handed_over() const { return tx_->handed_over(); }
-    [[nodiscard]] std::uint64_t received() const { return rx_->received(); }
+    [[nodiscard]] std::uint64_t received() const { return rx_->received() - answered_; }
     /// Nothing is under way: all used, and nothing came for kQuietSeconds.
     [[nodiscard]] bool is_quiet(std::uint64_t now);
     /// Turns that handed frames over, and of these, those that found the switch without any.
@@ -53,11 +53,13 @@ public:
 
 private:
     bool receive(std::uint64_t now);
+    void read(unsigned count);
     bool send(unsigned outstanding, std::uint64_t limit);
     void write(unsigned count);
 
     SendRing* tx_;
     ReceiveRing* rx_;
+    End* to_;
     std::vector<Prepared> frames_;
     bool is_fixed_ = false;  // Every slot keeps its frame.
     bool reads_lengths_ = false;
@@ -71,6 +73,7 @@ private:
     std::uint64_t stale_cycles_ = 0;
     std::uint64_t quiet_cycles_ = 0;
     std::uint64_t bytes_ = 0;
+    std::uint64_t answered_ = 0;  // Frames that were no part of the flood.
     std::uint64_t gap_max_ = 0;
     std::uint64_t giving_turns_ = 0;
     std::uint64_t starved_turns_ = 0;

@@ -28,7 +28,13 @@ bool is_tcp(const std::uint8_t* frame) {
 
 std::uint8_t* Talk::Side::next() {
     const unsigned slot = end->tx().slot(written++);
+    if (end->has_tunnel()) { set(slot); }  // It may have carried ARP.
     return frames + std::size_t{kFrameStride} * slot;
+}
+
+void Talk::Side::set(unsigned slot) const {
+    end->tx().set(slot, guest_frames + std::size_t{kFrameStride} * slot - header_bytes,
+                  static_cast<std::uint32_t>(header_bytes + kSegmentBytes));
 }
 
 const std::uint8_t* Talk::Side::received(unsigned index) const {
@@ -52,7 +58,7 @@ Talk::Talk(Ends& ends, const TalkOptions& options, std::size_t offset)
       stale_cycles_(static_cast<std::uint64_t>(kStaleSeconds * tsc_hz())),
       next_slot_count_(options.parallel) {
     const Link forth = ends.link();
-    const Link back = forth.back();
+    const Link back = ends.back_link();
     syn_ = Segment(forth, kSyn, 0, options.scale);
     syn_ack_ = Segment(back, kSyn | kAck, 0, options.scale);
     ack_ = Segment(forth, kAck, 0);
@@ -71,11 +77,11 @@ void Talk::prepare(Side& side, End& end, std::size_t offset) {
     const std::uint64_t first =
         (area.guest + offset + kFrameStride - 1) / kFrameStride * kFrameStride + kFrameStride / 2;
     side.frames = area.host + (first - area.guest);
+    side.guest_frames = first;
     for (unsigned i = 0; i < end.tx().size(); ++i) {
         const std::size_t at = std::size_t{kFrameStride} * i;
-        std::fill_n(side.frames + at - side.header_bytes, side.header_bytes, std::uint8_t{0});
-        end.tx().set(i, first + at - side.header_bytes,
-                     static_cast<std::uint32_t>(side.header_bytes + kSegmentBytes));
+        end.write_header(side.frames + at - side.header_bytes, {}, kSegmentBytes);
+        side.set(i);
     }
 }
 
@@ -103,6 +109,10 @@ bool Talk::take(Side& side, std::uint64_t now, unsigned room) {
     const unsigned count = std::min({pending, room, 2 * kBurst});
     for (unsigned i = 0; i < count; ++i) { __builtin_prefetch(side.received(i)); }
     for (unsigned i = 0; i < count; ++i) {
+        if (side.end->answer(i, side.end->tx().slot(side.written))) {
+            ++side.written;
+            continue;
+        }
         const std::uint8_t* frame = side.received(i);
         if (!is_tcp(frame)) { continue; }
         if (&side == &b_) {

@@ -81,12 +81,14 @@ private:
     struct Side {
         End* end = nullptr;
         std::uint8_t* frames = nullptr;
+        std::uint64_t guest_frames = 0;
         std::size_t header_bytes = 0;
         unsigned written = 0;
         unsigned last_pending = 0;
         std::uint64_t moved_at = 0;
 
         [[nodiscard]] std::uint8_t* next();
+        void set(unsigned slot) const;
         [[nodiscard]] const std::uint8_t* received(unsigned index) const;
         void publish();
     };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // tso: segments of tens of kilobytes with a virtio GSO header and a partial checksum, on TCP
-// connections that were opened properly; b acknowledges each. Payload is never touched: of a
+// connections that were opened properly; b acknowledges each, once. Payload is never touched: of a
 // segment the loop writes sequence number and source port, of a received one it reads the first
-// line.
+// line; where b takes packets, only that of a segment's last, which is shorter than the others.
 //
 // What is under way is limited to what b's receive buffers hold: either whole segments over merged
 // or large buffers, or, where b does not take them, packets of an ordinary MTU.
@@ -119,12 +119,16 @@ private:
                      ""};
     }
 
-    // One buffer for each segment under way, one frame of acknowledgement a ring slot of b.
+    // One buffer for each segment under way and one more, as few as in a flood: they stay in the
+    // switch's cache, as a flood's frames do. One frame of acknowledgement a ring slot of b.
     void prepare() {
+        header_bytes_ = ends_.b->header_bytes();
+        under_way_max_ = segments_that_fit();
+        const auto count = static_cast<unsigned>(under_way_max_ / options_.bytes) + 1;
         const Tuple tuple = tuples_.at(0);
         const frontend::GuestSpan area = ends_.a->frames();
         const std::size_t header_bytes = ends_.a->header_bytes();
-        for (unsigned i = 0; i < kSegmentsMax; ++i) {
+        for (unsigned i = 0; i < std::min(count, kSegmentsMax); ++i) {
             const std::size_t at = frames_at(options_) + i * stride(options_);
             const std::span<std::uint8_t> frame(area.host + at + header_bytes,
                                                 kTcpPayloadAt + options_.bytes);
@@ -133,14 +137,16 @@ private:
                                    {0, peer_sequence(sequence_) + 1, kAck | kPsh}, options_.bytes,
                                    Checksum::kPartial),
                          static_cast<std::uint16_t>(options_.segment));
-            std::memcpy(area.host + at, &header, header_bytes);
+            ends_.a->write_header(area.host + at, header, frame.size());
             buffers_.push_back(
                 {area.guest + at, static_cast<std::uint32_t>(header_bytes + frame.size())});
         }
         next_.assign(options_.flows, sequence_ + 1);
-        ack_ = Segment(ends_.link().back(), kAck, 0);
-        header_bytes_ = ends_.b->header_bytes();
-        under_way_max_ = segments_that_fit();
+        ack_ = Segment(ends_.back_link(), kAck, 0);
+        if (!ends_.b->has(frontend::Feature::kGuestTso4) &&
+            options_.bytes % options_.segment != 0) {
+            full_length_ = header_bytes_ + kTcpPayloadAt + options_.segment;
+        }
     }
 
     [[nodiscard]] std::uint64_t segments_that_fit() const {
@@ -207,12 +213,18 @@ private:
         unsigned taken = 0;
         unsigned acks = 0;
         while (taken < pending && acks < ack_room) {
+            if (rx.used(taken).length == full_length_) {
+                count_frame(taken++, 1);
+                counts_.payload += options_.segment;
+                continue;
+            }
             const std::uint8_t* buffer = rx.buffer(rx.used(taken).id & (rx.size() - 1));
             const unsigned parts = part_count(buffer);
             if (taken + parts > pending) { break; }
-            count_frame(taken, parts);
+            const bool is_question = ends_.b->answer(taken, ends_.b->tx().slot(acks));
+            if (!is_question) { count_frame(taken, parts); }
             taken += parts;
-            acks += write_ack(buffer + header_bytes_, acks) ? 1U : 0U;
+            acks += is_question || write_ack(buffer + header_bytes_, acks) ? 1U : 0U;
         }
         if (taken == 0) { return false; }
         moved_at_ = now;
@@ -235,13 +247,15 @@ private:
         ++counts_.frames;
     }
 
-    // Acknowledges a TCP segment with payload.
+    // Counts a TCP segment with payload. Acknowledges the one that ends what a sent: of packets
+    // that a large segment was cut into the last, as a receiver does that merges them (GRO).
     bool write_ack(const std::uint8_t* frame, unsigned ahead) {
         if (get16(frame + 12) != 0x0800 || frame[kIpAt + 9] != 6) { return false; }
         const std::size_t header = 20 + (frame[kTcpFlagsAt - 1] >> 4U) * 4U;
         const std::size_t total = get16(frame + kIpAt + 2);
         if (total <= header) { return false; }
         counts_.payload += total - header;
+        if ((frame[kTcpFlagsAt] & kPsh) == 0) { return false; }
         const Tuple back{get32(frame + kDestinationIpAt), get32(frame + kSourceIpAt),
                          get16(frame + kL4At + 2), get16(frame + kL4At)};
         const auto end = static_cast<std::uint32_t>(get32(frame + kTcpSequenceAt) + total - header);
@@ -249,7 +263,7 @@ private:
         const frontend::GuestSpan area = ends_.b->frames();
         const unsigned slot = tx.slot(ahead);
         const std::size_t at = frames_at(options_) + slot * kAckStride;
-        std::memset(area.host + at, 0, header_bytes_);
+        ends_.b->write_header(area.host + at, {}, kSegmentBytes);
         ack_.write(area.host + at + header_bytes_, back, peer_sequence(sequence_) + 1, end);
         tx.set(slot, area.guest + at, static_cast<std::uint32_t>(header_bytes_ + kSegmentBytes));
         return true;
@@ -317,6 +331,7 @@ private:
     std::size_t cursor_ = 0;
     std::size_t flow_ = 0;
     std::size_t header_bytes_ = sizeof(frontend::NetHeader);
+    std::size_t full_length_ = 0;  // Of a packet that is not its segment's last; 0 = look at all.
     std::uint64_t under_way_max_ = 0;  // Bytes of payload.
     std::uint64_t handed_bytes_ = 0;
     std::uint64_t lost_bytes_ = 0;

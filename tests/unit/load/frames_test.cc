@@ -10,6 +10,7 @@
 
 #include "load/frame_set.h"
 #include "load/segment.h"
+#include "load/tunnel.h"
 
 namespace sluice::load {
 namespace {
@@ -54,6 +55,40 @@ TEST(LoadFrames, UdpIsRightAtEverySize) {
     EXPECT_TRUE(std::equal(kLink.destination.begin(), kLink.destination.end(), frame.begin()));
     EXPECT_EQ(get32(&frame[kSourceIpAt]), kTuple.source_ip);
     EXPECT_EQ(get16(&frame[kL4At]), kTuple.source_port);
+}
+
+TEST(LoadFrames, OuterHeadersNameBothVteps) {
+    const Tunnel tunnel{5000, 0xac100002, 0xac100001, {2, 0, 0, 0, 0x99, 1}, {2, 0, 0, 0, 0x99, 2}};
+    for (const std::size_t inner : {60U, 1514U}) {
+        Bytes frame(kOuterBytes + inner, 0xee);
+        write_outer(std::span<std::uint8_t, kOuterBytes>(frame.data(), kOuterBytes), tunnel, inner,
+                    16385);
+        EXPECT_EQ(ip_sum(frame), 0xffffU);
+        EXPECT_EQ(get32(&frame[kSourceIpAt]), tunnel.own_ip);
+        EXPECT_EQ(get32(&frame[kDestinationIpAt]), tunnel.peer_ip);
+        EXPECT_EQ(get16(&frame[kIpAt + 2]), frame.size() - 14);
+        EXPECT_EQ(get16(&frame[kL4At]), 49153) << "a dynamic port by the flow";
+        EXPECT_EQ(get16(&frame[kL4At + 2]), 4789);
+        EXPECT_EQ(get16(&frame[kL4At + 4]), frame.size() - 34);
+        EXPECT_EQ(get32(&frame[42]), 0x08000000U) << "RFC 7348 §5: only the flag I";
+        EXPECT_EQ(get32(&frame[46]), 5000U << 8U);
+        EXPECT_EQ(frame[kOuterBytes], 0xee) << "the inner frame is not touched";
+    }
+}
+
+TEST(LoadFrames, OnlyAQuestionForTheOwnVtepIsOne) {
+    const Tunnel tunnel{5000, 0xac100002, 0xac100001, {}, {}};
+    Bytes question(kArpFrameBytes);
+    write_arp(question, {2, 0, 0, 0, 0, 9}, tunnel.peer_ip, tunnel.own_ip);
+    EXPECT_TRUE(asks_for(question, tunnel));
+    EXPECT_FALSE(asks_for(std::span(question).first(41), tunnel)) << "cut off";
+    write_arp(question, {2, 0, 0, 0, 0, 9}, tunnel.own_ip, tunnel.peer_ip);
+    EXPECT_FALSE(asks_for(question, tunnel)) << "for the other one";
+    write_arp_answer(question, kLink, tunnel.peer_ip, tunnel.own_ip);
+    EXPECT_FALSE(asks_for(question, tunnel)) << "an answer";
+    EXPECT_EQ(get16(&question[20]), 2);
+    EXPECT_TRUE(std::equal(kLink.destination.begin(), kLink.destination.end(), &question[32]));
+    EXPECT_TRUE(std::equal(kLink.source.begin(), kLink.source.end(), &question[22]));
 }
 
 TEST(LoadFrames, TcpSynCarriesTheWindowScale) {
@@ -117,7 +152,7 @@ TEST(LoadFrames, TooMuchMemoryIsRefused) {
     const auto memory = frame_memory(8000000, 256, 1518);
     ASSERT_FALSE(memory.ok());
     EXPECT_EQ(memory.error().message,
-              "--flows 8000000 frames of this size take 11718 MiB, at most 4096 are used");
+              "--flows 8000000 frames of this size take 12207 MiB, at most 4096 are used");
     EXPECT_EQ(frame_memory(1000000, 256, 64).value(), 128000000U);
 }
 

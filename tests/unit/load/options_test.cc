@@ -119,6 +119,13 @@ TEST(LoadOptions, RefusesWithASentence) {
               "sluice-load: tso does not go with --no-offloads\n");
     EXPECT_NE(refusal({"flood", "--a", "/a,ip=x", "--b", "/b"}).find("--a: end \"/a,ip=x\""),
               std::string::npos);
+    const char* const tunnel = "/b,vxlan=5000/172.16.0.2/172.16.0.1/02:00:00:00:99:01";
+    EXPECT_EQ(refusal({"latency", "--a", "/a", "--b", tunnel}),
+              "sluice-load: vxlan= is for flood one way without --handshake, and for tso\n");
+    EXPECT_EQ(refusal({"flood", "--a", "/a,vxlan=5000/172.16.0.2/172.16.0.1/02:00:00:00:99:01",
+                       "--b", tunnel}),
+              "sluice-load: --a and --b are both behind a tunnel (vxlan=)\n");
+    EXPECT_TRUE(parse_words({"tso", "--a", "/a", "--b", tunnel}).parsed.options.has_value());
     EXPECT_NE(refusal({"gallop"}), "");
     EXPECT_NE(refusal({}), "");
 }

@@ -37,6 +37,22 @@ TEST(Spec, TakesMacAddressesAndListen) {
                                              "10.1.0.10", "192.0.2.1"}));
 }
 
+TEST(Spec, TakesARouterAndATunnel) {
+    const auto spec = parse_spec(
+        "/s,mac=02:00:00:00:00:07,via=02:00:00:00:aa:01,"
+        "vxlan=5000/172.16.0.2/172.16.0.1/02:00:00:00:99:fe",
+        1);
+    ASSERT_TRUE(spec.ok()) << spec.error().message;
+    ASSERT_TRUE(spec.value().via && spec.value().tunnel);
+    EXPECT_EQ(mac_text(*spec.value().via), "02:00:00:00:aa:01");
+    const Tunnel& tunnel = *spec.value().tunnel;
+    EXPECT_EQ(tunnel.vni, 5000U);
+    EXPECT_EQ(ip_text(tunnel.own_ip), "172.16.0.2");
+    EXPECT_EQ(ip_text(tunnel.peer_ip), "172.16.0.1");
+    EXPECT_EQ(mac_text(tunnel.peer_mac), "02:00:00:00:99:fe");
+    EXPECT_EQ(mac_text(tunnel.own_mac), "02:00:00:00:99:07");
+}
+
 TEST(Spec, PrefixStandsForItsHosts) {
     EXPECT_EQ(parse_spec("/s,ip=10.0.0.0/24", 1).value().ips.size(), 254U);
     EXPECT_EQ(parse_spec("/s,ip=10.0.0.1/28", 1).value().ips.size(), 14U);
@@ -46,7 +62,21 @@ TEST(Spec, PrefixStandsForItsHosts) {
 TEST(Spec, RefusesWithASentence) {
     EXPECT_EQ(refusal(""), "end \"\": the path of a vhost-user socket is missing");
     EXPECT_EQ(refusal("/s,port=1"),
-              "end \"/s,port=1\": \"port=1\" is none of mac=ADDRESS, ip=ADDRESSES, listen");
+              "end \"/s,port=1\": \"port=1\" is none of mac=ADDRESS, ip=ADDRESSES, via=ADDRESS, "
+              "vxlan=VNI/OWN-VTEP/SWITCH-VTEP/SWITCH-MAC, listen");
+    EXPECT_EQ(refusal("/s,via=10.0.0.1"),
+              "end \"/s,via=10.0.0.1\": via \"10.0.0.1\" is not a unicast address like "
+              "02:00:00:00:00:01");
+    for (const char* wrong : {"5000", "0/172.16.0.2/172.16.0.1/02:00:00:00:99:01",
+                              "16777216/172.16.0.2/172.16.0.1/02:00:00:00:99:01",
+                              "5000/172.16.0.2/172.16.0.2/02:00:00:00:99:01",
+                              "5000/172.16.0.2/172.16.0.1/03:00:00:00:99:01",
+                              "5000/172.16.0.2/172.16.0.1/02:00:00:00:99:01/"}) {
+        EXPECT_EQ(refusal(std::string("/s,vxlan=") + wrong),
+                  std::string("end \"/s,vxlan=") + wrong + "\": vxlan \"" + wrong +
+                      "\" is not VNI/OWN-VTEP/SWITCH-VTEP/SWITCH-MAC, like "
+                      "5000/172.16.0.2/172.16.0.1/02:00:00:00:99:01");
+    }
     EXPECT_EQ(
         refusal("/s,mac=01:00:00:00:00:01"),
         "end \"/s,mac=01:00:00:00:00:01\": mac \"01:00:00:00:00:01\" is not a unicast address "

@@ -10,14 +10,6 @@
 namespace sluice::datapath {
 namespace {
 
-[[nodiscard]] std::uint16_t fold(std::uint64_t sum) noexcept {
-    sum = (sum & 0xffffffffU) + (sum >> 32U);
-    sum = (sum & 0xffffffffU) + (sum >> 32U);
-    sum = (sum & 0xffffU) + (sum >> 16U);
-    sum = (sum & 0xffffU) + (sum >> 16U);
-    return static_cast<std::uint16_t>(sum);
-}
-
 /// Addresses, length and protocol (RFC 9293 §3.1, RFC 8200 §8.1). IPv4's zero bytes in the key add
 /// nothing.
 [[nodiscard]] std::uint64_t pseudo_header_sum(const FlowKey& key, std::uint32_t size) noexcept {
@@ -70,10 +62,28 @@ namespace {
 
 }  // namespace
 
+std::uint16_t fold(std::uint64_t sum) noexcept {
+    sum = (sum & 0xffffffffU) + (sum >> 32U);
+    sum = (sum & 0xffffffffU) + (sum >> 32U);
+    sum = (sum & 0xffffU) + (sum >> 16U);
+    sum = (sum & 0xffffU) + (sum >> 16U);
+    return static_cast<std::uint16_t>(sum);
+}
+
 std::uint16_t raw_sum(const std::uint8_t* data, std::size_t size) noexcept {
-    std::uint64_t sum = 0;
+    std::uint64_t low = 0;
+    std::uint64_t high = 0;
     std::size_t i = 0;
-    for (; i + 4 <= size; i += 4) { sum += load<std::uint32_t>(data + i); }
+    for (; i + 8 <= size; i += 8) {  // A mask, a shift and two sums for a vector of these.
+        const auto words = load<std::uint64_t>(data + i);
+        low += words & 0xffffffffU;
+        high += words >> 32U;
+    }
+    std::uint64_t sum = low + high;
+    if (size - i >= 4) {
+        sum += load<std::uint32_t>(data + i);
+        i += 4;
+    }
     if (size - i >= 2) {
         sum += load<std::uint16_t>(data + i);
         i += 2;
@@ -140,6 +150,12 @@ void write_pseudo_header_sum(rte_mbuf& frame) noexcept {
     const std::uint32_t ip_size = v4 ? load_be16(l3 + 2) : kIpv6Size + load_be16(l3 + 4);
     const std::uint16_t sum = fold(address_sum(l3, v4) + length_sum(ip_size - frame.l3_len, true));
     std::memcpy(l3 + frame.l3_len + 16, &sum, 2);
+}
+
+std::uint64_t tcp_pseudo_sum(const rte_mbuf& frame) noexcept {
+    const bool v4 = (frame.ol_flags & RTE_MBUF_F_TX_IPV4) != 0;
+    const auto* l3 = rte_pktmbuf_mtod_offset(&frame, const std::uint8_t*, frame.l2_len);
+    return address_sum(l3, v4) + length_sum(0, true);
 }
 
 bool fill_l4_checksum(rte_mbuf& frame) noexcept {

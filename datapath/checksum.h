@@ -48,6 +48,12 @@ namespace sluice::datapath {
 /// and lie in the first segment; ol_flags, l2_len and l3_len as convert_offload() set them.
 void write_pseudo_header_sum(rte_mbuf& frame) noexcept;
 
+/// What a TCP frame's pseudo header adds to raw_sum()s, but for the length; ol_flags, l2_len and
+/// l3_len as above. All segments of a frame have it in common.
+[[nodiscard]] std::uint64_t tcp_pseudo_sum(const rte_mbuf& frame) noexcept;
+/// Folds sums of words in memory order to one.
+[[nodiscard]] std::uint16_t fold(std::uint64_t sum) noexcept;
+
 /// Computes and writes the checksum of a TCP or UDP frame whose sender left it out, for a receiver
 /// that can't finish it: ol_flags, l2_len and l3_len as convert_offload() set them. The flags stay.
 /// Of a source-routed packet the pseudo-header is the sender's, from the checksum field.

@@ -37,7 +37,7 @@ void finish_whole(WorkerContext& context, rte_mbuf* frame, Take&& take) noexcept
         return finish(frame);
     }
     std::array<rte_mbuf*, kCutSegmentMax> segments;
-    if (!segment(*frame, *context.options.pool, 0, {segments.data(), count})) {
+    if (!segment(*frame, *context.options.pool, 0, SegmentSum::kFull, {segments.data(), count})) {
         return drop(context, frame, DropReason::kNoBuffer);
     }
     context.counters.created.add(count);

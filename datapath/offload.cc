@@ -8,14 +8,10 @@
 #include "datapath/parse_layers.h"
 
 namespace sluice::datapath {
-namespace {
-
 bool takes_checksum(const rte_mbuf& frame, const Port& receiver) noexcept {
     const bool is_v6 = (frame.ol_flags & RTE_MBUF_F_TX_IPV6) != 0;
     return receiver.takes_partial_checksum() && (!is_v6 || frame.l3_len == kIpv6Size);
 }
-
-}  // namespace
 
 bool wants_segments(const rte_mbuf& frame, const Port& receiver) noexcept {
     if ((frame.ol_flags & RTE_MBUF_F_TX_TCP_SEG) == 0) { return false; }
@@ -25,7 +21,7 @@ bool wants_segments(const rte_mbuf& frame, const Port& receiver) noexcept {
 }
 
 DropReason finish_checksum(rte_mbuf& frame, const Port& receiver) noexcept {
-    if (takes_checksum(frame, receiver)) { return DropReason::kNone; }
+    if (!owes_offload(frame) || takes_checksum(frame, receiver)) { return DropReason::kNone; }
     if (!fill_l4_checksum(frame)) { return DropReason::kOffloadMissing; }
     frame.ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
     return DropReason::kNone;

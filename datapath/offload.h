@@ -20,6 +20,9 @@ namespace sluice::datapath {
 /// receiver does not take that for its family, or could not finish the checksums of the segments.
 [[nodiscard]] bool wants_segments(const rte_mbuf& frame, const Port& receiver) noexcept;
 
+/// True if `receiver` finishes a partial transport checksum of frames like this one.
+[[nodiscard]] bool takes_checksum(const rte_mbuf& frame, const Port& receiver) noexcept;
+
 /// Makes the transport checksum of `frame` fit what `receiver` takes: left alone, or finished. For
 /// frames that need no cut. @return kNone, or why it can't be sent.
 [[nodiscard]] DropReason finish_checksum(rte_mbuf& frame, const Port& receiver) noexcept;

@@ -106,7 +106,10 @@ void send_made(WorkerContext& context, PortIndex egress, Port& device,
 bool send_segments(WorkerContext& context, PortIndex egress, Port& device, const rte_mbuf& frame,
                    std::size_t first, std::size_t count) noexcept {
     std::array<rte_mbuf*, kCutSegmentMax> segments;
-    if (!segment(frame, *context.options.pool, first, {segments.data(), count})) { return false; }
+    const SegmentSum sum = takes_checksum(frame, device) ? SegmentSum::kPartial : SegmentSum::kFull;
+    if (!segment(frame, *context.options.pool, first, sum, {segments.data(), count})) {
+        return false;
+    }
     context.counters.created.add(count);
     send_made(context, egress, device, {segments.data(), count});
     return true;

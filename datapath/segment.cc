@@ -5,6 +5,7 @@
 #include "datapath/segment.h"
 
 #include <rte_mbuf.h>
+#include <rte_memcpy.h>
 
 #include <algorithm>
 #include <array>
@@ -20,12 +21,11 @@ namespace {
 constexpr std::uint8_t kOnlyOnLast = kTcpFin | kTcpPsh;
 constexpr std::uint8_t kOnlyOnFirst = kTcpCwr;
 
-void store_be16(std::uint8_t* at, std::uint32_t value) noexcept {
-    const std::uint16_t wire = __builtin_bswap16(static_cast<std::uint16_t>(value));
-    std::memcpy(at, &wire, sizeof wire);
+std::uint16_t wire16(std::uint32_t value) noexcept {
+    return __builtin_bswap16(static_cast<std::uint16_t>(value));
 }
-void store_be32(std::uint8_t* at, std::uint32_t value) noexcept {
-    const std::uint32_t wire = __builtin_bswap32(value);
+void store_be16(std::uint8_t* at, std::uint32_t value) noexcept {
+    const std::uint16_t wire = wire16(value);
     std::memcpy(at, &wire, sizeof wire);
 }
 
@@ -100,25 +100,63 @@ void pour(rte_mbuf& head, std::uint32_t size, Source& source, rte_mbuf**& spare)
     }
 }
 
-/// Headers of segment number `index`, whose first byte of payload was byte `index * most`.
-void write_headers(rte_mbuf& segment, const Layout& layout, std::uint32_t index) noexcept {
-    auto* data = rte_pktmbuf_mtod(&segment, std::uint8_t*);
-    std::uint8_t* ip = data + segment.l2_len;
-    std::uint8_t* tcp = data + layout.l4;
-    const std::uint32_t ip_size = segment.pkt_len - segment.l2_len;
-    if (layout.v4) {
-        store_be16(ip + 2, ip_size);
-        store_be16(ip + 4, load_be16(ip + 4) + index);
-        store_be16(ip + 10, 0);
-        const auto sum = static_cast<std::uint16_t>(~header_sum(ip, segment.l3_len));
-        std::memcpy(ip + 10, &sum, sizeof sum);
-    } else {
-        store_be16(ip + 4, ip_size - kIpv6Size);
+/// What the headers of all segments of a frame add to their checksums. It is summed once, off the
+/// frame: reading a header whose fields were just written would wait for the stores.
+struct CommonSums {
+    CommonSums(const rte_mbuf& frame, const Layout& layout) noexcept {
+        const auto* data = rte_pktmbuf_mtod(&frame, const std::uint8_t*);
+        std::array<std::uint8_t, 60> header{};
+        if (layout.v4) {
+            std::memcpy(header.data(), data + frame.l2_len,
+                        std::min<std::size_t>(frame.l3_len, 60));
+            std::memset(&header[2], 0, 4);   // Length and identification,
+            std::memset(&header[10], 0, 2);  // checksum.
+            ip = raw_sum(header.data(), header.size());
+        }
+        header.fill(0);
+        std::memcpy(header.data(), data + layout.l4, std::min<std::size_t>(frame.l4_len, 60));
+        std::memset(&header[4], 0, 4);  // Sequence number,
+        header[13] = 0;                 // flags,
+        std::memset(&header[16], 0, 2);
+        pseudo = tcp_pseudo_sum(frame);
+        tcp = raw_sum(header.data(), header.size());
     }
-    store_be32(tcp + 4, load_be32(tcp + 4) + index * layout.most);
-    if (index + 1 < layout.count) { tcp[13] &= static_cast<std::uint8_t>(~kOnlyOnLast); }
-    if (index > 0) { tcp[13] &= static_cast<std::uint8_t>(~kOnlyOnFirst); }
-    write_pseudo_header_sum(segment);
+    std::uint64_t ip = 0;      ///< IPv4: without length, identification and checksum.
+    std::uint64_t pseudo = 0;  ///< Without the length.
+    std::uint64_t tcp = 0;     ///< Without sequence number, flags and checksum.
+};
+
+void write_ip_header(std::uint8_t* ip, std::uint32_t size, std::uint32_t index,
+                     const Layout& layout, const CommonSums& sums) noexcept {
+    if (!layout.v4) { return store_be16(ip + 4, size - kIpv6Size); }
+    const std::uint16_t own[] = {wire16(size), wire16(load_be16(ip + 4) + index)};
+    std::memcpy(ip + 2, own, sizeof own);
+    const auto checksum = static_cast<std::uint16_t>(~fold(sums.ip + own[0] + own[1]));
+    std::memcpy(ip + 10, &checksum, sizeof checksum);
+}
+
+/// Headers of segment number `index`, whose first byte of payload was byte `index * most`. The
+/// payload is there.
+void write_headers(rte_mbuf& segment, const Layout& layout, std::uint32_t index,
+                   const CommonSums& sums, SegmentSum sum) noexcept {
+    auto* data = rte_pktmbuf_mtod(&segment, std::uint8_t*);
+    std::uint8_t* tcp = data + layout.l4;
+    write_ip_header(data + segment.l2_len, segment.pkt_len - segment.l2_len, index, layout, sums);
+    const std::uint32_t sequence = __builtin_bswap32(load_be32(tcp + 4) + index * layout.most);
+    std::uint8_t flags = tcp[13];
+    if (index + 1 < layout.count) { flags &= static_cast<std::uint8_t>(~kOnlyOnLast); }
+    if (index > 0) { flags &= static_cast<std::uint8_t>(~kOnlyOnFirst); }
+    std::memcpy(tcp + 4, &sequence, sizeof sequence);
+    tcp[13] = flags;
+    std::uint64_t words = sums.pseudo + __builtin_bswap32(segment.pkt_len - layout.l4);
+    if (sum == SegmentSum::kFull) {
+        words += sums.tcp + sequence + (std::uint64_t{flags} << 8U) +
+                 raw_sum(segment, layout.headers, segment.pkt_len - layout.headers);
+        segment.ol_flags &= ~RTE_MBUF_F_TX_L4_MASK;
+    }
+    const std::uint16_t folded = fold(words);
+    const auto field = static_cast<std::uint16_t>(sum == SegmentSum::kFull ? ~folded : folded);
+    std::memcpy(tcp + 16, &field, sizeof field);
 }
 
 void take_over(const rte_mbuf& frame, rte_mbuf& segment) noexcept {
@@ -144,7 +182,7 @@ std::uint32_t size_on_wire(const rte_mbuf& frame) noexcept {
 
 std::size_t segment_count(const rte_mbuf& frame) noexcept { return Layout(frame).count; }
 
-bool segment(const rte_mbuf& frame, rte_mempool& pool, std::size_t first,
+bool segment(const rte_mbuf& frame, rte_mempool& pool, std::size_t first, SegmentSum sum,
              std::span<rte_mbuf*> out) noexcept {
     const Layout layout(frame);
     SLUICE_ASSERT(!out.empty() && first + out.size() <= layout.count);
@@ -161,15 +199,16 @@ bool segment(const rte_mbuf& frame, rte_mempool& pool, std::size_t first,
     SLUICE_ASSERT(layout.headers <= room && total <= buffers.size());
     if (rte_pktmbuf_alloc_bulk(&pool, buffers.data(), total) != 0) { return false; }
     rte_mbuf** spare = buffers.data();
+    const CommonSums sums(frame, layout);
     Source payload(frame, layout.headers + begin * layout.most);
     for (std::uint32_t index = begin; index < end; ++index) {
         rte_mbuf* made = *spare++;
         out[index - begin] = made;
         take_over(frame, *made);
-        std::memcpy(rte_pktmbuf_append(made, static_cast<std::uint16_t>(layout.headers)),
-                    rte_pktmbuf_mtod(&frame, const void*), layout.headers);
+        rte_memcpy(rte_pktmbuf_append(made, static_cast<std::uint16_t>(layout.headers)),
+                   rte_pktmbuf_mtod(&frame, const void*), layout.headers);
         pour(*made, index + 1 < layout.count ? full : last, payload, spare);
-        write_headers(*made, layout, index);
+        write_headers(*made, layout, index, sums, sum);
     }
     return true;
 }

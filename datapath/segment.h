@@ -22,15 +22,19 @@ namespace sluice::datapath {
 /// cut. 0: it can't be cut (its headers say more than it holds).
 [[nodiscard]] std::size_t segment_count(const rte_mbuf& frame) noexcept;
 
+/// What a segment's TCP checksum field holds.
+enum class SegmentSum : std::uint8_t {
+    kPartial,  ///< The pseudo header's sum: left to the receiver, ol_flags say so.
+    kFull,     ///< The checksum: the segment owes nothing.
+};
+
 /// Cuts segments `first` to `first` + out.size(), of segment_count(frame), off `frame`, into fresh
-/// frames of `pool`, in order: headers
-/// with length, IPv4 id and checksum, sequence number and flags of each segment; payload copied.
-/// FIN and PSH stay on the last, CWR on the first (RFC 3168 §6.1.2). The TCP checksum is left to
-/// the receiver (kPartial: its pseudo-header sum is in the field, ol_flags say so). Ingress port
-/// and hash are the frame's. `frame` stays the caller's, unchanged; bytes behind its IP packet are
-/// not copied.
+/// frames of `pool`, in order: headers with length, IPv4 id and checksum, sequence number and flags
+/// of each segment; payload copied, and summed while it is near. FIN and PSH stay on the last, CWR
+/// on the first (RFC 3168 §6.1.2). Ingress port and hash are the frame's. `frame` stays the
+/// caller's, unchanged; bytes behind its IP packet are not copied.
 /// @return false: `pool` is out of buffers; nothing was made.
 [[nodiscard]] bool segment(const rte_mbuf& frame, rte_mempool& pool, std::size_t first,
-                           std::span<rte_mbuf*> out) noexcept;
+                           SegmentSum sum, std::span<rte_mbuf*> out) noexcept;
 
 }  // namespace sluice::datapath

@@ -167,7 +167,8 @@ struct Tunnel {
         forget_segmentation(*frame);
         return tunnel.finish_and_send(frame);
     }
-    if (!segment(*frame, *tunnel.context.options.pool, 0, {segments.data(), count})) {
+    if (!segment(*frame, *tunnel.context.options.pool, 0, SegmentSum::kFull,
+                 {segments.data(), count})) {
         return tunnel.drop(frame, DropReason::kNoBuffer);
     }
     tunnel.context.counters.created.add(count);

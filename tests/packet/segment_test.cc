@@ -52,9 +52,9 @@ Bytes bytes_of(const rte_mbuf& frame) {
     return out;
 }
 
-/// Parses `frame`, cuts it and returns what is wrong with the outcome.
-std::string faults(const Bytes& frame, std::uint16_t most,
-                   std::initializer_list<std::size_t> cuts = {}) {
+/// Parses `frame`, cuts it with sums of one kind and returns what is wrong with the outcome.
+std::string faults_with(datapath::SegmentSum sum, const Bytes& frame, std::uint16_t most,
+                        std::initializer_list<std::size_t> cuts) {
     const Pool pool = make_pool(2047);
     frames::Mbuf mbuf(frame, cuts);
     rte_mbuf& head = mbuf.head();
@@ -67,11 +67,12 @@ std::string faults(const Bytes& frame, std::uint16_t most,
     datapath::convert_offload(head, parsed);
     if (parsed.reason != DropReason::kNone) { return std::string(to_string(parsed.reason)); }
     std::vector<rte_mbuf*> made(datapath::segment_count(head));
-    if (!datapath::segment(head, *pool, 0, made)) { return "no buffers"; }
+    if (!datapath::segment(head, *pool, 0, sum, made)) { return "no buffers"; }
+    const bool is_partial = sum == datapath::SegmentSum::kPartial;
     std::vector<Bytes> segments;
     for (rte_mbuf* segment : made) {
         segments.push_back(bytes_of(*segment));
-        EXPECT_EQ(segment->ol_flags & kTso, RTE_MBUF_F_TX_TCP_CKSUM);
+        EXPECT_EQ(segment->ol_flags & kTso, is_partial ? RTE_MBUF_F_TX_TCP_CKSUM : 0);
         EXPECT_EQ(segment->tso_segsz, 0u);
         EXPECT_EQ(segment->l2_len + segment->l3_len, parsed.l4_offset);
         EXPECT_EQ(segment->port, 7u);
@@ -80,7 +81,13 @@ std::string faults(const Bytes& frame, std::uint16_t most,
     }
     EXPECT_EQ(rte_mempool_avail_count(pool.get()), 2047u) << "buffers are back";
     EXPECT_EQ(bytes_of(head), frame) << "the frame itself is not touched";
-    return faults_of_cut(frame, segments, most, Sum::kPartial);
+    return faults_of_cut(frame, segments, most, is_partial ? Sum::kPartial : Sum::kRight);
+}
+
+std::string faults(const Bytes& frame, std::uint16_t most,
+                   std::initializer_list<std::size_t> cuts = {}) {
+    return faults_with(datapath::SegmentSum::kPartial, frame, most, cuts) +
+           faults_with(datapath::SegmentSum::kFull, frame, most, cuts);
 }
 
 Bytes tcp4(const Bytes& payload, std::uint8_t flags = kTcpAck, const frames::Ends& ends = {},
@@ -166,7 +173,7 @@ TEST(Segment, BytesBehindThePacketAreRefused) {
     const Bytes frame = tcp4(noise(500));
     Bytes padded = frame;
     padded.resize(frame.size() + 40, 0xee);
-    EXPECT_EQ(faults(padded, 100), "bad_offload");
+    EXPECT_EQ(faults_with(datapath::SegmentSum::kFull, padded, 100, {}), "bad_offload");
 }
 
 TEST(Segment, AllOrNothing) {
@@ -179,7 +186,7 @@ TEST(Segment, AllOrNothing) {
     datapath::convert_offload(mbuf.head(), parsed);
     std::vector<rte_mbuf*> made(datapath::segment_count(mbuf.head()));
     ASSERT_EQ(made.size(), 5u);
-    EXPECT_FALSE(datapath::segment(mbuf.head(), *pool, 0, made));
+    EXPECT_FALSE(datapath::segment(mbuf.head(), *pool, 0, datapath::SegmentSum::kFull, made));
     EXPECT_EQ(rte_mempool_avail_count(pool.get()), 4u);
 }
 

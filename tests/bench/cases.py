@@ -4,10 +4,12 @@
 import dataclasses
 from dataclasses import dataclass, field
 
+from places import HOST, ROUTED, TUNNEL_IN, TUNNEL_OUT, Place
 from policy import Policy
 
 CONTESTANTS = ("floor", "slots", "few", "empty", "normal", "ct")
 USUAL = ("floor", "slots", "empty", "normal", "ct")
+PLAIN = ("slots", "empty", "normal")
 FIREWALLED = ("slots", "few", "ct")
 TITLES = {"floor": "floor", "slots": "Sluice, slots 0-2", "few": "the same, 10 rules", "empty": "Sluice, chain empty",
           "normal": "Open vSwitch NORMAL", "ct": "Open vSwitch ct"}
@@ -52,6 +54,7 @@ class Case:
     contestants: tuple = USUAL
     own_arguments: dict = field(default_factory=dict)
     policy: Policy = Policy()
+    place: Place = HOST
     own_policies: dict = field(default_factory=dict)
     targets: tuple = ()
     must_saturate: bool = True
@@ -87,6 +90,14 @@ def _crr(rules, label):
                 contestants=contestants, policy=policy, own_policies=own, targets=targets, forgets=True, warmup_s=0.3)
 
 
+def _tunnel(way, place, size):
+    """A VXLAN tunnel beside Open vSwitch's; `slots` has a policy, the peer none."""
+    label, far = ("out of this host", "encapsulated") if place == TUNNEL_OUT else ("into this host", "decapsulated")
+    return Case(f"vxlan-{way}-{size}", f"{size} B, 1 k flows, {label}: {far}", CYCLES,
+                ("flood", "--flows", "1000", "--size", str(size), *FLOOD_PORTS), contestants=PLAIN, place=place,
+                targets=(Target("normal", 1.5),))
+
+
 ALL = (
     _flood(1, "1", 1.15, 3.0, 0.5),
     _flood(1000, "1k", 1.2, 3.5, 0.5),
@@ -100,6 +111,13 @@ ALL = (
     Case("latency", "one packet in flight", LATENCY, ("latency", "--size", "64", "--port", "5000"), must_saturate=False,
          targets=(Target("normal", at_most=1.0), Target("normal", at_most=1.0, metric=Metric("p99_us", "us (p99)", False, 2)))),
     _crr(10, "10"), _crr(1000, "1k"), _crr(10_000, "10k"),
+    *(_tunnel(way, place, size) for way, place in (("out", TUNNEL_OUT), ("in", TUNNEL_IN)) for size in (64, 1400)),
+    Case("vxlan-out-tso", "60 kB segments by TSO, cut and encapsulated (Open vSwitch: 1400 B)", GBPS, ("tso", "--port", "5000",
+         "--segment", "1346"), own_arguments={"normal": ("flood", "--flows", "1000", "--size", "1400", *FLOOD_PORTS)},
+         contestants=PLAIN, place=TUNNEL_OUT, targets=(Target("normal", 1.5),)),
+    Case("routed", "64 B, 1 k flows, one routed hop (Open vSwitch: tables that rewrite the same)", CYCLES,
+         ("flood", "--flows", "1000", "--size", "64", *FLOOD_PORTS), contestants=PLAIN, place=ROUTED,
+         targets=(Target("normal", 1.3),)),
 )
 BY_NAME = {case.name: case for case in ALL}
 CHANGE = "change"

@@ -7,7 +7,8 @@ import tempfile
 import time
 
 from machine import LOAD_CORE, WORKER_CORE, Failure
-from policy import MACS, Policy
+from places import HOST
+from policy import Policy
 
 SAMPLE_EVERY_S = 0.2
 NOISE_SECONDS = 0.1
@@ -56,8 +57,8 @@ def waited_share(samples, seconds):
 class Load:
     """A run: begin() starts it, finish() returns what it printed plus `busy`."""
 
-    def __init__(self, binaries, switch, arguments, seconds, warmup, policy=Policy()):
-        self._switch, self._seconds, self._policy = switch, seconds, policy
+    def __init__(self, binaries, switch, arguments, seconds, warmup, policy=Policy(), place=HOST):
+        self._switch, self._seconds, self._policy, self._place = switch, seconds, policy, place
         self._limit = time.monotonic() + 60 + 3 * (seconds + warmup)
         ends = [word for guest in ("a", "b") for word in (f"--{guest}", self._spec(guest))]
         command = [str(binaries / "sluice-load"), *arguments[:1], *ends, *arguments[1:], "--seconds", str(seconds), "--warmup",
@@ -70,8 +71,8 @@ class Load:
         self.samples = []
 
     def _spec(self, guest):
-        listen = ",listen" if self._switch.listens else ""
-        return f"{self._switch.socket_path(guest)},mac={MACS[guest]},ip={self._policy.load_addresses(guest)}{listen}"
+        path = self._switch.socket_path(self._place.port_of(guest))
+        return self._place.end(guest, path, self._policy, self._switch.listens)
 
     def is_running(self):
         return self._process.poll() is None

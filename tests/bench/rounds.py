@@ -9,6 +9,7 @@ import firewall
 import load
 from cases import FIREWALLED
 from machine import Failure
+from places import HOST
 from statistics_of_runs import Run, pairs, valid
 from switch_ovs import VARIANTS
 
@@ -116,8 +117,8 @@ class CaseRunner:
         switch.resume()
         try:
             switch.forget_connections()  # What an earlier case opened may be answered, and the test below would call that a hole.
-            switch.configure(case.policy_for(switch.name))
-            if switch.name in FIREWALLED and self._settings.checks_firewall:
+            switch.configure(case.policy_for(switch.name), case.place)
+            if switch.name in FIREWALLED and case.place == HOST and self._settings.checks_firewall:
                 self._progress(case, None, f"{switch.name}: firewall test")
                 firewall.check(switch)
             self._progress(case, None, f"{switch.name}: filling tables")
@@ -158,7 +159,7 @@ class CaseRunner:
         if case.forgets:
             switch.forget_connections()
         return figures_of(load.Load(self._binaries, switch, case.arguments_for(switch.name), seconds, warmup,
-                                    case.policy_for(switch.name)).finish())
+                                    case.policy_for(switch.name), case.place).finish())
 
     def _judge(self, name, result):
         """A contestant has a figure if at least half of its rounds do."""

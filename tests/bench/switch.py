@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 from machine import Failure, wait_for
+from places import HOST
 
 ANSWER_TIMEOUT = 60.0
 
@@ -76,8 +77,8 @@ class Switch:
     def forget_connections(self):
         """Drops what the last run left in its connection table."""
 
-    def configure(self, policy):
-        """Puts a policy (policy.py) in force. Failure if it refuses."""
+    def configure(self, policy, place=HOST):
+        """Puts a policy (policy.py) in force, with the guests where `place` (places.py) says. Failure if it refuses."""
 
     def settle(self):
         """Puts every thread but the worker on the load's core, and remembers which one the worker is."""

@@ -3,21 +3,26 @@
 learning switch; `ct`: the policy as OpenFlow rules with connection tracking. docs/benchmark.md says why it is set so."""
 
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 
 from machine import LOAD_CORE, WORKER_CORE, Failure, Program, wait_for
+from places import (HOST, OWN_VTEP, REMOTE_VTEP, UNDERLAY_BITS, UNDERLAY_MTU, UPLINK, VNI, VTEP_MAC, vtep_mac_of)
 from policy import LONG_S, MACS, ZONE
 from switch import JsonRpc, Switch, wait_listening
 
 VSWITCHD = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+RUNTIME = pathlib.Path("/var/run/dpdk")
 MEMORY_MB = 512
 CONNECTIONS_MAX = 4_000_000
+NUMBERS = {"a": 1, "b": 2}  # OpenFlow ports.
+PREFIX = f"sluice-bench-{os.getpid()}"
 OTHER_CONFIG = {
     "dpdk-init": "true", "pmd-cpu-mask": f"{1 << WORKER_CORE:#x}", "dpdk-lcore-mask": f"{1 << LOAD_CORE:#x}",
-    "dpdk-socket-mem": MEMORY_MB, "dpdk-extra": "--in-memory --no-telemetry --no-pci", "vhost-sock-dir": ".",
+    "dpdk-socket-mem": MEMORY_MB, "dpdk-extra": f"--in-memory --no-telemetry --no-pci --file-prefix={PREFIX}", "vhost-sock-dir": ".",
     "max-idle": LONG_S * 1000, "flow-limit": 2_000_000, "tx-flush-interval": 0,
     "n-handler-threads": 1, "n-revalidator-threads": 1}
 # What is tried, the best counts: exact-match cache as it comes (one flow in a hundred is put in), with the signature-match
@@ -70,17 +75,32 @@ class OpenVSwitch(Switch):
         self.programs = [database, daemon]
         wait_listening(self._rpc, daemon)
         wait_for(self._is_initialized, "ovs-vswitchd has started DPDK", 40, 0.05)
-        self._make_bridge()
+        self._place = None
+        self._arrange(HOST)
 
     def _is_initialized(self):
         self.programs[-1].check()
         return self.vsctl("get", "Open_vSwitch", ".", "dpdk_initialized") == "true"
 
+    def _arrange(self, place):
+        """Its bridges, made anew if the guests are elsewhere than before."""
+        if place == self._place:
+            return
+        for bridge in self.vsctl("list-br").split():
+            self.vsctl("del-br", bridge)
+        self._place = place
+        self._make_bridge()
+        if place.fabric:
+            self._add_tunnel()
+        if self.name != "ct":
+            self.run_ofctl("replace-flows", place.openflow(NUMBERS))
+
     def _make_bridge(self):
         mode = "secure" if self.name == "ct" else "standalone"
         self.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", f"fail-mode={mode}",
                    "other-config:mac-aging-time=3600")
-        for number, guest in enumerate(MACS, start=1):
+        guests = {guest: number for guest, number in NUMBERS.items() if guest != self._place.fabric}
+        for guest, number in guests.items():
             self.vsctl(*self._add_port_words(guest, number))
         wait_for(lambda: self.rpc("dpif-netdev/pmd-stats-show", "-pmd", str(WORKER_CORE)), "a PMD thread")
         if self.name == "ct":
@@ -89,16 +109,38 @@ class OpenVSwitch(Switch):
                        "datapaths:netdev=@d")
             timeouts = (f"udp_{one}={LONG_S}" for one in ("first", "single", "multiple"))
             self.vsctl("add-zone-tp", "netdev", f"zone={ZONE}", *timeouts)
-        for guest in MACS:  # What a learning switch knows after the first answer: no flooding to all ports.
+        for guest in guests:  # What a learning switch knows after the first answer: no flooding to all ports.
             self.rpc("fdb/add", "br0", guest, "0", MACS[guest])
+
+    def _add_tunnel(self):
+        """An underlay bridge with the uplink and the VTEP's address, and the guest behind the fabric."""
+        self.vsctl("add-br", "underlay", "--", "set", "bridge", "underlay", "datapath_type=netdev",
+                   f'other-config:hwaddr="{VTEP_MAC}"', "other-config:mac-aging-time=3600")
+        self.vsctl("set", "Interface", "underlay", f"mtu_request={UNDERLAY_MTU}")
+        self.vsctl("add-port", "underlay", UPLINK, "--", "set", "Interface", UPLINK, "type=dpdk", f"mtu_request={UNDERLAY_MTU}",
+                   f"options:dpdk-devargs=net_vhost0,iface={self.socket_path(UPLINK)},client=1")
+        for words in (["address", "replace", f"{OWN_VTEP}/{UNDERLAY_BITS}", "dev", "underlay"], ["link", "set", "underlay", "up"]):
+            self._run("nsenter", "--net", f"--target={self.programs[-1].process.pid}", "ip", *words)
+        wait_for(lambda: "underlay" in self.rpc("ovs/route/lookup", REMOTE_VTEP), "the underlay's route")
+        self.vsctl("add-port", "br0", "tunnel", "--", "set", "Interface", "tunnel", "type=vxlan", f"options:key={VNI}",
+                   f"options:remote_ip={REMOTE_VTEP}", f"options:local_ip={OWN_VTEP}")
+        self.rpc("tnl/neigh/set", "underlay", REMOTE_VTEP, vtep_mac_of(self._place.fabric))
+        self.rpc("tnl/neigh/aging", "3600")
+        self.rpc("fdb/add", "underlay", UPLINK, "0", vtep_mac_of(self._place.fabric))
+        self.rpc("fdb/add", "br0", "tunnel", "0", MACS[self._place.fabric])
 
     def _add_port_words(self, name, number):
         return ["add-port", "br0", name, "--", "set", "Interface", name, "type=dpdkvhostuserclient",
                 f"options:vhost-server-path={self.socket_path(name)}", f"ofport_request={number}"]
 
-    def configure(self, policy):
+    def stop(self):
+        super().stop()
+        shutil.rmtree(RUNTIME / PREFIX, ignore_errors=True)  # DPDK leaves it, empty.
+
+    def configure(self, policy, place=HOST):
+        self._arrange(place)
         if self.name == "ct":
-            self.run_ofctl("replace-flows", policy.openflow({"a": 1, "b": 2}))
+            self.run_ofctl("replace-flows", policy.openflow(NUMBERS))
 
     def use_variant(self, name):
         """Other settings of the flow caches (VARIANTS)."""

@@ -3,6 +3,7 @@
 `empty`: nothing applies."""
 
 from machine import WORKER_CORE, Failure, Program
+from places import HOST
 from switch import JsonRpc, Switch, wait_listening
 
 MEMORY_MB = 256
@@ -28,9 +29,9 @@ class Sluice(Switch):
     def ask(self, method, params=None):
         return self._rpc.ask(method, params or {}, version="2.0")
 
-    def configure(self, policy):
+    def configure(self, policy, place=HOST):
         try:
-            self.ask("apply", policy.sluice_document(self.name != "empty", self.socket_path))
+            self.ask("apply", place.sluice_document(policy, self.name != "empty", self.socket_path))
         except Failure as failure:
             raise Failure(f"{self.name}: {failure}") from None
 

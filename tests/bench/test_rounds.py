@@ -17,7 +17,7 @@ class FakeSwitch:
         self.awake = False
         self.log = []
 
-    def configure(self, policy):
+    def configure(self, policy, _place):
         self.log.append("policy")
 
     def forget_connections(self):
@@ -43,7 +43,7 @@ class Stage:
         assert not any(switch.awake for switch in self.switches.values()), "a switch ran while noise was measured"
         return next(self.round_trips)
 
-    def load(self, _binaries, switch, _arguments, _seconds, _warmup, _policy):
+    def load(self, _binaries, switch, _arguments, _seconds, _warmup, _policy, _place):
         assert [one.name for one in self.switches.values() if one.awake] == [switch.name]
         self.loads.append(switch.name)
         return self.Running(switch)

@@ -2,8 +2,11 @@
 // End: a FrontEnd with the features of a Linux guest that does not use event indexes.
 #include "end.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+
+#include "service.h"
 
 namespace sluice::load {
 namespace {
@@ -104,7 +107,15 @@ Result<Ends> open_ends(const Options& options, std::size_t buffer_bytes, std::si
     opened = End::open(options.b, wanted);
     if (!opened) { return opened.error(); }
     ends.b = std::move(opened).value();
-    for (End* end : {ends.a.get(), ends.b.get()}) {
+    wanted.offloads = false;
+    wanted.frame_bytes = Service::frame_bytes(options.queue_size);
+    for (const Spec& leg : options.service) {
+        if (opened = End::open(leg, wanted); !opened) { return opened.error(); }
+        ends.legs.push_back(std::move(opened).value());
+    }
+    std::vector<End*> all{ends.a.get(), ends.b.get()};
+    for (const auto& leg : ends.legs) { all.push_back(leg.get()); }
+    for (End* end : all) {
         if (auto started = end->start(start_timeout(options)); !started) { return started.error(); }
     }
     return ends;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "frames.h"
 #include "front_end.h"
@@ -82,15 +83,29 @@ private:
 /// The two ends of a run: a opens, b answers.
 struct Ends {
     std::unique_ptr<End> a, b;
+    std::vector<std::unique_ptr<End>> legs;  ///< Of a service: none or two.
     /// From a to b, and back: to the other's MAC or the router's.
     [[nodiscard]] Link link() const { return link_of(a->spec(), b->spec()); }
     [[nodiscard]] Link back_link() const { return link_of(b->spec(), a->spec()); }
-    [[nodiscard]] bool connected() const { return a->connected() && b->connected(); }
+    [[nodiscard]] bool connected() const { return missing() == nullptr; }
     [[nodiscard]] bool in_huge_pages() const { return a->in_huge_pages() && b->in_huge_pages(); }
     /// What to say when one is not connected.
-    [[nodiscard]] Error gone() const { return a->connected() ? b->gone() : a->gone(); }
+    [[nodiscard]] Error gone() const {
+        const End* end = missing();
+        return end != nullptr ? end->gone() : b->gone();
+    }
 
 private:
+    /// The first that is not connected; nullptr if all are.
+    [[nodiscard]] const End* missing() const {
+        for (const End* end : {a.get(), b.get()}) {
+            if (!end->connected()) { return end; }
+        }
+        for (const auto& leg : legs) {
+            if (!leg->connected()) { return leg.get(); }
+        }
+        return nullptr;
+    }
     [[nodiscard]] static Link link_of(const Spec& from, const Spec& to) {
         return {from.mac, from.via.value_or(to.mac)};
     }

@@ -81,6 +81,8 @@ private:
         streams_.reserve(2);
         streams_.emplace_back(*ends_.a, *ends_.b, std::move(forward_), reads_lengths);
         streams_.emplace_back(*ends_.b, *ends_.a, std::move(back_), reads_lengths);
+        if (ends_.legs.empty()) { return; }
+        for (Stream& stream : streams_) { stream.close_loop(tsc()); }
     }
 
     // Frames that a paced stream may send now.

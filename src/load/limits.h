@@ -39,6 +39,8 @@ inline constexpr double kStallSeconds = 20e-6;
 /// Between two parts of a run: as long as nothing has arrived for so long, all has arrived.
 inline constexpr double kQuietSeconds = 2e-3;
 inline constexpr double kDrainSeconds = 1.0;
+/// A flood through a service: nothing came for so long, so what is under way is lost.
+inline constexpr double kGivenUpSeconds = 0.5;
 /// Sending every flow once before measuring may take so long.
 inline constexpr double kWarmUpMax = 60;
 /// Latency samples kept; a run that has more keeps the first.

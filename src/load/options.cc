@@ -37,6 +37,7 @@ constexpr const char* kExamples =
 /// What CLI11 fills and finish() reads.
 struct Words {
     std::string a, b;
+    std::vector<std::string> service;
     std::string size = "64";
     std::string proto = "udp";
     std::string checksum = "full";
@@ -49,6 +50,10 @@ struct Words {
 void add_common(CLI::App& mode, Options& o, Words& w) {
     mode.add_option("--a", w.a, "the end that sends or opens")->required()->type_name("END");
     mode.add_option("--b", w.b, "the end that receives or answers")->required()->type_name("END");
+    mode.add_option("--service", w.service,
+                    "twice: the legs of a service that passes on what it gets, copied")
+        ->expected(1, 2)
+        ->type_name("END");
     mode.add_option("--seconds", o.seconds, "how long to measure")
         ->capture_default_str()
         ->check(CLI::Range(0.01, 86400.0));
@@ -194,6 +199,18 @@ Status read_ends(const Words& w, Options& o) {
     if (!b) { return Error{Errc::kInvalid, "--b: " + b.error().message, "--b"}; }
     o.a = std::move(a).value();
     o.b = std::move(b).value();
+    for (const std::string& text : w.service) {
+        auto leg = parse_spec(text, 3);
+        if (!leg) {
+            return Error{Errc::kInvalid, "--service: " + leg.error().message, "--service"};
+        }
+        o.service.push_back(std::move(leg).value());
+    }
+    if (o.service.size() == 1 ||
+        (o.service.size() == 2 && o.service[0].path == o.service[1].path)) {
+        return Error{Errc::kInvalid, "--service: a service has two legs, each a socket of its own",
+                     "--service"};
+    }
     if (o.a.path == o.b.path) {
         return Error{Errc::kInvalid, "--a and --b name the same socket " + o.a.path, "--b"};
     }

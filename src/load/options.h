@@ -20,6 +20,7 @@ enum class Mode : std::uint8_t { kFlood, kCrr, kLatency, kTso, kNoise };
 struct Options {
     Mode mode = Mode::kFlood;
     Spec a, b;
+    std::vector<Spec> service;  ///< Its legs: none or two.
     double seconds = 5;
     double warmup = 1;
     int cpu = -1;  ///< -1: wherever the kernel likes.

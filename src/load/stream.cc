@@ -26,7 +26,8 @@ Stream::Stream(End& from, End& to, std::vector<Prepared> frames, bool reads_leng
       under_way_max_(std::min(tx_->size(), rx_->size() - kInHandMax - kBurst)),
       header_bytes_(static_cast<std::uint32_t>(to.header_bytes())),
       stale_cycles_(static_cast<std::uint64_t>(kStaleSeconds * tsc_hz())),
-      quiet_cycles_(static_cast<std::uint64_t>(kQuietSeconds * tsc_hz())) {
+      quiet_cycles_(static_cast<std::uint64_t>(kQuietSeconds * tsc_hz())),
+      lost_cycles_(static_cast<std::uint64_t>(kGivenUpSeconds * tsc_hz())) {
     if (frames_.empty()) { return; }
     frame_bytes_ = frames_[0].length - static_cast<std::uint32_t>(from.header_bytes());
     for (unsigned i = 0; i < tx_->size(); ++i) {
@@ -37,7 +38,7 @@ Stream::Stream(End& from, End& to, std::vector<Prepared> frames, bool reads_leng
 bool Stream::turn(std::uint64_t now, std::uint64_t limit) {
     const unsigned outstanding = frames_.empty() ? 0 : tx_->outstanding();
     const bool came = receive(now);
-    return (limit != 0 && !frames_.empty() && send(outstanding, limit)) || came;
+    return (limit != 0 && !frames_.empty() && send(now, outstanding, limit)) || came;
 }
 
 bool Stream::receive(std::uint64_t now) {
@@ -74,7 +75,24 @@ void Stream::read(unsigned count) {
     }
 }
 
-bool Stream::send(unsigned outstanding, std::uint64_t limit) {
+void Stream::close_loop(std::uint64_t now) {
+    is_closed_ = true;
+    moved_at_ = now;
+    lost_ = handed_over() - std::min(handed_over(), received());
+}
+
+// What was handed over and has not come. After a while without any it does not come any more.
+unsigned Stream::under_way(std::uint64_t now) {
+    const std::uint64_t come = received() + lost_;
+    const std::uint64_t left = handed_over() > come ? handed_over() - come : 0;
+    if (left == 0 || now < moved_at_ + lost_cycles_) { return static_cast<unsigned>(left); }
+    lost_ += left;
+    moved_at_ = now;
+    return 0;
+}
+
+bool Stream::send(std::uint64_t now, unsigned outstanding, std::uint64_t limit) {
+    if (is_closed_) { outstanding = std::max(outstanding, under_way(now)); }
     if (outstanding >= under_way_max_) { return false; }
     unsigned count = under_way_max_ - outstanding;
     if (count < limit) {
@@ -116,7 +134,8 @@ StreamCounts Stream::counts() const {
 }
 
 bool Stream::is_quiet(std::uint64_t now) {
-    const bool all_used = frames_.empty() || tx_->outstanding() == 0;
+    const bool all_came = !is_closed_ || handed_over() <= received() + lost_;
+    const bool all_used = frames_.empty() || (tx_->outstanding() == 0 && all_came);
     return all_used && last_pending_ == 0 && now - moved_at_ > quiet_cycles_;
 }
 

@@ -5,7 +5,8 @@
 //
 // Nothing is lost here while the switch loses nothing: what is with the switch and what waits in
 // the receive ring together never exceed the ring, because the transmit ring is looked at before
-// the receive ring, and what a switch can hold in its hands is left free.
+// the receive ring, and what a switch can hold in its hands is left free. Where frames go by a
+// service they wait in other rings, too, and a stream hands over no more than came (close_loop()).
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,9 @@ public:
     /// From `from` to `to`. Without frames it only takes back. `reads_lengths`: frames differ.
     Stream(End& from, End& to, std::vector<Prepared> frames, bool reads_lengths);
 
+    /// From now on no more is under way than the receive ring holds, wherever it is. What was
+    /// handed over before has come or is lost.
+    void close_loop(std::uint64_t now);
     /// One turn. `limit`: frames that may be handed over at most; `now`: tsc. True if anything
     /// moved.
     bool turn(std::uint64_t now, std::uint64_t limit);
@@ -54,7 +58,8 @@ public:
 private:
     bool receive(std::uint64_t now);
     void read(unsigned count);
-    bool send(unsigned outstanding, std::uint64_t limit);
+    bool send(std::uint64_t now, unsigned outstanding, std::uint64_t limit);
+    [[nodiscard]] unsigned under_way(std::uint64_t now);
     void write(unsigned count);
 
     SendRing* tx_;
@@ -64,6 +69,7 @@ private:
     bool is_fixed_ = false;  // Every slot keeps its frame.
     bool reads_lengths_ = false;
     bool is_late_ = false;
+    bool is_closed_ = false;
     unsigned under_way_max_ = 0;
     std::size_t cursor_ = 0;
     std::uint32_t header_bytes_ = 0;
@@ -72,7 +78,9 @@ private:
     std::uint64_t moved_at_ = 0;
     std::uint64_t stale_cycles_ = 0;
     std::uint64_t quiet_cycles_ = 0;
+    std::uint64_t lost_cycles_ = 0;
     std::uint64_t bytes_ = 0;
+    std::uint64_t lost_ = 0;      // Of a closed loop: given up.
     std::uint64_t answered_ = 0;  // Frames that were no part of the flood.
     std::uint64_t gap_max_ = 0;
     std::uint64_t giving_turns_ = 0;

@@ -23,8 +23,8 @@ constexpr std::size_t kMergedBufferBytes = 4096;  // As Linux posts them.
 constexpr std::size_t kLargeBufferBytes = (65536 + 63) / 64 * 64 + 64;
 constexpr unsigned kParallel = 64;
 constexpr unsigned kSegmentsMax = 32;  // Under way; more gains nothing and costs cache.
-constexpr int kScale = 10;             // A window of 64 MB.
 constexpr double kLostSeconds = 0.05;
+constexpr int kScale = 10;  // A window of 64 MB.
 constexpr std::size_t kLine = 64;
 constexpr std::size_t kAckStride = 128;
 

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "end.h"
 #include "report.h"
+#include "service.h"
 #include "tsc.h"
 
 namespace sluice::load {
@@ -30,7 +32,9 @@ struct TurnCosts {
 
 class Turns {
 public:
-    Turns(const Ends& ends, const std::atomic<bool>& stop) : ends_(&ends), stop_(&stop) {}
+    Turns(const Ends& ends, const std::atomic<bool>& stop) : ends_(&ends), stop_(&stop) {
+        if (ends.legs.size() == 2) { service_.emplace(*ends.legs[0], *ends.legs[1]); }
+    }
 
     /// Calls `turn(now)`, which says whether it moved anything, until `done(now)`;
     /// `stalled(cycles)` after a time in which the thread did not run.
@@ -52,6 +56,7 @@ public:
             then = now;
             if (done(now)) { return Ended::kInTime; }
             was_busy = turn(now);
+            if (service_) { was_busy = service_->turn() || was_busy; }
             if (!was_busy) { step_aside(); }
             if (n % kLookEvery == 0) {
                 if (stop_->load(std::memory_order_relaxed)) { return Ended::kStopped; }
@@ -76,6 +81,7 @@ private:
 
     const Ends* ends_;
     const std::atomic<bool>* stop_;
+    std::optional<Service> service_;
     TurnCosts costs_;
 };
 

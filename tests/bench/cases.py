@@ -4,14 +4,15 @@
 import dataclasses
 from dataclasses import dataclass, field
 
-from places import HOST, ROUTED, TUNNEL_IN, TUNNEL_OUT, Place
+from places import BYPASSED, HOST, REDIRECTED, ROUTED, TUNNEL_IN, TUNNEL_OUT, Place
 from policy import Policy
 
-CONTESTANTS = ("floor", "slots", "few", "empty", "normal", "ct")
+CONTESTANTS = ("floor", "slots", "few", "plain", "empty", "normal", "ct")
 USUAL = ("floor", "slots", "empty", "normal", "ct")
 PLAIN = ("slots", "empty", "normal")
-FIREWALLED = ("slots", "few", "ct")
-TITLES = {"floor": "floor", "slots": "Sluice, slots 0-2", "few": "the same, 10 rules", "empty": "Sluice, chain empty",
+FIREWALLED = ("slots", "few", "plain", "ct")
+TITLES = {"floor": "floor", "slots": "Sluice, slots 0-2", "few": "the same, 10 rules",
+          "plain": "the same without", "empty": "Sluice, chain empty",
           "normal": "Open vSwitch NORMAL", "ct": "Open vSwitch ct"}
 
 
@@ -55,6 +56,7 @@ class Case:
     own_arguments: dict = field(default_factory=dict)
     policy: Policy = Policy()
     place: Place = HOST
+    own_places: dict = field(default_factory=dict)
     own_policies: dict = field(default_factory=dict)
     targets: tuple = ()
     must_saturate: bool = True
@@ -64,6 +66,9 @@ class Case:
 
     def arguments_for(self, contestant):
         return self.own_arguments.get(contestant, self.arguments)
+
+    def place_for(self, contestant):
+        return self.own_places.get(contestant, self.place)
 
     def policy_for(self, contestant):
         return self.own_policies.get(contestant, self.policy)
@@ -88,6 +93,19 @@ def _crr(rules, label):
         targets = (Target("few", 0.9),)
     return Case(f"crr-{label}", f"connect, ask, answer, close; {rules} rules", RATE, ("crr", "--port", "80"),
                 contestants=contestants, policy=policy, own_policies=own, targets=targets, forgets=True, warmup_s=0.3)
+
+
+def _service(name, title, place, at_most):
+    """A rule of slot 4; beside the same flow without a service."""
+    return Case(name, f"64 B, 1 k flows, {title}", CYCLES, ("flood", "--flows", "1000", "--size", "64", *FLOOD_PORTS),
+                contestants=("slots", "plain"), own_places={"slots": place}, targets=(Target("plain", at_most=at_most),))
+
+
+def _sealed(size, at_most):
+    """Encryption on the way out; what it costs beside the same flow in the clear, round by round."""
+    return Case(f"sealed-{size}", f"{size} B, 1 k flows, out of this host, AES-128-GCM", CYCLES,
+                ("flood", "--flows", "1000", "--size", str(size), *FLOOD_PORTS), contestants=("slots", "plain"), place=TUNNEL_OUT,
+                own_policies={"slots": Policy(seals="aes-128-gcm")}, targets=(Target("plain", at_most=at_most),))
 
 
 def _tunnel(way, place, size):
@@ -115,6 +133,9 @@ ALL = (
     Case("vxlan-out-tso", "60 kB segments by TSO, cut and encapsulated (Open vSwitch: 1400 B)", GBPS, ("tso", "--port", "5000",
          "--segment", "1346"), own_arguments={"normal": ("flood", "--flows", "1000", "--size", "1400", *FLOOD_PORTS)},
          contestants=PLAIN, place=TUNNEL_OUT, targets=(Target("normal", 1.5),)),
+    _service("redirected", "through a service with two legs", REDIRECTED, 2.2),
+    _service("bypassed", "past a service", BYPASSED, 1.05),
+    _sealed(64, 2.5), _sealed(1400, 2.2),
     Case("routed", "64 B, 1 k flows, one routed hop (Open vSwitch: tables that rewrite the same)", CYCLES,
          ("flood", "--flows", "1000", "--size", "64", *FLOOD_PORTS), contestants=PLAIN, place=ROUTED,
          targets=(Target("normal", 1.3),)),

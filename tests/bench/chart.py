@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 from cases import CONTESTANTS, TITLES
 
-COLOURS = {"floor": "#b8bcc4", "slots": "#1f6feb", "few": "#5b8fd6", "empty": "#8ab8f5", "normal": "#e07b39", "ct": "#8c3b1a"}
+COLOURS = {"floor": "#b8bcc4", "slots": "#1f6feb", "few": "#5b8fd6", "plain": "#2da44e", "empty": "#8ab8f5", "normal": "#e07b39", "ct": "#8c3b1a"}
 BAR, GAP, GROUP_GAP, LEFT, RIGHT, HEIGHT, TOP, BOTTOM = 26, 4, 34, 76, 24, 230, 92, 46
 WIDTH_MIN = 760
 

@@ -61,6 +61,7 @@ class Load:
         self._switch, self._seconds, self._policy, self._place = switch, seconds, policy, place
         self._limit = time.monotonic() + 60 + 3 * (seconds + warmup)
         ends = [word for guest in ("a", "b") for word in (f"--{guest}", self._spec(guest))]
+        ends += place.service_words(switch.socket_path, switch.listens)
         command = [str(binaries / "sluice-load"), *arguments[:1], *ends, *arguments[1:], "--seconds", str(seconds), "--warmup",
                    str(warmup), "--cpu", str(LOAD_CORE), "--json"]
         self._out, self._err = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")

@@ -64,7 +64,7 @@ def parse(arguments):
     return chosen
 
 
-KINDS = {"floor": Floor, "slots": Sluice, "few": Sluice, "empty": Sluice, "normal": OpenVSwitch, "ct": OpenVSwitch}
+KINDS = {"floor": Floor, "slots": Sluice, "few": Sluice, "plain": Sluice, "empty": Sluice, "normal": OpenVSwitch, "ct": OpenVSwitch}
 
 
 def make(name, folder, binaries):

@@ -9,6 +9,7 @@ from policy import IPS, MACS
 
 VNI = 5000
 UPLINK = "up"
+LEGS = ("ids-in", "ids-out")
 OWN_VTEP, REMOTE_VTEP, VTEP_MAC = "172.16.0.1", "172.16.0.2", "02:00:00:00:99:fe"
 UNDERLAY_BITS, UNDERLAY_MTU = 24, 1600
 ROUTER_MAC = "02:00:00:00:aa:01"
@@ -18,10 +19,12 @@ GATEWAYS = {"a": "10.0.0.254/24", "b": "10.0.8.254/24"}
 
 @dataclass(frozen=True)
 class Place:
-    """fabric: the guest behind the fabric, if any. is_routed: b is in another network than a."""
+    """fabric: the guest behind the fabric, if any. is_routed: b is in another network than a. service: "redirect" or "bypass":
+    what a rule does with their connections beside a service with two legs, which the load plays, too; only Sluice has it."""
 
     fabric: str = ""
     is_routed: bool = False
+    service: str = ""
 
     def port_of(self, guest):
         """The port of the switch at which the load plays `guest`."""
@@ -37,6 +40,10 @@ class Place:
             words.append(f"vxlan={VNI}/{REMOTE_VTEP}/{OWN_VTEP}/{VTEP_MAC}")
         return ",".join(words + (["listen"] if listens else []))
 
+    def service_words(self, socket_of, listens):
+        """sluice-load's options for the service's legs."""
+        return [word for leg in LEGS if self.service for word in ("--service", socket_of(leg) + (",listen" if listens else ""))]
+
     def sluice_document(self, policy, has_chain, socket_of):
         """The whole document."""
         document = policy.sluice_document(has_chain, socket_of)
@@ -44,7 +51,15 @@ class Place:
             self._add_tunnel(document, socket_of)
         elif self.is_routed:
             self._add_router(document, has_chain)
+        elif self.service:
+            self._add_service(document, socket_of)
         return document
+
+    def _add_service(self, document, socket_of):
+        document["ports"] += [{"name": leg, "kind": "service", "socket": socket_of(leg)} for leg in LEGS]
+        inspect = {"name": "inspect", "instances": [{"name": "ids", "in": LEGS[0], "out": LEGS[1]}], "on_failure": "closed"}
+        first = [{"name": "pass", "action": "bypass", "services": ["udp"]}] if self.service == "bypass" else []
+        document["service_chains"] = [{"name": "ids", "rules": [*first, inspect]}]
 
     def _add_tunnel(self, document, socket_of):
         document["uplinks"] = [{"name": UPLINK, "device": f"net_vhost0,iface={socket_of(UPLINK)},client=1"}]
@@ -96,3 +111,5 @@ HOST = Place()
 TUNNEL_OUT = Place(fabric="b")
 TUNNEL_IN = Place(fabric="a")
 ROUTED = Place(is_routed=True)
+REDIRECTED = Place(service="redirect")
+BYPASSED = Place(service="bypass")

@@ -14,6 +14,7 @@ IPS = {"a": "10.0.0.1", "b": "10.0.0.2"}
 MANY_SOURCES = ipaddress.IPv4Network("10.0.1.0/25")  # A's other addresses: 128 x 61 440 connections without using one twice.
 TCP_PORTS = ["80", "5000-5999"]
 ZONE = 1
+KEY_FILE = "group.key"  # In the switch's folder.
 LONG_S = 86400  # Flows and connections of a flood outlive the runs of others.
 
 
@@ -37,11 +38,13 @@ def port_masks(low, high):
 @dataclass(frozen=True)
 class Policy:
     """rule_count: rules before the one that matches. set_size: members of the address set `others`; 0 = no such set.
-    has_many_sources: A owns MANY_SOURCES, too, and the load sends from these."""
+    has_many_sources: A owns MANY_SOURCES, too, and the load sends from these. seals: the algorithm by which what leaves this
+    host is encrypted; only Sluice does."""
 
     rule_count: int = 0
     set_size: int = 0
     has_many_sources: bool = False
+    seals: str = ""
 
     def source_addresses(self):
         """All that A owns."""
@@ -77,6 +80,10 @@ class Policy:
                  "services": ["udp", *(f"tcp/{one}" for one in TCP_PORTS)]}
         if self.set_size:
             document["address_sets"] = [{"name": "others", "members": [other_address(i) for i in range(self.set_size)]}]
+        if self.seals:
+            document["encryption"] = {
+                "key_policies": [{"name": "k", "algorithm": self.seals, "key_file": socket_of(KEY_FILE)}],
+                "rules": [{"name": "all", "action": "encrypt", "required": True, "key_policy": "k"}]}
         return {**document,
                 "acls": [{"name": "hardening", "rules": [{"name": "no-telnet", "action": "deny", "services": ["tcp/23"]}]}],
                 "dfw": {"default": "drop", "timeouts": {"udp_s": LONG_S, "udp_stream_s": LONG_S},

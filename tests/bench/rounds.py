@@ -117,12 +117,13 @@ class CaseRunner:
         switch.resume()
         try:
             switch.forget_connections()  # What an earlier case opened may be answered, and the test below would call that a hole.
-            switch.configure(case.policy_for(switch.name), case.place)
-            if switch.name in FIREWALLED and case.place == HOST and self._settings.checks_firewall:
+            switch.configure(case.policy_for(switch.name), case.place_for(switch.name))
+            if switch.name in FIREWALLED and case.place_for(switch.name) == HOST and self._settings.checks_firewall:
                 self._progress(case, None, f"{switch.name}: firewall test")
                 firewall.check(switch)
             self._progress(case, None, f"{switch.name}: filling tables")
             self._load(case, switch, 0.5, case.fill_s)
+            switch.prove(case.policy_for(switch.name), case.place_for(switch.name))
             if hasattr(switch, "use_variant"):
                 result.notes[switch.name] = self._best_variant(case, switch)
         finally:
@@ -159,7 +160,7 @@ class CaseRunner:
         if case.forgets:
             switch.forget_connections()
         return figures_of(load.Load(self._binaries, switch, case.arguments_for(switch.name), seconds, warmup,
-                                    case.policy_for(switch.name), case.place).finish())
+                                    case.policy_for(switch.name), case.place_for(switch.name)).finish())
 
     def _judge(self, name, result):
         """A contestant has a figure if at least half of its rounds do."""

@@ -80,6 +80,9 @@ class Switch:
     def configure(self, policy, place=HOST):
         """Puts a policy (policy.py) in force, with the guests where `place` (places.py) says. Failure if it refuses."""
 
+    def prove(self, policy, place=HOST):
+        """After some traffic: Failure if what is to be measured has not taken place."""
+
     def settle(self):
         """Puts every thread but the worker on the load's core, and remembers which one the worker is."""
         for one in self.programs:

@@ -2,11 +2,15 @@
 """Sluice as a contestant: a sluiced of its own. `slots` (and `few`): slots 0, 1 and 2 work on both vNICs;
 `empty`: nothing applies."""
 
+import secrets
+
 from machine import WORKER_CORE, Failure, Program
 from places import HOST
+from policy import KEY_FILE
 from switch import JsonRpc, Switch, wait_listening
 
 MEMORY_MB = 256
+KEY_BYTES = {"aes-128-gcm": 16, "aes-256-gcm": 32}
 
 
 class Sluice(Switch):
@@ -30,10 +34,26 @@ class Sluice(Switch):
         return self._rpc.ask(method, params or {}, version="2.0")
 
     def configure(self, policy, place=HOST):
+        if policy.seals:
+            key = self.folder / KEY_FILE
+            key.touch(mode=0o600)
+            key.write_text(secrets.token_hex(KEY_BYTES[policy.seals]), encoding="ascii")
         try:
             self.ask("apply", place.sluice_document(policy, self.name != "empty", self.socket_path))
         except Failure as failure:
             raise Failure(f"{self.name}: {failure}") from None
+
+    def prove(self, policy, place=HOST):
+        """No firewall test reaches a guest elsewhere: what slots 2, 4 and 15 did is looked at."""
+        if self.name != "empty" and place != HOST and self.ask("status")["connections"] == 0:
+            raise Failure(f"{self.name}: the firewall has no connection")
+        sent = [one["packets"] for row in self.ask("show.encryption") for one in row["sending"]] if policy.seals else [1]
+        if not any(sent):
+            raise Failure(f"{self.name}: nothing was sealed")
+        if place.service:
+            returned = sum(one["returned_packets"] for row in self.ask("show.services") for one in row["instances"])
+            if (returned > 0) != (place.service == "redirect"):
+                raise Failure(f"{self.name}: the service got {returned} packets")
 
     def counters(self):
         row = self.ask("show.workers")[0]

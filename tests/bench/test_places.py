@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests elsewhere: the load's words and the switches' say the same."""
 
-from places import HOST, OWN_VTEP, REMOTE_VTEP, ROUTED, ROUTED_IPS, ROUTER_MAC, TUNNEL_IN, TUNNEL_OUT, VNI, VTEP_MAC, vtep_mac_of
+from places import (BYPASSED, HOST, LEGS, OWN_VTEP, REDIRECTED, REMOTE_VTEP, ROUTED, ROUTED_IPS, ROUTER_MAC, TUNNEL_IN,
+                    TUNNEL_OUT, VNI, VTEP_MAC, vtep_mac_of)
 from policy import IPS, MACS, Policy
 
 POLICY = Policy()
@@ -32,6 +33,15 @@ def test_a_guest_behind_the_fabric_is_no_port():
         assert f"vxlan={VNI}/{REMOTE_VTEP}/{OWN_VTEP}/{VTEP_MAC}" in place.end(far, "/s/up", POLICY, False)
         assert "vxlan" not in place.end(near, f"/s/{near}", POLICY, False)
         assert vtep_mac_of(far) not in (VTEP_MAC, *MACS.values())
+
+
+def test_a_service_beside_the_guests():
+    redirected, bypassed = document(REDIRECTED), document(BYPASSED)
+    assert [port["name"] for port in redirected["ports"]] == ["a", "b", *LEGS]
+    assert [rule.get("action") for rule in redirected["service_chains"][0]["rules"]] == [None]
+    assert [rule.get("action") for rule in bypassed["service_chains"][0]["rules"]] == ["bypass", None]
+    words = ["--service", f"/s/{LEGS[0]},listen", "--service", f"/s/{LEGS[1]},listen"]
+    assert REDIRECTED.service_words(socket_of, True) == words and HOST.service_words(socket_of, True) == []
 
 
 def test_a_router_between_two_networks():

@@ -34,6 +34,12 @@ def test_an_empty_chain_has_no_rule():
     assert document["port_groups"][0]["spoofguard"] == "off"
 
 
+def test_a_policy_that_seals_names_a_key():
+    policies = Policy(seals="aes-128-gcm").sluice_document(True, lambda port: f"/s/{port}")["encryption"]["key_policies"]
+    assert policies == [{"name": "k", "algorithm": "aes-128-gcm", "key_file": "/s/group.key"}]
+    assert "encryption" not in Policy().sluice_document(True, lambda port: f"/s/{port}")
+
+
 def test_many_sources_are_all_a_s_own():
     policy = Policy(has_many_sources=True)
     assert set(map(str, MANY_SOURCES)) < set(policy.source_addresses())

@@ -20,6 +20,9 @@ class FakeSwitch:
     def configure(self, policy, _place):
         self.log.append("policy")
 
+    def prove(self, _policy, _place):
+        self.log.append("proof")
+
     def forget_connections(self):
         self.log.append("forget")
 
@@ -79,7 +82,7 @@ def test_connections_of_an_earlier_case_are_gone_before_the_firewall_is_tested(s
     slots = FakeSwitch("slots")
     monkeypatch.setattr(firewall, "check", lambda switch: switch.log.append("test"))
     stage.run(slots)
-    assert slots.log == ["forget", "policy", "test"]
+    assert slots.log == ["forget", "policy", "test", "proof"]
 
 
 def test_more_rounds_while_pairs_are_missing_but_not_for_ever(stage):

@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint64_t kEventFull = ~std::uint64_t{0} - 1;  // The largest that an eventfd counts.
 constexpr Milliseconds kStorm{15};
 constexpr Milliseconds kBlocked{40};
-constexpr Milliseconds kBlockedMax{200};  // Where the device gets no core before.
+constexpr Milliseconds kBlockedMax{2000};  // Where the device gets no core before.
 
 void jump(AttackScene& s, unsigned count) {
     s.ring.put_same(count);
@@ -36,7 +36,7 @@ void set_call(AttackScene& s, unsigned vring, int fd) {
 }
 
 // A call descriptor that is full, on which the device would wait for ever. `later`: made blocking
-// again after the device has looked at it.
+// again after the device has looked at it, until it cuts the guest off for that.
 void blocked_call(AttackScene& s, bool later) {
     const Fd call(::eventfd(0, EFD_CLOEXEC));
     [[maybe_unused]] ssize_t done = ::write(call.get(), &kEventFull, sizeof kEventFull);
@@ -46,7 +46,8 @@ void blocked_call(AttackScene& s, bool later) {
     const Deadline deadline = after(kBlocked);
     const Deadline last = after(kBlockedMax);
     while (s.guest.connected() &&
-           (Clock::now() < deadline || (s.ring.used_index() == used && Clock::now() < last))) {
+           (Clock::now() < deadline ||
+            ((later || s.ring.used_index() == used) && Clock::now() < last))) {
         ask_for_calls(s.ring);
         ask_for_calls(s.rx.ring());
         if (s.ring.outstanding() < s.ring.size() / 2) { s.offer(); }

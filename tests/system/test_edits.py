@@ -10,7 +10,7 @@ import time
 
 import pytest
 from conditions import eventually
-from control import Control, Watcher, open_files, percentiles, resident_mb
+from control import Control, Watcher, anonymous_kb, open_files, percentiles
 from scene import Scene, ip_of
 
 SHARE = float(os.environ.get("SLUICE_EDITS_SHARE", "1"))
@@ -101,11 +101,11 @@ class Size:
         self.settle()
 
     def settle(self):
-        self.files, self.mb = open_files(self.pid), resident_mb(self.pid)
+        self.files, self.mb = open_files(self.pid), anonymous_kb(self.pid) / 1024
 
     def assert_same(self):
-        grown = resident_mb(self.pid) - self.mb
-        print(f"resident {self.mb:.1f} MB, {grown:+.1f} MB; {self.files} files, {open_files(self.pid) - self.files:+d}")
+        grown = anonymous_kb(self.pid) / 1024 - self.mb
+        print(f"own memory {self.mb:.1f} MB, {grown:+.1f} MB; {self.files} files, {open_files(self.pid) - self.files:+d}")
         assert grown < GROWTH_MAX_MB
         eventually(lambda: open_files(self.pid) == self.files, "as many files as before")
 

@@ -6,10 +6,10 @@ flushed, guests reconnect. Memory is the daemon's anonymous memory, looked at on
 half of the rounds, when tables have grown to their size.
 """
 
-import os
 import time
 
 from conditions import eventually
+from control import anonymous_kb, open_files
 from scene import Scene, ip_of
 
 FLOWS = 2000
@@ -18,15 +18,6 @@ SECONDS_LONG = 66 * 60  # Half of it is looked at: enough to speak of an hour.
 ROUNDS_MIN = 8
 CHURNED = ("vm3", "vm4")
 SLOPE_MB_PER_HOUR = 1.0
-
-
-def anonymous_kb(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
-
-
-def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 def policy(random, number):
@@ -74,7 +65,7 @@ def run(torture):
     with Scene() as scene:
         daemon = scene.daemon
         scene.apply(dfw=policy(torture.random, 0))
-        fds = descriptors(daemon.pid)
+        fds = open_files(daemon.pid)
         samples, rounds, began, said = [], 0, time.monotonic(), 0.0
         while (done := received(scene)) < wanted or rounds < ROUNDS_MIN or time.monotonic() - began < seconds:
             part = min(done / wanted, (time.monotonic() - began) / seconds if seconds else 1.0)
@@ -103,8 +94,8 @@ def run(torture):
         torture.figure("packet buffers in use at the end", status["buffers"]["total"] - status["buffers"]["free"], exactly=0)
         torture.figure("connections at the end", status["connections"], exactly=0)
         torture.figure("frames unaccounted for", audit["unaccounted"], exactly=0)
-        eventually(lambda: descriptors(daemon.pid) <= fds, "no descriptor more than at the start", 10.0)
-        torture.figure("descriptors more than at the start", descriptors(daemon.pid) - fds, at_most=0)
+        eventually(lambda: open_files(daemon.pid) <= fds, "no descriptor more than at the start", 10.0)
+        torture.figure("descriptors more than at the start", open_files(daemon.pid) - fds, at_most=0)
         late = samples[len(samples) // 2:]
         hours = (late[-1][0] - late[0][0]) / 3600
         slope = slope_per_hour(late) if len(late) > 2 else 0.0

@@ -78,10 +78,19 @@ def percentiles(took):
     return f"{len(ordered)}: " + ", ".join(f"{name} {value * 1000:.1f} ms" for name, value in at.items())
 
 
+def _status_kb(pid, field):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(f"{field}:"))
+
+
 def resident_mb(pid):
     """Resident memory of a process in MB."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+    return _status_kb(pid, "VmRSS") / 1024
+
+
+def anonymous_kb(pid):
+    """Resident memory of its own in KB: without guests' memory and packet buffers, of which a flood touches more and more."""
+    return _status_kb(pid, "RssAnon")
 
 
 def open_files(pid):

@@ -40,8 +40,8 @@ public:
           talk_(ends, talk_options_, kAnnounceBytes) {}
 
     [[nodiscard]] Result<Report> run() {
-        const std::uint64_t sent = used();
-        const std::uint64_t received = taken();
+        sent_before_ = used();
+        received_before_ = taken();
         if (auto first = open_first(talk_, turns_, options_.start_timeout); !first) {
             return first.error();
         }
@@ -56,8 +56,8 @@ public:
         in_time_ = talk_.counts();
         talk_.stop_opening();
         if (auto done = finish(); !done) { return done.error(); }
-        sent_ = used() - sent;
-        received_ = taken() - received;
+        sent_ = used() - sent_before_;
+        received_ = taken() - received_before_;
         return judge();
     }
 
@@ -82,6 +82,11 @@ private:
                      ""};
     }
 
+    [[nodiscard]] bool has_all_arrived() {
+        return ends_.a->tx().outstanding() + ends_.b->tx().outstanding() == 0 &&
+               taken() - received_before_ >= used() - sent_before_;
+    }
+
     // What is under way comes to its end, and the last frames arrive.
     [[nodiscard]] Status finish() {
         const std::uint64_t end = tsc() + cycles_of(kDrainSeconds);
@@ -89,7 +94,7 @@ private:
         const Ended ended = turns_.run(
             [&](std::uint64_t now) {
                 const bool moved = talk_.turn(now);
-                if (moved || !talk_.is_idle()) { quiet_from = now; }
+                if (moved || !talk_.is_idle() || !has_all_arrived()) { quiet_from = now; }
                 return moved;
             },
             [&](std::uint64_t now) {
@@ -160,6 +165,8 @@ private:
     Talk talk_;
     TalkCounts before_, in_time_;
     TurnCosts costs_;
+    std::uint64_t sent_before_ = 0;
+    std::uint64_t received_before_ = 0;
     std::uint64_t sent_ = 0;
     std::uint64_t received_ = 0;
     std::uint64_t taken_in_time_ = 0;

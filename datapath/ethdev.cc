@@ -63,13 +63,33 @@ bool begins_with_driver(const std::string& name) {
     return false;
 }
 
-/// Value of `KEY=` in a device string; `standard` if there is none.
-unsigned number_of(const std::string& device, const std::string& key, unsigned standard) {
+/// Value of `KEY=` in a device string; empty if there is none.
+std::string value_of(const std::string& device, const std::string& key) {
     const std::size_t at = device.find("," + key + "=");
-    if (at == std::string::npos) { return standard; }
-    const char* from = device.c_str() + at + key.size() + 2;
-    std::from_chars(from, device.c_str() + device.size(), standard);
+    if (at == std::string::npos) { return ""; }
+    const std::size_t from = at + key.size() + 2;
+    return device.substr(from, device.find(',', from) - from);
+}
+/// The same as a number; `standard` if there is none.
+unsigned number_of(const std::string& device, const std::string& key, unsigned standard) {
+    const std::string value = value_of(device, key);
+    std::from_chars(value.data(), value.data() + value.size(), standard);
     return standard;
+}
+
+/// The errno in what a driver returned; -1 is no EPERM, but all that many of them say.
+int code_of(int error) { return error == -1 ? 0 : -error; }
+
+/// What is wrong with the socket of net_vhost, of which the driver itself says nothing; or empty.
+std::string socket_fault(const std::string& device) {
+    const std::string path = value_of(device, "iface");
+    if (path.empty() || path.front() != '/') {
+        return "iface=, the path of its socket, is missing";
+    }
+    const std::string folder = std::filesystem::path(path).parent_path();
+    std::error_code error;
+    return std::filesystem::is_directory(folder, error) ? ""
+                                                        : "folder " + folder + " does not exist";
 }
 
 /// One request on an interface by name. 0 or an errno.
@@ -162,6 +182,10 @@ Status Ethdev::prepare_interface() {
 
 Status Ethdev::check_driver() const {
     if (!is_pci(plugged_name_)) {
+        if (plugged_name_.starts_with("net_vhost")) {
+            const std::string fault = socket_fault(device_);
+            return fault.empty() ? Status(Ok{}) : failure(fault, 0);
+        }
         if (begins_with_driver(plugged_name_)) { return Ok{}; }
         return Error{Errc::kNotFound,
                      "device " + device_ + ": no driver of that name is built in, there are " +
@@ -188,7 +212,7 @@ Status Ethdev::plug(rte_mempool* shared) {
     const std::string arguments =
         plugged_name_ + device_.substr(model::device_name(device_).size());
     if (const int error = rte_dev_probe(arguments.c_str()); error != 0) {
-        return failure("can't be opened", error == -1 ? 0 : -error);
+        return failure("can't be opened", code_of(error));
     }
     if (rte_eth_dev_get_port_by_name(plugged_name_.c_str(), &port_id_) != 0) {
         port_id_ = kNoPortId;
@@ -207,7 +231,7 @@ Status Ethdev::set_up(rte_mempool* pool) {
     rte_eth_conf conf{};
     if (!wants_one_buffer_) { conf.txmode.offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
     if (const int error = rte_eth_dev_configure(port_id_, 1, 1, &conf); error != 0) {
-        return failure("can't be configured", -error);
+        return failure("can't be configured", code_of(error));
     }
     std::uint16_t rx = kDescriptors;
     std::uint16_t tx = kDescriptors;

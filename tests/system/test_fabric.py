@@ -348,6 +348,8 @@ def test_hot_removal_and_return_under_traffic(fabric):
     ("net_af_packet0,iface=none0", 'uplink up: device net_af_packet0,iface=none0: interface "none0" does not exist'),
     ("net_nothing0,iface=up0", "uplink up: device net_nothing0,iface=up0: no driver of that name is built in, there are "),
     ("ffff:00:00.0", "uplink up: device ffff:00:00.0: no such PCI device"),
+    ("net_vhost0,client=1", "uplink up: device net_vhost0,client=1: iface=, the path of its socket, is missing"),
+    ("net_vhost0,iface=/none/up.sock", "uplink up: device net_vhost0,iface=/none/up.sock: folder /none does not exist"),
     ("net_af_packet0,iface=up0,nonsense=1", "uplink up: device net_af_packet0,iface=up0,nonsense=1: can't be opened"),
 ])
 def test_device_that_cannot_be_opened(fabric, wire, device, sentence):

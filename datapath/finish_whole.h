@@ -42,7 +42,7 @@ void finish_whole(WorkerContext& context, rte_mbuf* frame, Take&& take) noexcept
     }
     context.counters.created.add(count);
     consume(context, frame);
-    for (std::size_t i = 0; i < count; ++i) { finish(segments[i]); }
+    for (std::size_t i = 0; i < count; ++i) { take(segments[i]); }
 }
 
 }  // namespace sluice::datapath

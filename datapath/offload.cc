@@ -8,6 +8,7 @@
 #include "datapath/parse_layers.h"
 
 namespace sluice::datapath {
+
 bool takes_checksum(const rte_mbuf& frame, const Port& receiver) noexcept {
     const bool is_v6 = (frame.ol_flags & RTE_MBUF_F_TX_IPV6) != 0;
     return receiver.takes_partial_checksum() && (!is_v6 || frame.l3_len == kIpv6Size);

@@ -173,7 +173,7 @@ struct Tunnel {
     }
     tunnel.context.counters.created.add(count);
     consume(tunnel.context, frame);
-    for (std::size_t i = 0; i < count; ++i) { tunnel.finish_and_send(segments[i]); }
+    for (std::size_t i = 0; i < count; ++i) { tunnel.send(segments[i]); }
 }
 
 bool is_cut(const rte_mbuf& frame) noexcept {
@@ -187,7 +187,7 @@ bool is_cut(const rte_mbuf& frame) noexcept {
         return refuse_too_big(tunnel.context, frame, tunnel.port, most - kEthernetSize);
     }
     if (is_cut(*frame)) { return send_cut(tunnel, frame); }
-    owes_offload(*frame) ? tunnel.finish_and_send(frame) : tunnel.send(frame);
+    tunnel.finish_and_send(frame);
 }
 
 void send_by(const Tunnel& tunnel, rte_mbuf* frame) noexcept {

@@ -2,6 +2,8 @@
 // NameLog: see name_log.h.
 #include "src/host/name_log.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -134,6 +136,12 @@ Status NameLog::append(const std::vector<Record>& records) {
     if (Status written = log_.append(records); !written) { return written; }
     record_count_ += records.size();
     if (!log_.is_open() || record_count_ < shorten_at_) { return Ok{}; }
+    const Status shortened = shorten();
+    ::malloc_trim(0);  // A hundred thousand records are 10 MB, which nobody needs again soon.
+    return shortened;
+}
+
+Status NameLog::shorten() {
     const Result<std::vector<Record>> all = log_.read();
     if (!all) { return all.error(); }
     const std::vector<Record> live = live_of(all.value());

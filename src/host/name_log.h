@@ -34,6 +34,7 @@ public:
     [[nodiscard]] Status write(Registries& registries);
 
 private:
+    [[nodiscard]] Status shorten();
     [[nodiscard]] Status append(const std::vector<RecordLog::Record>& records);
 
     RecordLog log_;

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <ostream>
+#include <set>
 #include <utility>
 
 #include "limits.h"
@@ -206,13 +207,14 @@ Status read_ends(const Words& w, Options& o) {
         }
         o.service.push_back(std::move(leg).value());
     }
-    if (o.service.size() == 1 ||
-        (o.service.size() == 2 && o.service[0].path == o.service[1].path)) {
-        return Error{Errc::kInvalid, "--service: a service has two legs, each a socket of its own",
-                     "--service"};
-    }
     if (o.a.path == o.b.path) {
         return Error{Errc::kInvalid, "--a and --b name the same socket " + o.a.path, "--b"};
+    }
+    std::set<std::string> paths{o.a.path, o.b.path};
+    for (const Spec& leg : o.service) { paths.insert(leg.path); }
+    if (o.service.size() == 1 || paths.size() != 2 + o.service.size()) {
+        return Error{Errc::kInvalid, "--service: a service has two legs, each a socket of its own",
+                     "--service"};
     }
     if (o.a.mac == o.b.mac) {
         return Error{Errc::kInvalid, "--a and --b have the same mac " + mac_text(o.a.mac), "--b"};
@@ -220,9 +222,12 @@ Status read_ends(const Words& w, Options& o) {
     return Ok{};
 }
 
-Status check_tunnels(const Options& o) {
+Status check_places(const Options& o) {
     if (o.a.tunnel && o.b.tunnel) {
         return Error{Errc::kInvalid, "--a and --b are both behind a tunnel (vxlan=)", "--b"};
+    }
+    if (!o.service.empty() && (o.mode == Mode::kLatency || o.mode == Mode::kTso)) {
+        return Error{Errc::kInvalid, "--service is for flood and crr", "--service"};
     }
     if (!o.a.tunnel && !o.b.tunnel) { return Ok{}; }
     if (o.mode == Mode::kCrr || o.mode == Mode::kLatency || o.both || o.handshake) {
@@ -261,7 +266,7 @@ Status check_together(const Options& o) {
                          std::to_string(o.queue_size),
                      "--parallel"};
     }
-    return check_tunnels(o);
+    return check_places(o);
 }
 
 Status finish(const Words& w, Options& o) {

@@ -45,7 +45,7 @@ bool Stream::receive(std::uint64_t now) {
     const unsigned pending = rx_->pending();
     if (pending != last_pending_) {
         gap_max_ = std::max(gap_max_, now - moved_at_);
-        moved_at_ = now;
+        moved_at_ = came_at_ = now;
     }
     const bool is_stale = pending != 0 && now - moved_at_ > stale_cycles_;
     const unsigned count = is_stale ? pending : whole_bursts(pending);
@@ -77,7 +77,7 @@ void Stream::read(unsigned count) {
 
 void Stream::close_loop(std::uint64_t now) {
     is_closed_ = true;
-    moved_at_ = now;
+    came_at_ = now;
     lost_ = handed_over() - std::min(handed_over(), received());
 }
 
@@ -85,9 +85,9 @@ void Stream::close_loop(std::uint64_t now) {
 unsigned Stream::under_way(std::uint64_t now) {
     const std::uint64_t come = received() + lost_;
     const std::uint64_t left = handed_over() > come ? handed_over() - come : 0;
-    if (left == 0 || now < moved_at_ + lost_cycles_) { return static_cast<unsigned>(left); }
+    if (left == 0 || now < came_at_ + lost_cycles_) { return static_cast<unsigned>(left); }
     lost_ += left;
-    moved_at_ = now;
+    came_at_ = now;
     return 0;
 }
 
@@ -121,6 +121,7 @@ void Stream::write(unsigned count) {
 }
 
 void Stream::mark(std::uint64_t now) {
+    if (is_closed_) { close_loop(now); }  // All that will come has come.
     gap_max_ = 0;
     moved_at_ = now;
     giving_turns_ = 0;

@@ -43,6 +43,7 @@ public:
     /// switch without frames now, that is no wonder.
     void forgive(std::uint64_t cycles) {
         moved_at_ += cycles;
+        came_at_ += cycles;
         is_late_ = true;
     }
 
@@ -80,7 +81,8 @@ private:
     std::uint64_t quiet_cycles_ = 0;
     std::uint64_t lost_cycles_ = 0;
     std::uint64_t bytes_ = 0;
-    std::uint64_t lost_ = 0;      // Of a closed loop: given up.
+    std::uint64_t lost_ = 0;      // Of a closed loop: given up,
+    std::uint64_t came_at_ = 0;   // since nothing has come from then on.
     std::uint64_t answered_ = 0;  // Frames that were no part of the flood.
     std::uint64_t gap_max_ = 0;
     std::uint64_t giving_turns_ = 0;

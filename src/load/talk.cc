@@ -109,7 +109,7 @@ bool Talk::take(Side& side, std::uint64_t now, unsigned room) {
     const unsigned count = std::min({pending, room, 2 * kBurst});
     for (unsigned i = 0; i < count; ++i) { __builtin_prefetch(side.received(i)); }
     for (unsigned i = 0; i < count; ++i) {
-        if (side.end->answer(i, side.end->tx().slot(side.written))) {
+        if (side.end->has_tunnel() && side.end->answer(i, side.end->tx().slot(side.written))) {
             ++side.written;
             continue;
         }

@@ -186,7 +186,8 @@ private:
         const frontend::GuestSpan area = ends_.a->frames();
         const std::uint64_t room = under_way_max_ - std::min(under_way_max_, under_way());
         const auto count = static_cast<unsigned>(std::min<std::uint64_t>(
-            room / options_.bytes, kSegmentsMax - std::min(outstanding, kSegmentsMax)));
+            room / options_.bytes,
+            buffers_.size() - std::min<std::size_t>(outstanding, buffers_.size())));
         if (count == 0) { return false; }
         for (unsigned i = 0; i < count; ++i) {
             const Prepared& buffer = buffers_[cursor_];
@@ -221,10 +222,13 @@ private:
             const std::uint8_t* buffer = rx.buffer(rx.used(taken).id & (rx.size() - 1));
             const unsigned parts = part_count(buffer);
             if (taken + parts > pending) { break; }
-            const bool is_question = ends_.b->answer(taken, ends_.b->tx().slot(acks));
-            if (!is_question) { count_frame(taken, parts); }
+            if (rx.used(taken).length < header_bytes_ + kArpFrameBytes) {  // No part of this.
+                acks += ends_.b->answer(taken++, ends_.b->tx().slot(acks)) ? 1U : 0U;
+                continue;
+            }
+            count_frame(taken, parts);
             taken += parts;
-            acks += is_question || write_ack(buffer + header_bytes_, acks) ? 1U : 0U;
+            acks += write_ack(buffer + header_bytes_, acks) ? 1U : 0U;
         }
         if (taken == 0) { return false; }
         moved_at_ = now;

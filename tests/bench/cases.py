@@ -131,7 +131,7 @@ ALL = (
     _crr(10, "10"), _crr(1000, "1k"), _crr(10_000, "10k"),
     *(_tunnel(way, place, size) for way, place in (("out", TUNNEL_OUT), ("in", TUNNEL_IN)) for size in (64, 1400)),
     Case("vxlan-out-tso", "60 kB segments by TSO, cut and encapsulated (Open vSwitch: 1400 B)", GBPS, ("tso", "--port", "5000",
-         "--segment", "1346"), own_arguments={"normal": ("flood", "--flows", "1000", "--size", "1400", *FLOOD_PORTS)},
+         "--segment", "1342"), own_arguments={"normal": ("flood", "--flows", "1000", "--size", "1400", *FLOOD_PORTS)},
          contestants=PLAIN, place=TUNNEL_OUT, targets=(Target("normal", 1.5),)),
     _service("redirected", "through a service with two legs", REDIRECTED, 2.2),
     _service("bypassed", "past a service", BYPASSED, 1.05),

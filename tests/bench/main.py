@@ -24,7 +24,7 @@ from switch_sluice import Sluice
 
 GUESTS_MB = 640  # Two guests with a million frames, and room.
 EXAMPLES = """examples:
-  scripts/bench                                   every case, 5 rounds of 3 s: about 40 minutes
+  scripts/bench                                   every case, 5 rounds of 3 s: about an hour
   scripts/bench --quick                           one case, 3 rounds of 1 s: about a minute
   scripts/bench --cases flood-1k,flood-1m --rounds 7
   scripts/bench --cases flood-1k --contestants slots,normal
@@ -178,8 +178,8 @@ def main(arguments):
     options = parse(arguments)
     if options.list:
         for case in cases.ALL:
-            print(f"{case.name:<12} {case.title}")
-        print(f"{cases.CHANGE:<12} {cases.TITLE_OF_CHANGE}")
+            print(f"{case.name:<16} {case.title}")
+        print(f"{cases.CHANGE:<16} {cases.TITLE_OF_CHANGE}")
         return 0
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)

@@ -102,7 +102,7 @@ class Report:
         if not rows:
             return ""
         word = {True: "met", False: "MISSED", None: "open"}
-        return "\ntargets of Sluice with slots 0-2\n" + "\n".join(f"  {word[met]:<8}{case:<12}{text}" for case, text, met in rows)
+        return "\ntargets of Sluice with slots 0-2\n" + "\n".join(f"  {word[met]:<8}{case:<16}{text}" for case, text, met in rows)
 
     def _noise_text(self):
         if not self._noise:

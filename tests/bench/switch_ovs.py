@@ -88,18 +88,20 @@ class OpenVSwitch(Switch):
             return
         for bridge in self.vsctl("list-br").split():
             self.vsctl("del-br", bridge)
-        self._place = place
-        self._make_bridge()
+        self._place = None  # Until all of it is there.
+        self._make_bridge(place)
         if place.fabric:
-            self._add_tunnel()
+            self._add_tunnel(place)
         if self.name != "ct":
             self.run_ofctl("replace-flows", place.openflow(NUMBERS))
+        self._place = place
+        self.settle()  # The PMD thread is another one.
 
-    def _make_bridge(self):
+    def _make_bridge(self, place):
         mode = "secure" if self.name == "ct" else "standalone"
         self.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", f"fail-mode={mode}",
                    "other-config:mac-aging-time=3600")
-        guests = {guest: number for guest, number in NUMBERS.items() if guest != self._place.fabric}
+        guests = {guest: number for guest, number in NUMBERS.items() if guest != place.fabric}
         for guest, number in guests.items():
             self.vsctl(*self._add_port_words(guest, number))
         wait_for(lambda: self.rpc("dpif-netdev/pmd-stats-show", "-pmd", str(WORKER_CORE)), "a PMD thread")
@@ -112,7 +114,7 @@ class OpenVSwitch(Switch):
         for guest in guests:  # What a learning switch knows after the first answer: no flooding to all ports.
             self.rpc("fdb/add", "br0", guest, "0", MACS[guest])
 
-    def _add_tunnel(self):
+    def _add_tunnel(self, place):
         """An underlay bridge with the uplink and the VTEP's address, and the guest behind the fabric."""
         self.vsctl("add-br", "underlay", "--", "set", "bridge", "underlay", "datapath_type=netdev",
                    f'other-config:hwaddr="{VTEP_MAC}"', "other-config:mac-aging-time=3600")
@@ -124,10 +126,10 @@ class OpenVSwitch(Switch):
         wait_for(lambda: "underlay" in self.rpc("ovs/route/lookup", REMOTE_VTEP), "the underlay's route")
         self.vsctl("add-port", "br0", "tunnel", "--", "set", "Interface", "tunnel", "type=vxlan", f"options:key={VNI}",
                    f"options:remote_ip={REMOTE_VTEP}", f"options:local_ip={OWN_VTEP}")
-        self.rpc("tnl/neigh/set", "underlay", REMOTE_VTEP, vtep_mac_of(self._place.fabric))
+        self.rpc("tnl/neigh/set", "underlay", REMOTE_VTEP, vtep_mac_of(place.fabric))
         self.rpc("tnl/neigh/aging", "3600")
-        self.rpc("fdb/add", "underlay", UPLINK, "0", vtep_mac_of(self._place.fabric))
-        self.rpc("fdb/add", "br0", "tunnel", "0", MACS[self._place.fabric])
+        self.rpc("fdb/add", "underlay", UPLINK, "0", vtep_mac_of(place.fabric))
+        self.rpc("fdb/add", "br0", "tunnel", "0", MACS[place.fabric])
 
     def _add_port_words(self, name, number):
         return ["add-port", "br0", name, "--", "set", "Interface", name, "type=dpdkvhostuserclient",

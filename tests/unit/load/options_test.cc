@@ -119,12 +119,14 @@ TEST(LoadOptions, RefusesWithASentence) {
               "sluice-load: tso does not go with --no-offloads\n");
     EXPECT_NE(refusal({"flood", "--a", "/a,ip=x", "--b", "/b"}).find("--a: end \"/a,ip=x\""),
               std::string::npos);
-    for (const char* leg : {"/s", "/in"}) {
-        EXPECT_EQ(refusal({"flood", "--a", "/a", "--b", "/b", "--service", leg, "--service", leg}),
+    for (const char* leg : {"/s", "/a"}) {
+        EXPECT_EQ(refusal({"flood", "--a", "/a", "--b", "/b", "--service", leg, "--service", "/s"}),
                   "sluice-load: --service: a service has two legs, each a socket of its own\n");
     }
     EXPECT_EQ(refusal({"flood", "--a", "/a", "--b", "/b", "--service", "/in"}),
               "sluice-load: --service: a service has two legs, each a socket of its own\n");
+    EXPECT_EQ(refusal({"tso", "--a", "/a", "--b", "/b", "--service", "/in", "--service", "/out"}),
+              "sluice-load: --service is for flood and crr\n");
     const char* const tunnel = "/b,vxlan=5000/172.16.0.2/172.16.0.1/02:00:00:00:99:01";
     EXPECT_EQ(refusal({"latency", "--a", "/a", "--b", tunnel}),
               "sluice-load: vxlan= is for flood one way without --handshake, and for tso\n");

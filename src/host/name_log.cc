@@ -136,7 +136,7 @@ Status NameLog::append(const std::vector<Record>& records) {
     if (Status written = log_.append(records); !written) { return written; }
     record_count_ += records.size();
     if (!log_.is_open() || record_count_ < shorten_at_) { return Ok{}; }
-    const Status shortened = shorten();
+    Status shortened = shorten();
     ::malloc_trim(0);  // A hundred thousand records are 10 MB, which nobody needs again soon.
     return shortened;
 }

@@ -34,6 +34,7 @@ public:
     [[nodiscard]] Status write(Registries& registries);
 
 private:
+    /// Writes the file anew, without what is history.
     [[nodiscard]] Status shorten();
     [[nodiscard]] Status append(const std::vector<RecordLog::Record>& records);
 
